@@ -1,0 +1,86 @@
+"""What may come of a command, and why units or stock changed: the numbers that journal, answers and exports share.
+
+`Reply` is in order of precedence: where several hold, the first is given. Kernel-level enums are in kernels/columns.py.
+"""
+
+from enum import IntEnum
+
+
+class Method(IntEnum):
+    """What was asked. An idempotency key belongs to one channel and one method."""
+
+    PLACE_ORDER = 1
+    RESERVE = 2
+    RELEASE = 3
+    ACT_ON_UNITS = 4
+    MOVE_STOCK = 5
+    PUT_CATALOGUE = 6
+
+
+class Reply(IntEnum):
+    """The outcome of one request. 1 to 4 are kernels.columns.Outcome: what became of an order or a reservation."""
+
+    ALLOCATED = 1
+    PARTLY = 2
+    SHORT = 3
+    REFUSED = 4
+    DONE = 5
+    KEY_CONFLICT = 16  # the key was used before with other content
+    UNKNOWN_ORDER = 17
+    UNKNOWN_RESERVATION = 18
+    RESERVATION_EXPIRED = 19
+    RESERVATION_ENDED = 20  # confirmed or released before
+    UNKNOWN_LINE = 21
+    NOT_ENOUGH_UNITS = 22  # fewer units in the stages that the action takes from
+    STATEMENT_TOO_OLD = 23  # a later stock statement of the source was taken before
+    FIGURE_OUT_OF_RANGE = 24  # a figure of stock would leave its limits
+
+    @property
+    def is_remembered(self) -> bool:
+        """Whether the same key gets this answer again: business outcomes are, refusals of the key itself are not."""
+        return self is not Reply.KEY_CONFLICT
+
+
+class Cause(IntEnum):
+    """Why units or stock changed."""
+
+    PLACED = 1
+    CONFIRMED = 2
+    RELEASED = 3
+    EXPIRED = 4
+    RECEIPT = 5
+    COUNT = 6
+    ADJUSTMENT = 7
+    RETURN = 8
+    TRANSFER = 9
+    ORDER = 10  # an action on an order's units: picked, packed, shipped, delivered, returned, cancelled
+
+
+class MovementKind(IntEnum):
+    """Stock movements that are not units of an order changing stage."""
+
+    RECEIVED = 1
+    COUNTED = 2
+    ADJUSTED = 3
+    RETURNED = 4
+    UNAVAILABLE = 5  # quarantine, damage: the figure `unavailable`
+    SAFETY_STOCK = 6
+
+
+class Namespace(IntEnum):
+    """What a name in the journal names."""
+
+    NODE = 1
+    SKU = 2
+    CHANNEL = 3
+    POSTAL_CODE = 4
+    SOURCE = 5  # of stock statements
+    WORD = 6  # currencies, payment methods, service levels
+
+
+class EngineError(Exception):
+    """Something the engine cannot do; the message names the field, the value and the mend."""
+
+
+class OutOfRoom(EngineError):
+    """A limit of the state is reached; nothing was changed."""

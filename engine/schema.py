@@ -1,0 +1,108 @@
+"""What a journal record holds: its tables, their columns and types. The one definition; encoder, replay, views and export read it.
+
+A commit is a list of tables, applied in their order. Tables and columns have numbers that are never reused: records
+evolve by addition. A column that is `optional` may be missing from a record (None in memory).
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+SCHEMA_VERSION = 1
+
+
+class Kind(IntEnum):
+    """The physical type of a column. The numbers stand in the journal."""
+
+    U8 = 1
+    I16 = 2
+    I32 = 3
+    I64 = 4
+    U64 = 5
+    TEXT = 6
+
+
+DTYPES = {Kind.U8: np.uint8, Kind.I16: np.int16, Kind.I32: np.int32, Kind.I64: np.int64, Kind.U64: np.uint64}
+
+
+@dataclass(frozen=True)
+class Column:
+    number: int
+    name: str
+    kind: Kind
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    number: int
+    name: str
+    columns: tuple[Column, ...]
+
+
+def _table(number: int, name: str, *columns: tuple[str, Kind] | tuple[str, Kind, bool]) -> Table:
+    return Table(number, name, tuple(Column(i + 1, *column) for i, column in enumerate(columns)))
+
+
+U8, I16, I32, I64, U64, TEXT = Kind.U8, Kind.I16, Kind.I32, Kind.I64, Kind.U64, Kind.TEXT
+OPTIONAL = True
+
+# Catalogue. `names` binds a text to the next index of its namespace (enum Namespace); indices are dense from 0.
+NAMES = _table(1, "names", ("namespace", U8), ("index", I32), ("text", TEXT))
+NODES = _table(2, "nodes", ("node", I16), ("latitude_e7", I32), ("longitude_e7", I32), ("active", U8))
+POSTAL_CODES = _table(3, "postal_codes", ("postal_code", I32), ("latitude_e7", I32), ("longitude_e7", I32), ("area", U8))
+DISTANCES = _table(4, "distances", ("postal_code", I32), ("node", I16), ("metres", I32))
+CHANNELS = _table(
+    5, "channels", ("channel", I16), ("priority", I32), ("on_short", U8), ("split", U8), ("share_ppm", I32),
+    ("buffer", I32), ("cap", I32), ("threshold", I32), ("nodes_0", U64), ("nodes_1", U64), ("nodes_2", U64), ("nodes_3", U64),
+)  # fmt: skip
+EXCEPTIONS = _table(
+    6, "exceptions", ("channel", I16), ("sku", I32), ("share_ppm", I32), ("buffer", I32), ("cap", I32), ("threshold", I32),
+)  # fmt: skip
+FENCES = _table(7, "fences", ("channel", I16), ("sku", I32), ("node", I16), ("units", I32))
+
+# Orders and reservations: rows of `orders`, each followed by its `line_count` rows of `lines`, each with its `part_count` rows of `parts`.
+ORDERS = _table(
+    10, "orders", ("number", I64), ("is_reservation", U8), ("order_id", TEXT), ("channel", I16), ("postal_code", I32),
+    ("line_count", I32), ("outcome", U8), ("expires_at", I64), ("reservation", I64),
+    ("placed_at", I64, OPTIONAL), ("currency", I16, OPTIONAL), ("payment_method", I16, OPTIONAL),
+    ("service_level", I16, OPTIONAL), ("ship_by", I64, OPTIONAL), ("deliver_by", I64, OPTIONAL), ("customer", TEXT, OPTIONAL),
+)  # fmt: skip
+LINES = _table(
+    11, "lines", ("sku", I32), ("quantity", I32), ("part_count", I32),
+    ("unit_price", I64, OPTIONAL), ("discount", I64, OPTIONAL), ("tax", I64, OPTIONAL),
+)  # fmt: skip
+PARTS = _table(12, "parts", ("node", I16), ("stage", U8), ("quantity", I32), ("fenced", I32), ("metres", I32))
+
+# Units of parts that go from one stage to another, and reservations that end.
+MOVES = _table(
+    13, "moves", ("part", I32), ("to", U8), ("quantity", I32), ("node", I16), ("fenced", I32), ("metres", I32),
+    ("cause", U8), ("number", I64), ("line", I32), ("from", U8), ("sku", I32),
+)  # fmt: skip
+CLOSURES = _table(14, "closures", ("order", I32), ("number", I64), ("cause", U8))
+RETIRED = _table(15, "retired", ("order", I32), ("number", I64))
+
+# Stock.
+MOVEMENTS = _table(
+    20, "movements", ("sku", I32), ("node", I16), ("kind", U8), ("figure", U8), ("quantity", I32), ("cause", U8), ("reference", I64),
+)  # fmt: skip
+STATEMENTS = _table(21, "statements", ("source", I32), ("counted_at", I64))
+
+# Remembered answers of writes other than orders and reservations.
+ANSWERS = _table(
+    30, "answers", ("method", U8), ("channel", I16), ("request_id", TEXT), ("content_high", U64), ("content_low", U64),
+    ("outcome", U8), ("quantity", I64),
+)  # fmt: skip
+FORGOTTEN = _table(31, "forgotten", ("before_location", I64))
+
+# The digest of orders and cells after the record: live running, replay and snapshot + tail must all come to it.
+CHECK = _table(40, "check", ("digest", U64))
+
+TABLES = {
+    table.number: table
+    for table in (
+        NAMES, NODES, POSTAL_CODES, DISTANCES, CHANNELS, EXCEPTIONS, FENCES, ORDERS, LINES, PARTS, MOVES, CLOSURES,
+        RETIRED, MOVEMENTS, STATEMENTS, ANSWERS, FORGOTTEN, CHECK,
+    )
+}  # fmt: skip

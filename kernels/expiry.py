@@ -1,0 +1,93 @@
+"""When reservations expire: a binary heap over columns, so that a commit finds those due without looking at the others.
+
+Reservations that end earlier leave their entry behind; it is dropped when it comes up. The heap is derived: it is built
+anew from the open reservations when a folder is opened.
+"""
+
+from kernels.columns import Book, Expiries, Head, OrderKind
+from kernels.options import I32, kernel, leaf
+
+_SIZE, _RESERVATION, _HIGH_WATER = int(Head.EXPIRIES), int(OrderKind.RESERVATION), int(Head.ORDERS)
+
+
+@leaf
+def _put(heap: Expiries, i: int, at: int, number: int, order: int) -> None:
+    heap.at[i] = at
+    heap.number[i] = number
+    heap.order[i] = order
+
+
+@leaf
+def _before(at: int, number: int, other_at: int, other_number: int) -> bool:
+    return at < other_at or (at == other_at and number < other_number)
+
+
+@leaf
+def _push(heap: Expiries, size: int, at: int, number: int, order: int) -> None:
+    i = size
+    while i > 0:
+        parent = (i - 1) >> 1
+        if not _before(at, number, heap.at[parent], heap.number[parent]):
+            break
+        _put(heap, i, heap.at[parent], heap.number[parent], heap.order[parent])
+        i = parent
+    _put(heap, i, at, number, order)
+
+
+@leaf
+def _pop(heap: Expiries, size: int) -> None:
+    """Take the first entry out of a heap of `size`."""
+    size -= 1
+    at, number, order = heap.at[size], heap.number[size], heap.order[size]
+    i = 0
+    while True:
+        child = 2 * i + 1
+        if child >= size:
+            break
+        right = child + 1
+        if right < size and _before(heap.at[right], heap.number[right], heap.at[child], heap.number[child]):
+            child = right
+        if not _before(heap.at[child], heap.number[child], at, number):
+            break
+        _put(heap, i, heap.at[child], heap.number[child], heap.order[child])
+        i = child
+    _put(heap, i, at, number, order)
+
+
+@kernel
+def watch_expiries(rows: I32, book: Book, heap: Expiries) -> None:
+    """Enter the reservations of these rows (rows of orders and NONE are passed over)."""
+    for row in rows:
+        if row >= 0 and book.orders.kind[row] == _RESERVATION:
+            _push(heap, book.heads[_SIZE], book.orders.due_at[row], book.orders.number[row], row)
+            book.heads[_SIZE] += 1
+
+
+@kernel
+def take_due(stamp: int, book: Book, heap: Expiries, rows: I32) -> int:
+    """Take the entries due at `stamp` (UTC us) out of the heap; rows[k] gets the reservations among them. Returns how many.
+
+    `rows` has room for every open reservation.
+    """
+    count = 0
+    while book.heads[_SIZE] > 0 and heap.at[0] <= stamp:
+        row = heap.order[0]
+        is_open = book.orders.number[row] == heap.number[0] and book.orders.kind[row] == _RESERVATION
+        if is_open:
+            rows[count] = row
+            count += 1
+        _pop(heap, book.heads[_SIZE])
+        book.heads[_SIZE] -= 1
+    return count
+
+
+@kernel
+def rebuild_expiries(book: Book, heap: Expiries) -> None:
+    """Fill the heap from the open reservations."""
+    book.heads[_SIZE] = 0
+    for row in range(book.heads[_HIGH_WATER]):
+        if book.orders.kind[row] == _RESERVATION:
+            _push(heap, book.heads[_SIZE], book.orders.due_at[row], book.orders.number[row], row)
+            book.heads[_SIZE] += 1
+
+

@@ -1,0 +1,358 @@
+"""Nearest allocation of a batch: the rule of RULES.md ("Nearest"), order by order, drawing from `available` as it goes.
+
+First the one nearest node that can give the whole order; else the first pair by (nearer rank, farther rank); else
+greedily the node that gives most. Then every line draws from the chosen nodes in rank order. Nothing but the claims
+(`available`, `stocked`, ring-fences) is written here; kernels/stages.py turns the parts into orders.
+"""
+
+import numpy as np
+
+from kernels.columns import NO_NODE, NONE, Batch, Cells, Drawn, Fences, OnShort, Outcome, Places, Policies
+from kernels.fences import draw_fence, own_backed, sellable
+from kernels.options import I32, U8, U64, I32x2, kernel, leaf, prefetch
+
+_REFUSE = int(OnShort.REFUSE)
+_ALLOCATED, _PARTLY, _SHORT, _REFUSED = (int(outcome) for outcome in Outcome)
+_ONE = np.uint64(1)
+_AHEAD = 6  # orders
+
+
+@leaf
+def _bit(words: np.ndarray, row: int, node: int) -> bool:
+    return (words[row, node >> 6] >> np.uint64(node & 63)) & _ONE != 0
+
+
+@leaf
+def _take(cells: Cells, row: int, node: int, units: int) -> None:
+    left = cells.available[row, node] - units
+    cells.available[row, node] = left
+    if left == 0:
+        cells.stocked[row, node >> 6] &= ~(_ONE << np.uint64(node & 63))
+
+
+@leaf
+def _emit(drawn: Drawn, part: int, node: int, units: int, fenced: int, metres: int) -> int:
+    drawn.node[part] = node
+    drawn.quantity[part] = units
+    drawn.fenced[part] = fenced
+    drawn.metres[part] = metres
+    return part + 1
+
+
+@leaf
+def _first_that_gives_all(
+    lines: int, skus: I32, need: I32, mask: np.uint64, place: int, nodes: int, cells: Cells, places: Places
+) -> int:
+    """The nearest node of the mask that can give every line, or NO_NODE. For at most 64 nodes and SKUs without fences."""
+    for k in range(nodes):
+        node = places.rank[place, k]
+        if (mask >> np.uint64(node)) & _ONE:
+            line = 0
+            while line < lines and cells.available[cells.row_of[skus[line]], node] >= need[line]:
+                line += 1
+            if line == lines:
+                return int(node)
+    return NO_NODE
+
+
+@leaf
+def _candidates(
+    lines: int, skus: I32, channel: int, place: int, nodes: int, cells: Cells, fences: Fences, policies: Policies,
+    places: Places, candidate: I32, give: I32x2,
+) -> int:  # fmt: skip
+    """Nodes of the channel's group that can give any of the SKUs, in rank order, and what each gives: give[i, line]."""
+    count = 0
+    for k in range(nodes):
+        node = int(places.rank[place, k])
+        if not _bit(policies.nodes, channel, node):
+            continue
+        any_units = 0
+        for line in range(lines):
+            sku = skus[line]
+            row = cells.row_of[sku]
+            units = 0
+            if row != NONE and _bit(cells.stocked, row, node):
+                units = sellable(fences, sku, node, channel, cells.available[row, node])
+            give[count, line] = units
+            any_units |= units
+        if any_units > 0:
+            candidate[count] = node
+            count += 1
+    return count
+
+
+@leaf
+def _stocked_candidates(
+    lines: int, skus: I32, mask: np.uint64, place: int, nodes: int, cells: Cells, places: Places,
+    candidate: I32, give: I32x2,
+) -> int:  # fmt: skip
+    """As `_candidates`, from the masks of stocked nodes: for at most 64 nodes and SKUs without fences."""
+    count = 0
+    for k in range(nodes):  # without a branch: which nodes have stock is a coin toss
+        node = places.rank[place, k]
+        candidate[count] = node
+        count += np.int64((mask >> np.uint64(node)) & _ONE)
+    for line in range(lines):
+        row = cells.row_of[skus[line]]
+        if row == NONE:
+            for i in range(count):
+                give[i, line] = 0
+        else:
+            for i in range(count):
+                give[i, line] = cells.available[row, candidate[i]]
+    return count
+
+
+@leaf
+def _choose_one(lines: int, need: I32, count: int, give: I32x2) -> int:
+    for i in range(count):
+        line = 0
+        while line < lines and give[i, line] >= need[line]:
+            line += 1
+        if line == lines:
+            return i
+    return NONE
+
+
+@leaf
+def _two_may_cover(lines: int, need: I32, count: int, give: I32x2) -> bool:
+    """The two nodes with most of a line must cover it, or no pair can."""
+    for line in range(lines):
+        best = 0
+        second = 0
+        for i in range(count):
+            units = give[i, line]
+            second = max(second, min(best, units))
+            best = max(best, units)
+        if best + second < need[line]:
+            return False
+    return True
+
+
+@leaf
+def _choose_pair(lines: int, need: I32, count: int, give: I32x2, full: U64, chosen: U8) -> bool:
+    """Mark the first pair by (nearer rank, farther rank) that covers every line.
+
+    full[i] has a bit for each line that candidate i covers alone. Where every need is one unit, a pair covers an
+    order exactly when the bits of the two do; otherwise two halves of a line may add up.
+    """
+    if not _two_may_cover(lines, need, count, give):
+        return False
+    units_max = 1 if lines <= 64 else 2  # beyond 64 lines the bits do not tell: add the units up
+    for line in range(lines):
+        units_max = max(units_max, need[line])
+    every = ~np.uint64(0) if lines >= 64 else (_ONE << np.uint64(lines)) - _ONE
+    for i in range(count):
+        bits = np.uint64(0)
+        for line in range(min(lines, 64)):
+            bits |= np.uint64(give[i, line] >= need[line]) << np.uint64(line)
+        full[i] = bits
+    for i in range(count):
+        for j in range(i + 1, count):
+            covered = full[i] | full[j]
+            if covered != every or lines > 64:
+                if units_max == 1:
+                    continue
+                line = 0
+                while line < lines and give[i, line] + give[j, line] >= need[line]:
+                    line += 1
+                if line < lines:
+                    continue
+            chosen[i] = 1
+            chosen[j] = 1
+            return True
+    return False
+
+
+@leaf
+def _choose_greedily(lines: int, need: I32, missing: I32, count: int, give: I32x2, chosen: U8) -> int:
+    """Mark, one after another, the node that gives most of the missing units. Returns the units still missing."""
+    total = 0
+    for line in range(lines):
+        missing[line] = need[line]
+        total += need[line]
+    while total > 0:
+        best = NONE
+        most = 0
+        for i in range(count):
+            if chosen[i] == 0:
+                units = 0
+                for line in range(lines):
+                    units += min(missing[line], give[i, line])
+                if units > most:
+                    most = units
+                    best = i
+        if best == NONE:
+            break
+        chosen[best] = 1
+        total -= most
+        for line in range(lines):
+            missing[line] -= min(missing[line], give[best, line])
+    return total
+
+
+@leaf
+def _draw(
+    first: int, last: int, merged: I32, batch: Batch, order: int, count: int, candidate: I32, chosen: U8, give: I32x2,
+    cells: Cells, fences: Fences, places: Places, part: int, drawn: Drawn,
+) -> int:  # fmt: skip
+    """Every line takes from the chosen nodes in rank order; what is left is short."""
+    channel = batch.channel[order]
+    place = batch.postal_code[order]
+    for line in range(first, last):
+        sku = batch.sku[line]
+        row = cells.row_of[sku]
+        left = batch.quantity[line]
+        before = part
+        for i in range(count):
+            if chosen[i] == 0:
+                continue
+            units = min(left, give[i, merged[line - first]])
+            if units == 0:
+                continue
+            node = candidate[i]
+            fenced = 0
+            if fences.head[sku] != NONE:
+                fenced = min(units, own_backed(fences, sku, node, channel, cells.available[row, node]))
+                draw_fence(fences, sku, node, channel, fenced)
+            _take(cells, row, node, units)
+            give[i, merged[line - first]] -= units
+            left -= units
+            part = _emit(drawn, part, node, units, fenced, places.metres[place, node])
+            if left == 0:
+                break
+        if left > 0:
+            part = _emit(drawn, part, NO_NODE, left, 0, 0)
+        drawn.part_count[line] = part - before
+    return part
+
+
+@leaf
+def _merge(batch: Batch, first: int, last: int, skus: I32, need: I32, merged: I32) -> int:
+    """Lines of equal SKU become one need; merged[i] is the need that line first + i belongs to. Returns the needs."""
+    lines = 0
+    for line in range(first, last):
+        known = 0
+        while known < lines and skus[known] != batch.sku[line]:
+            known += 1
+        if known == lines:
+            skus[lines] = batch.sku[line]
+            need[lines] = 0
+            lines += 1
+        need[known] += batch.quantity[line]
+        merged[line - first] = known
+    return lines
+
+
+@leaf
+def _masks(lines: int, skus: I32, channel: int, cells: Cells, fences: Fences, policies: Policies, masks: U64) -> bool:
+    """The nodes of the channel's group that have each SKU, as bits; False where a fence asks for a closer look."""
+    for line in range(lines):
+        sku = skus[line]
+        if fences.head[sku] != NONE:
+            return False
+        row = cells.row_of[sku]
+        masks[line] = 0
+        if row != NONE:
+            masks[line] = cells.stocked[row, 0] & policies.nodes[channel, 0]
+    return True
+
+
+@leaf
+def _fetch_ahead(batch: Batch, order: int, nodes: int, cells: Cells, places: Places) -> None:
+    """Bring the rows that an order some places further on will need into the cache; waiting for them is most of the time."""
+    place = batch.postal_code[order]
+    prefetch(places.rank, place * places.rank.shape[1])
+    prefetch(places.metres, place * places.metres.shape[1])
+    for line in range(batch.first_line[order], batch.first_line[order + 1]):
+        row = cells.row_of[batch.sku[line]]
+        if row != NONE:
+            prefetch(cells.stocked, row * cells.stocked.shape[1])
+            for node in range(0, nodes, 16):
+                prefetch(cells.available, row * cells.available.shape[1] + node)
+
+
+@kernel
+def nearest(batch: Batch, nodes: int, cells: Cells, fences: Fences, policies: Policies, places: Places, drawn: Drawn) -> int:
+    """Draw the parts of every order of the batch, in order; returns the number of parts written.
+
+    Shapes as in kernels/columns.py. `drawn` has room for sum(min(quantity, nodes) + 1) parts. Writes `available`,
+    `stocked`, the ring-fences' `remaining` and `drawn`. Method: RULES.md; the pair step keeps an order in two
+    shipments where plain line-by-line nearest would need more.
+    """
+    orders = batch.channel.size
+    lines_max = 1
+    for order in range(orders):
+        lines_max = max(lines_max, batch.first_line[order + 1] - batch.first_line[order])
+    give = np.empty((nodes, lines_max), np.int32)
+    skus = np.empty(lines_max, np.int32)
+    need = np.empty(lines_max, np.int32)
+    missing = np.empty(lines_max, np.int32)
+    merged = np.empty(lines_max, np.int32)
+    masks = np.empty(lines_max, np.uint64)
+    full = np.empty(nodes, np.uint64)
+    candidate = np.empty(nodes, np.int32)
+    chosen = np.empty(nodes, np.uint8)
+    part = 0
+    for order in range(orders):
+        if order + _AHEAD < orders:
+            _fetch_ahead(batch, order + _AHEAD, nodes, cells, places)
+        first = batch.first_line[order]
+        last = batch.first_line[order + 1]
+        channel = batch.channel[order]
+        place = batch.postal_code[order]
+        lines = _merge(batch, first, last, skus, need, merged)
+        one = NONE
+        if nodes <= 64 and _masks(lines, skus, channel, cells, fences, policies, masks):
+            every = masks[0]
+            some = masks[0]
+            for line in range(1, lines):
+                every &= masks[line]
+                some |= masks[line]
+            if every != 0:
+                node = _first_that_gives_all(lines, skus, need, every, place, nodes, cells, places)
+                if node != NO_NODE:
+                    for line in range(first, last):
+                        _take(cells, cells.row_of[batch.sku[line]], node, batch.quantity[line])
+                        part = _emit(drawn, part, node, batch.quantity[line], 0, places.metres[place, node])
+                        drawn.part_count[line] = 1
+                    drawn.outcome[order] = _ALLOCATED
+                    continue
+            count = _stocked_candidates(lines, skus, some, place, nodes, cells, places, candidate, give)
+        else:
+            count = _candidates(lines, skus, channel, place, nodes, cells, fences, policies, places, candidate, give)
+            one = _choose_one(lines, need, count, give)
+        chosen[:count] = 0
+        units = 0
+        for line in range(lines):
+            units += need[line]
+        short = 0
+        if one != NONE:
+            chosen[one] = 1
+        elif policies.split[channel] == 0:
+            short = units
+        elif not _choose_pair(lines, need, count, give, full, chosen):
+            short = _choose_greedily(lines, need, missing, count, give, chosen)
+        if short > 0 and policies.on_short[channel] == _REFUSE:
+            drawn.part_count[first:last] = 0
+            drawn.outcome[order] = _REFUSED
+            continue
+        part = _draw(
+            first, last, merged, batch, order, count, candidate, chosen, give, cells, fences, places, part, drawn
+        )
+        drawn.outcome[order] = _ALLOCATED if short == 0 else _SHORT if short == units else _PARTLY
+    return part
+
+
+def parts_max(quantity: I32, nodes: int) -> int:
+    """Room that `nearest` may need for the parts of these lines."""
+    return int(np.minimum(quantity, nodes).sum()) + quantity.size
+
+
+def empty_drawn(orders: int, lines: int, parts: int) -> Drawn:
+    """Output columns for a batch."""
+    return Drawn(
+        np.empty(orders, np.uint8), np.empty(lines, np.int32), np.empty(parts, np.int16), np.empty(parts, np.int32),
+        np.empty(parts, np.int32), np.empty(parts, np.int32),
+    )  # fmt: skip
+
