@@ -1,0 +1,176 @@
+"""Hashes of texts against published vectors, CPython and a twin; the key index against a dict."""
+
+import importlib.util
+import struct
+
+import numpy as np
+import pytest
+
+from kernels.keys import (
+    ABSENT,
+    KeyIndex,
+    find_keys,
+    find_or_insert,
+    hash_texts,
+    new_index,
+    rehash,
+    replace_values,
+    set_values,
+    siphash_64,
+    siphash_128,
+    with_room,
+)
+from tests import twins
+
+KEY = bytes(range(16))
+# SipHash-2-4 to 128 bits of the bytes 0, 1, 2, ... under the key 0..15, as the reference implementation publishes them.
+PUBLISHED = {
+    0: "a3817f04ba25a8e66df67214c7550293",
+    1: "da87c1d86b99af44347659119b22fc45",
+    7: "a1f1ebbed8dbc153c0b84aa61ff08239",
+    8: "3b62a9ba6258f5610f83e264f31497b4",
+    9: "264499060ad9baabc47f8b02bb6d71ed",
+    15: "5493e99933b0a8117e08ec0f97cfc3d9",
+    16: "6ee2a4ca67b054bbfd3315bf85230577",
+    63: "5150d1772f50834a503e069a973fbd7c",
+}
+
+
+@pytest.fixture(autouse=True)
+def _wrapping_words():
+    with np.errstate(over="ignore"):  # words wrap; plain Python mode warns about it
+        yield
+
+
+def words(key: bytes) -> tuple[np.uint64, np.uint64]:
+    first, last = struct.unpack("<QQ", key)
+    return np.uint64(first), np.uint64(last)
+
+
+def placed(text: bytes, before: int) -> tuple[np.ndarray, np.uint64, np.uint64]:
+    """The text in a buffer with other bytes in front of it and behind."""
+    data = np.frombuffer(b"\xaa" * before + text + b"\x55" * 3, np.uint8)
+    return data, np.uint64(before), np.uint64(before + len(text))
+
+
+def columns(texts: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
+    offsets = np.cumsum([0] + [len(text) for text in texts]).astype(np.int32)
+    return offsets, np.frombuffer(b"".join(texts), np.uint8)
+
+
+@pytest.mark.parametrize("length", PUBLISHED)
+@pytest.mark.parametrize("before", [0, 5, 8])
+def test_siphash_2_4_gives_the_published_vectors(length, before):
+    got = siphash_128(2, 4, *words(KEY), *placed(bytes(range(length)), before))
+    assert struct.pack("<QQ", *map(int, got)).hex() == PUBLISHED[length]
+
+
+@pytest.mark.parametrize("length", range(26))
+def test_siphash_1_3_agrees_with_cpython(length):
+    text = bytes(range(200, 200 + length))
+    magic = int.from_bytes(importlib.util.MAGIC_NUMBER, "little")  # source_hash is SipHash-1-3 under this key
+    got = siphash_64(np.uint64(magic), np.uint64(0), *placed(text, 3))
+    assert struct.pack("<Q", int(got)) == importlib.util.source_hash(text)
+
+
+def test_texts_hash_like_the_twin_whatever_their_length_and_place():
+    rng = np.random.default_rng(7)
+    texts = [rng.bytes(int(length)) for length in rng.integers(0, 70, 300)] + [rng.bytes(300), b""]
+    secret = rng.integers(0, 2**64, 4, dtype=np.uint64)
+    domains = rng.integers(0, 3, len(texts)).astype(np.uint64) << np.uint64(8)
+    keys = np.empty((len(texts), 2), np.uint64)
+    hash_texts(secret, domains, *columns(texts), keys)
+    expected = [twins.hash_text(list(map(int, secret)), int(d), t) for d, t in zip(domains, texts, strict=True)]
+    assert keys.tolist() == [list(key) for key in expected]
+
+
+def test_a_slice_of_a_column_hashes_like_the_whole_column():
+    texts = [b"order-%d" % i for i in range(20)]
+    offsets, data = columns(texts)
+    secret = np.arange(4, dtype=np.uint64)
+    whole = np.empty((20, 2), np.uint64)
+    part = np.empty((5, 2), np.uint64)
+    hash_texts(secret, np.ones(20, np.uint64), offsets, data, whole)
+    hash_texts(secret, np.ones(5, np.uint64), offsets[10:16], data, part)
+    assert (part == whole[10:15]).all()
+
+
+def test_domain_and_secret_separate_equal_texts():
+    offsets, data = columns([b"A-1", b"A-1", b"A-1"])
+    first, second = np.empty((3, 2), np.uint64), np.empty((3, 2), np.uint64)
+    hash_texts(np.arange(4, dtype=np.uint64), np.array([1, 2, 1], np.uint64), offsets, data, first)
+    hash_texts(np.arange(1, 5, dtype=np.uint64), np.array([1, 2, 1], np.uint64), offsets, data, second)
+    assert first[0].tolist() == first[2].tolist()
+    assert len({tuple(key) for key in first.tolist() + second.tolist()}) == 4
+
+
+def insert(index: KeyIndex, keys: np.ndarray, provisional: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    found, slots = np.empty(len(keys), np.int64), np.empty(len(keys), np.int64)
+    find_or_insert(index, keys, np.array(provisional, np.int64), found, slots)
+    return found, slots
+
+
+def find(index: KeyIndex, keys: np.ndarray) -> list[int]:
+    values = np.empty(len(keys), np.int64)
+    find_keys(index, keys, values)
+    return values.tolist()
+
+
+def some_keys(rng: np.random.Generator, count: int, crowded: bool) -> np.ndarray:
+    """Random keys; crowded ones want the last slots, so that they run over the end of the table."""
+    keys = rng.integers(0, 2**64, (count, 2), dtype=np.uint64)
+    if crowded:
+        keys[:, 0] |= np.uint64(2**64 - 2**59)
+        keys[::2, 0] = np.uint64(2**64 - 1)  # only the second word tells these apart
+    return keys
+
+
+@pytest.mark.parametrize("crowded", [False, True])
+@pytest.mark.parametrize("count", [0, 1, 17, 500])
+def test_the_index_is_a_dict(count, crowded):
+    rng = np.random.default_rng(count)
+    index, twin = new_index(0), {}
+    pool = some_keys(rng, count + 5, crowded)
+    for _ in range(4):
+        keys = np.ascontiguousarray(pool[rng.integers(0, count + 1, count)])
+        provisional = rng.integers(-(2**40), 2**40, count).tolist()
+        index = with_room(index, count)
+        found, _ = insert(index, keys, provisional)
+        for key, value, seen in zip(map(tuple, keys.tolist()), provisional, found.tolist(), strict=True):
+            assert seen == twin.get(key, ABSENT)
+            twin.setdefault(key, value)
+        assert index.entries[0] == len(twin)
+    assert find(index, pool) == [twin.get(tuple(key), ABSENT) for key in pool.tolist()]
+
+
+def test_a_key_that_comes_twice_in_a_batch_finds_its_first_value():
+    keys = np.array([[1, 2], [1, 3], [1, 2]], np.uint64)
+    index = new_index(10)
+    found, slots = insert(index, keys, [70, 71, 72])
+    assert found.tolist() == [ABSENT, ABSENT, 70]
+    assert slots[0] == slots[2] != slots[1]
+    set_values(index, slots[:2], np.array([5, 6], np.int64))
+    assert find(index, keys) == [5, 6, 5]
+
+
+def test_rows_that_retire_become_locations_and_old_locations_are_left_behind():
+    keys = some_keys(np.random.default_rng(3), 6, False)
+    index = new_index(6)
+    insert(index, keys, [0, 1, 2, 3, -(100) - 1, -(900) - 1])
+    replace_values(index, np.array([1, 0, 1], np.uint8), np.array([500, 7, 0], np.int64))
+    assert find(index, keys) == [-501, 1, -1, 3, -101, -901]
+    kept = new_index(6)
+    rehash(index, kept, 500)
+    assert find(kept, keys) == [-501, 1, ABSENT, 3, ABSENT, -901]
+    assert kept.entries[0] == 4
+
+
+def test_the_index_grows_before_it_is_sixty_per_cent_full():
+    index = new_index(38)
+    assert index.slots.shape == (64, 3)
+    keys = some_keys(np.random.default_rng(5), 38, False)
+    insert(index, keys, list(range(38)))
+    assert with_room(index, 0) is index
+    larger = with_room(index, 1)
+    assert larger.slots.shape == (128, 3)
+    assert find(larger, keys) == list(range(38))
