@@ -10,8 +10,7 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, overload
-
-from kernels.options import I64x2
+from numpy.typing import NDArray
 
 AHEAD = 16  # rows between the hint and the use: a few memory latencies
 
@@ -22,7 +21,7 @@ def _prefetch(context: Any, array: Any, row: Any) -> Any:
         struct = target.make_array(signature.args[0])(target, builder, arguments[0])
         shape = cgutils.unpack_tuple(builder, struct.shape)
         strides = cgutils.unpack_tuple(builder, struct.strides)
-        indices = [arguments[1], ir.Constant(ir.IntType(64), 0)]
+        indices = [arguments[1], *[ir.Constant(ir.IntType(64), 0)] * (signature.args[0].ndim - 1)]
         address = cgutils.get_item_pointer2(target, builder, struct.data, shape, strides, "C", indices)
         byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
@@ -35,8 +34,8 @@ def _prefetch(context: Any, array: Any, row: Any) -> Any:
     return types.void(array, types.int64), emit
 
 
-def prefetch(array: I64x2, row: int | np.int64) -> None:
-    """Ask for the start of array[row], a row in bounds of a C-ordered array of two dimensions."""
+def prefetch(array: NDArray, row: int | np.int64) -> None:
+    """Ask for the start of array[row], which is in bounds of a C-ordered array."""
 
 
 @overload(prefetch, inline="always")
