@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
+import xxhash
 from numpy.typing import NDArray
 
 from kernels.texts import FREE, UNKNOWN, TextIndex, add_texts, find_texts, spread
@@ -75,6 +76,13 @@ class Names:
         """The texts of int32 [n] indices; null for -1. Raises IndexError for one that was never given."""
         unknown = indices < 0
         return self._column().take(pa.array(indices, pa.int32(), mask=unknown if unknown.any() else None))
+
+    def digest(self) -> bytes:
+        """Sixteen bytes that are equal for equal texts at equal indices."""
+        offsets = self._index.offsets[: len(self) + 1]
+        hashed = xxhash.xxh3_128(offsets.data)
+        hashed.update(self._index.data[: offsets[-1]].data)
+        return hashed.digest()
 
     def _column(self) -> pa.StringArray:
         """All texts as an Arrow column over the same buffers; texts that are added later do not touch it."""

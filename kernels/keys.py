@@ -1,4 +1,4 @@
-"""Keyed hashes of texts, and the index from 128-bit keys to int64 values. Every write is looked up here first.
+"""Keyed hashes of texts, and the index from such keys to where they were answered. Every write is looked up here first.
 
 Keys are hashed with a secret of the data folder, so that nobody outside can aim two of them at each other. The index is
 a table with open addressing; nothing is deleted in place: `rehash` copies what is still kept into a new one.
@@ -10,12 +10,14 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from kernels.options import I64, U8, U64, I64x2, U64x2, Word, kernel, leaf
+from kernels.columns import NONE
+from kernels.options import I32, I64, U64, I64x2, U64x2, Word, kernel, leaf
 from kernels.prefetch import AHEAD, prefetch
 
 SECRET_WORDS = 4  # words 0 and 1 key `hash_texts`, 2 and 3 the names of kernels/texts.py
-EMPTY = -(2**63)  # the value that marks a free slot
-ABSENT = EMPTY  # what a look-up answers for a key that is not there
+LOCATION, ROW = 2, 3  # words of a slot: where the journal has the answer; the order's row then, or NONE
+EMPTY = -(2**63)  # the location that marks a free slot; its row is NONE
+ABSENT = EMPTY  # the location of a key that is not there
 SLOTS_MIN = 64
 LOAD_PERCENT_MAX = 60
 
@@ -155,10 +157,13 @@ def hash_texts(secret: U64, domains: U64, offsets: Offsets, data: Bytes, keys: U
 
 
 class KeyIndex(NamedTuple):
-    """From 128-bit keys to int64 values, never EMPTY. One slot lies in one or two cache lines."""
+    """From 128-bit keys to where they were answered: two slots a cache line, nothing straddles."""
 
-    slots: I64x2  # [capacity, 3] the two words of the key, and the value or EMPTY; capacity is a power of two
-    entries: I64  # [1] how many there are
+    slots: I64x2  # [capacity, 4] the two words of the key; its location, or EMPTY; its order row. A power of two of them
+    count: I64  # [1] entries
+
+
+LOCATION, ROW = 2, 3  # words of a slot
 
 
 @leaf
@@ -173,100 +178,106 @@ def _shift_of(index: KeyIndex) -> Word:
 
 
 @leaf
-def _slot_of(index: KeyIndex, shift: Word, key: Word, key_2: Word) -> np.int64:
+def _slot_of(index: KeyIndex, shift: Word, key: Word, key_2: Word) -> int:
     """The slot that holds the key, or the free one where it belongs."""
     slots = index.slots
     last = slots.shape[0] - 1
     high, low = np.int64(key), np.int64(key_2)
     slot = np.int64(key >> shift)
-    while (slots[slot, 0] != high or slots[slot, 1] != low) and slots[slot, 2] != EMPTY:
+    while (slots[slot, 0] != high or slots[slot, 1] != low) and slots[slot, LOCATION] != EMPTY:
         slot = (slot + 1) & last
     return slot
 
 
 @kernel
-def find_keys(index: KeyIndex, keys: U64x2, values: I64) -> None:
-    """Look keys [n, 2] up; values [n] is written, ABSENT where a key is not there."""
+def find_keys(index: KeyIndex, keys: U64x2, locations: I64, rows: I32) -> None:
+    """Look keys [n, 2] up; locations [n] and rows [n] are written, ABSENT and -1 where a key is not there."""
     shift = _shift_of(index)
-    for i in range(values.size):
-        if i + AHEAD < values.size:
+    for i in range(locations.size):
+        if i + AHEAD < locations.size:
             prefetch(index.slots, np.int64(keys[i + AHEAD, 0] >> shift))
-        values[i] = index.slots[_slot_of(index, shift, keys[i, 0], keys[i, 1]), 2]
+        slot = _slot_of(index, shift, keys[i, 0], keys[i, 1])
+        locations[i] = index.slots[slot, LOCATION]
+        rows[i] = -1
+        if locations[i] != ABSENT:
+            rows[i] = index.slots[slot, ROW]
 
 
 @kernel
-def find_or_insert(index: KeyIndex, keys: U64x2, provisional: I64, found: I64, slots: I64) -> None:
-    """Look keys [n, 2] up, and insert those that are not there with their provisional value.
+def find_or_insert(index: KeyIndex, keys: U64x2, provisional: I64, found: I64, rows: I32, slots: I64) -> None:
+    """Look keys [n, 2] up, and insert those that are not there with their provisional location.
 
-    found [n] is written: the value that was there, ABSENT where the key was inserted; a key that comes twice finds the
-    provisional value of its first time. slots [n] is written: for `set_values`, good until the next `rehash`. The index
-    must have room for n more (`with_room`). provisional [n], never EMPTY.
+    found [n] and rows [n] are written: what was there, ABSENT and -1 where the key was inserted; a key that comes twice
+    finds the provisional location of its first time. slots [n] is written: for `set_values`, good until the next `rehash`.
+    The index must have room for n more (`with_room`). provisional [n], never EMPTY.
     """
     shift = _shift_of(index)
     for i in range(provisional.size):
         if i + AHEAD < provisional.size:
             prefetch(index.slots, np.int64(keys[i + AHEAD, 0] >> shift))
         slot = _slot_of(index, shift, keys[i, 0], keys[i, 1])
-        found[i] = index.slots[slot, 2]
+        found[i] = index.slots[slot, LOCATION]
         slots[i] = slot
-        if found[i] == EMPTY:
+        rows[i] = -1
+        if found[i] != EMPTY:
+            rows[i] = index.slots[slot, ROW]
+        else:
             index.slots[slot, 0] = np.int64(keys[i, 0])
             index.slots[slot, 1] = np.int64(keys[i, 1])
-            index.slots[slot, 2] = provisional[i]
-            index.entries[0] += 1
+            index.slots[slot, LOCATION] = provisional[i]
+            index.slots[slot, ROW] = -1
+            index.count[0] += 1
 
 
 @kernel
-def set_values(index: KeyIndex, slots: I64, values: I64) -> None:
-    """Give the entries in slots [n] the values [n], never EMPTY."""
+def set_values(index: KeyIndex, slots: I64, locations: I64, rows: I32) -> None:
+    """Give the entries in slots [n] their locations [n], never EMPTY, and order rows [n], -1 for none."""
     for i in range(slots.size):
-        index.slots[slots[i], 2] = values[i]
+        index.slots[slots[i], LOCATION] = locations[i]
+        index.slots[slots[i], ROW] = rows[i]
 
 
 @kernel
-def replace_values(index: KeyIndex, is_retired: U8, location: I64) -> None:
-    """Entries whose value is a retired row point to the journal instead: the value becomes -location[row] - 1.
+def rehash(old: KeyIndex, new: KeyIndex, before_location: int, location_of_row: I64) -> None:
+    """Copy entries into an empty index, but those answered before `before_location` whose order row is not theirs any more.
 
-    is_retired [rows], location [rows] 0 or more: sequence << 20 | ordinal. Values beyond the rows stay as they are.
-    """
-    slots = index.slots
-    for slot in range(slots.shape[0]):
-        row = slots[slot, 2]
-        if 0 <= row < is_retired.size and is_retired[row]:
-            slots[slot, 2] = -location[row] - 1
-
-
-@kernel
-def rehash(old: KeyIndex, new: KeyIndex, before_location: int) -> None:
-    """Copy all entries into an empty index, but those that point to the journal before `before_location` (0: copy all).
-
+    location_of_row [row]: of the open orders; a row may have been freed and taken by another order since. 0 copies all.
     `new` must have room for them.
     """
     shift = _shift_of(new)
     for slot in range(old.slots.shape[0]):
-        value = old.slots[slot, 2]
-        if value != EMPTY and (value >= 0 or -(value + 1) >= before_location):
-            key, key_2 = np.uint64(old.slots[slot, 0]), np.uint64(old.slots[slot, 1])
-            to = _slot_of(new, shift, key, key_2)
-            new.slots[to, 0] = old.slots[slot, 0]
-            new.slots[to, 1] = old.slots[slot, 1]
-            new.slots[to, 2] = value
-            new.entries[0] += 1
+        location = old.slots[slot, LOCATION]
+        if location == EMPTY:
+            continue
+        row = old.slots[slot, ROW]
+        if location >= before_location or (row >= 0 and location_of_row[row] == location):
+            to = _slot_of(new, shift, np.uint64(old.slots[slot, 0]), np.uint64(old.slots[slot, 1]))
+            new.slots[to, :] = old.slots[slot, :]
+            new.count[0] += 1
 
 
 def new_index(entries: int) -> KeyIndex:
-    """An empty index with room for so many entries: 24 bytes a slot, two to four slots an entry."""
+    """An empty index with room for so many entries: 32 bytes a slot, two to four slots an entry."""
     capacity = SLOTS_MIN
     while entries * 100 > capacity * LOAD_PERCENT_MAX:
         capacity *= 2
-    return KeyIndex(np.full((capacity, 3), EMPTY, np.int64), np.zeros(1, np.int64))
+    slots = np.empty((capacity, 4), np.int64)
+    slots[:, LOCATION] = EMPTY
+    return KeyIndex(slots, np.zeros(1, np.int64))
 
 
 def with_room(index: KeyIndex, entries: int) -> KeyIndex:
     """The index itself if so many more entries fit, else a larger one with all its entries; slots change then."""
-    needed = int(index.entries[0]) + entries
+    needed = int(index.count[0]) + entries
     if needed * 100 <= index.slots.shape[0] * LOAD_PERCENT_MAX:
         return index
     larger = new_index(needed)
-    rehash(index, larger, 0)
+    rehash(index, larger, 0, np.empty(0, np.int64))
     return larger
+
+
+def rehash_kept(index: KeyIndex, before_location: int, location_of_row: np.ndarray) -> KeyIndex:
+    """A new index without the entries answered before a location, those of open orders kept."""
+    smaller = new_index(int(index.count[0]))
+    rehash(index, smaller, before_location, location_of_row)
+    return smaller

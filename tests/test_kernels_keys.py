@@ -6,6 +6,7 @@ import struct
 import numpy as np
 import pytest
 
+from kernels.columns import NONE
 from kernels.keys import (
     ABSENT,
     KeyIndex,
@@ -13,8 +14,7 @@ from kernels.keys import (
     find_or_insert,
     hash_texts,
     new_index,
-    rehash,
-    replace_values,
+    rehash_kept,
     set_values,
     siphash_64,
     siphash_128,
@@ -23,6 +23,7 @@ from kernels.keys import (
 from tests import twins
 
 KEY = bytes(range(16))
+MISSING = (ABSENT, NONE)
 # SipHash-2-4 to 128 bits of the bytes 0, 1, 2, ... under the key 0..15, as the reference implementation publishes them.
 PUBLISHED = {
     0: "a3817f04ba25a8e66df67214c7550293",
@@ -104,16 +105,18 @@ def test_domain_and_secret_separate_equal_texts():
     assert len({tuple(key) for key in first.tolist() + second.tolist()}) == 4
 
 
-def insert(index: KeyIndex, keys: np.ndarray, provisional: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    found, slots = np.empty(len(keys), np.int64), np.empty(len(keys), np.int64)
-    find_or_insert(index, keys, np.array(provisional, np.int64), found, slots)
-    return found, slots
+def insert(index: KeyIndex, keys: np.ndarray, provisional: list[int]) -> tuple[list[tuple[int, int]], np.ndarray]:
+    """What each key found, (location, row), and its slot."""
+    count = len(keys)
+    found, rows, slots = np.empty(count, np.int64), np.empty(count, np.int32), np.empty(count, np.int64)
+    find_or_insert(index, keys, np.array(provisional, np.int64), found, rows, slots)
+    return list(zip(found.tolist(), rows.tolist(), strict=True)), slots
 
 
-def find(index: KeyIndex, keys: np.ndarray) -> list[int]:
-    values = np.empty(len(keys), np.int64)
-    find_keys(index, keys, values)
-    return values.tolist()
+def find(index: KeyIndex, keys: np.ndarray) -> list[tuple[int, int]]:
+    locations, rows = np.empty(len(keys), np.int64), np.empty(len(keys), np.int32)
+    find_keys(index, keys, locations, rows)
+    return list(zip(locations.tolist(), rows.tolist(), strict=True))
 
 
 def some_keys(rng: np.random.Generator, count: int, crowded: bool) -> np.ndarray:
@@ -126,51 +129,52 @@ def some_keys(rng: np.random.Generator, count: int, crowded: bool) -> np.ndarray
 
 
 @pytest.mark.parametrize("crowded", [False, True])
-@pytest.mark.parametrize("count", [0, 1, 17, 500])
+@pytest.mark.parametrize("count", [0, 1, 17, 63, 64, 65, 500])
 def test_the_index_is_a_dict(count, crowded):
     rng = np.random.default_rng(count)
     index, twin = new_index(0), {}
     pool = some_keys(rng, count + 5, crowded)
     for _ in range(4):
         keys = np.ascontiguousarray(pool[rng.integers(0, count + 1, count)])
-        provisional = rng.integers(-(2**40), 2**40, count).tolist()
+        provisional = rng.integers(0, 2**62, count).tolist()
         index = with_room(index, count)
-        found, _ = insert(index, keys, provisional)
-        for key, value, seen in zip(map(tuple, keys.tolist()), provisional, found.tolist(), strict=True):
-            assert seen == twin.get(key, ABSENT)
-            twin.setdefault(key, value)
-        assert index.entries[0] == len(twin)
-    assert find(index, pool) == [twin.get(tuple(key), ABSENT) for key in pool.tolist()]
+        found, slots = insert(index, keys, provisional)
+        for key, location, seen in zip(map(tuple, keys.tolist()), provisional, found, strict=True):
+            assert seen == twin.get(key, MISSING)
+            twin.setdefault(key, (location, NONE))
+        locations, rows = rng.integers(0, 2**62, count), rng.integers(-1, 2**31, count).astype(np.int32)
+        set_values(index, slots, locations, rows)
+        twin.update(zip(map(tuple, keys.tolist()), zip(locations.tolist(), rows.tolist(), strict=True), strict=True))
+        assert index.count[0] == len(twin)
+    assert find(index, pool) == [twin.get(tuple(key), MISSING) for key in pool.tolist()]
 
 
 def test_a_key_that_comes_twice_in_a_batch_finds_its_first_value():
     keys = np.array([[1, 2], [1, 3], [1, 2]], np.uint64)
     index = new_index(10)
     found, slots = insert(index, keys, [70, 71, 72])
-    assert found.tolist() == [ABSENT, ABSENT, 70]
+    assert found == [MISSING, MISSING, (70, NONE)]
     assert slots[0] == slots[2] != slots[1]
-    set_values(index, slots[:2], np.array([5, 6], np.int64))
-    assert find(index, keys) == [5, 6, 5]
 
 
-def test_rows_that_retire_become_locations_and_old_locations_are_left_behind():
-    keys = some_keys(np.random.default_rng(3), 6, False)
-    index = new_index(6)
-    insert(index, keys, [0, 1, 2, 3, -(100) - 1, -(900) - 1])
-    replace_values(index, np.array([1, 0, 1], np.uint8), np.array([500, 7, 0], np.int64))
-    assert find(index, keys) == [-501, 1, -1, 3, -101, -901]
-    kept = new_index(6)
-    rehash(index, kept, 500)
-    assert find(kept, keys) == [-501, 1, ABSENT, 3, ABSENT, -901]
-    assert kept.entries[0] == 4
+def test_old_keys_are_forgotten_but_those_of_open_orders_never():
+    keys = some_keys(np.random.default_rng(3), 5, False)
+    index = new_index(5)
+    _, slots = insert(index, keys, [0] * 5)
+    entries = [(100, 0), (101, 1), (102, NONE), (500, NONE), (103, 7)]  # the last row lies beyond the book
+    locations, rows = zip(*entries, strict=True)
+    set_values(index, slots, np.array(locations, np.int64), np.array(rows, np.int32))
+    kept = rehash_kept(index, 500, np.array([100, 900], np.int64))  # row 0 is still its order's, row 1 another's
+    assert find(kept, keys) == [(100, 0), MISSING, MISSING, (500, NONE), MISSING]
+    assert kept.count[0] == 2
 
 
 def test_the_index_grows_before_it_is_sixty_per_cent_full():
     index = new_index(38)
-    assert index.slots.shape == (64, 3)
+    assert index.slots.shape == (64, 4)
     keys = some_keys(np.random.default_rng(5), 38, False)
     insert(index, keys, list(range(38)))
     assert with_room(index, 0) is index
     larger = with_room(index, 1)
-    assert larger.slots.shape == (128, 3)
-    assert find(larger, keys) == list(range(38))
+    assert larger.slots.shape == (128, 4)
+    assert find(larger, keys) == [(location, NONE) for location in range(38)]

@@ -112,6 +112,17 @@ def test_names_grow():
     assert names.find(list(twin)).tolist() == list(range(len(twin)))
 
 
+def test_the_digest_is_of_the_texts_and_their_indices():
+    def digest(secret: int, *calls: list[str]) -> bytes:
+        names = Names(np.full(4, secret, np.uint64))
+        for texts in calls:
+            names.add(texts)
+        return names.digest()
+
+    assert digest(1, ["a", "b"], ["c"]) == digest(2, ["a", "b", "a", "c"])
+    assert len({digest(1, texts) for texts in (["a", "b"], ["b", "a"], ["ab"], ["a", "b", ""], [])}) == 5
+
+
 def test_buffers_are_views_and_slices_keep_their_bytes():
     column = pa.array(["ab", "c", "def", ""], pa.string())
     offsets, data = text_buffers(column.slice(1, 2))
