@@ -1,4 +1,4 @@
-"""A disk in memory that keeps what is durable apart from what is not: it records a trace, fails on request, loses power.
+"""A disk in memory that keeps what is durable apart from what is not; records a trace, fails on request, loses power.
 
 `crashes(trace)` yields every state that a power loss may leave behind, at every step of the trace.
 """

@@ -30,8 +30,13 @@ class JournalStore(Protocol):
         """Stamp of the last record, microseconds; 0 in an empty journal."""
         ...
 
+    @property
+    def room(self) -> int:
+        """Bytes of further bodies that are set aside."""
+        ...
+
     def reserve(self, body_bytes: int) -> None:
-        """Set room aside for one record of at most `body_bytes`. JournalFull is soft: nothing changed, try later."""
+        """Set room aside for records of at most `body_bytes` together. JournalFull is soft: nothing changed, try later."""
         ...
 
     def append(self, expected_sequence: int, stamp: int, buffers: Sequence[Any]) -> None:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import xxhash
+from numpy.typing import NDArray
 
 HEADER_BYTES = 64  # records start at multiples of it, so that a header never straddles a sector
 SECTOR_BYTES = 512  # a disk writes a sector whole or not at all; larger ones are several of these
@@ -21,6 +22,7 @@ FILE = int.from_bytes(b"aOne", "little")
 _HEADER = struct.Struct("<IIqqQQQII")
 _CHECKSUM = struct.Struct("<Q")
 _CHECKED_BYTES = _HEADER.size
+_MASK = np.uint64(0xA5C3_96F0_5A3C_690F)  # no text and no column of numbers repeats it
 _NOTHING = bytes(HEADER_BYTES)
 _WINDOW_BYTES = 1 << 20
 
@@ -38,7 +40,7 @@ class Frame(NamedTuple):
     length: int  # bytes of the body
     body_checksum: int  # of the body and the zeros up to the next multiple of 64
     previous: int  # checksum of the frame before
-    zero_sectors: int  # sectors after the header's own that the body leaves all zero
+    masked: int  # sectors of the body that are written masked, see `mask`
     spare: int
     checksum: int  # of the fields above
 
@@ -70,10 +72,10 @@ def padded(length: int) -> int:
 
 
 def pack(
-    magic: int, version: int, place: Place, stamp: int, length: int = 0, body_checksum: int = 0, zero_sectors: int = 0
+    magic: int, version: int, place: Place, stamp: int, length: int = 0, body_checksum: int = 0, masked: int = 0
 ) -> tuple[bytes, Frame]:
     """A header that follows on `place`, as bytes and as fields."""
-    fields = (magic, version, place.sequence, stamp, length, body_checksum, place.previous, zero_sectors, 0)
+    fields = (magic, version, place.sequence, stamp, length, body_checksum, place.previous, masked, 0)
     head = _HEADER.pack(*fields)
     own = checksum(head)
     return head + _CHECKSUM.pack(own), Frame._make((*fields, own))
@@ -85,32 +87,51 @@ def unpack(raw: Any) -> Frame | None:
     return Frame._make((*_HEADER.unpack_from(raw), own)) if checksum(raw[:_CHECKED_BYTES]) == own else None
 
 
-def joined(buffers: Sequence[Any]) -> tuple[bytes, int]:
+def joined(buffers: Sequence[Any]) -> tuple[bytearray, int]:
     """The body in one piece, padded with zeros to a multiple of 64, and its length before that.
 
-    One copy of a body that lies in cache is cheaper than three passes (checksum, zero sectors, write) over its pieces.
+    One copy, still in cache, costs less than taking checksum and mask piece by piece.
     """
     length = sum(memoryview(buffer).nbytes for buffer in buffers)
-    return b"".join((*buffers, bytes(-length % HEADER_BYTES))), length
+    return bytearray().join((*buffers, bytes(-length % HEADER_BYTES))), length
 
 
-def zero_sectors(body: Any, offset: int) -> int:
-    """How many sectors of the file a padded body at `offset` leaves all zero, the one with its header not counted."""
-    shared = -offset % SECTOR_BYTES
-    words = np.frombuffer(body, np.uint64)[shared // 8 :]
+def mask(body: bytearray, offset: int) -> int:
+    """Change the sectors of a padded body at `offset` of the file that are zero but for one word; returns their number.
+
+    A missing sector is all zero. One flipped byte must never look like that, so no sector is written that has less than
+    two words that are not zero. Doing it again gives the first body back.
+    """
+    return sum(_swap(sectors) for sectors in _sectors(body, offset))
+
+
+def _sectors(body: Any, offset: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """A body as rows of words: its whole sectors, and the last one. The sector that its header is in never counts."""
+    words = np.frombuffer(body, np.uint64)[-offset % SECTOR_BYTES // 8 :]
     whole = len(words) // 64
-    sectors = words[: whole * 64].reshape(whole, 64)
-    suspects = np.flatnonzero(sectors[:, 0] == 0)  # most sectors end the search with their first word
-    count = int(np.count_nonzero(~sectors[suspects].any(axis=1))) if len(suspects) else 0
     rest = words[whole * 64 :]
-    return count + (1 if len(rest) and not rest.any() else 0)
+    return words[: whole * 64].reshape(whole, 64), rest.reshape(1 if len(rest) else 0, -1 if len(rest) else 1)
+
+
+def _swap(sectors: NDArray[np.uint64]) -> int:
+    """Exchange sectors that are zero but for one word with ones that are the mask but for one word."""
+    if not len(sectors):
+        return 0
+    first, second = sectors[:, 0], sectors[:, 1]  # one of them is as the rest of the sector
+    suspects = np.flatnonzero((first == 0) | (second == 0) | (first == _MASK) | (second == _MASK))
+    if not len(suspects):
+        return 0
+    rows = sectors[suspects]
+    changed = (np.count_nonzero(rows, axis=1) < 2) | (np.count_nonzero(rows ^ _MASK, axis=1) < 2)
+    sectors[suspects[changed]] ^= _MASK
+    return int(np.count_nonzero(changed))
 
 
 def look(fetch: Fetch, offset: int, size: int, place: Place) -> Look:
     """Read the frame at `offset` of a segment of `size` bytes and judge it.
 
-    A torn write can leave only whole sectors out, and those were zero before. So a frame is torn when its header is all
-    zero, or when more of its sectors are all zero than it says; anything else that is not right is damage.
+    A torn write leaves out whole sectors, which were zero before; no frame is written with such a sector. So a frame is
+    torn when its header or another of its sectors is all zero; anything else that is not right is damage.
     """
     raw = fetch(offset, HEADER_BYTES) if offset + HEADER_BYTES <= size else b""
     if len(raw) < HEADER_BYTES:
@@ -128,8 +149,8 @@ def look(fetch: Fetch, offset: int, size: int, place: Place) -> Look:
         if len(body) < padded(frame.length):
             return Look(None, "the file ends inside the record")
         if checksum(body) != frame.body_checksum:
-            missing = zero_sectors(body, offset + HEADER_BYTES) - frame.zero_sectors
-            if missing > 0:
+            missing = sum(int((~sectors.any(axis=1)).sum()) for sectors in _sectors(body, offset + HEADER_BYTES))
+            if missing:
                 return Look(None, f"{missing} sectors of the record are missing", torn=True)
             return Look(None, "the checksum of the body is wrong")
     return Look(frame)

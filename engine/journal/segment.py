@@ -21,6 +21,8 @@ from engine.journal.frame import (
     Place,
     find_after,
     look,
+    mask,
+    padded,
     unpack,
 )
 from engine.schema import SCHEMA_VERSION
@@ -94,8 +96,7 @@ class Segment:
                 return
             self._mark(place.sequence, offset)
             if place.sequence >= from_sequence:
-                body = offset + HEADER_BYTES
-                yield frame, view[body : body + frame.length]
+                yield frame, self._body(view, offset + HEADER_BYTES, frame)
             place = Place(place.sequence + 1, frame.stamp, frame.checksum)
             offset += frame.extent
 
@@ -140,6 +141,13 @@ class Segment:
 
     def drop_map(self) -> None:
         self._mapped = None
+
+    def _body(self, view: memoryview, offset: int, frame: Frame) -> memoryview:
+        if frame.masked == 0:
+            return view[offset : offset + frame.length]
+        body = bytearray(view[offset : offset + padded(frame.length)])
+        mask(body, offset)
+        return memoryview(body)[: frame.length]
 
     def _mark(self, sequence: int, offset: int) -> None:
         mark, rest = divmod(sequence - self.start.sequence, _MARK_RECORDS)

@@ -19,9 +19,9 @@ from engine.journal.frame import (
     Place,
     checksum,
     joined,
+    mask,
     pack,
     padded,
-    zero_sectors,
 )
 from engine.journal.segment import (
     ARCHIVE,
@@ -73,7 +73,7 @@ class Journal:
         self._chunk_bytes = chunk_bytes
         self._segments: list[Segment] = []
         self._allocated = 0  # bytes of the last segment, durably set aside
-        self._reserved = -1  # bytes of the next body that there is room for
+        self._reserved = -1  # bytes of further bodies that there is room for
         self._failed: BaseException | None = None
         self.cut_off: CutOff | None = None
 
@@ -110,12 +110,17 @@ class Journal:
         """The last sequence in a sealed segment; 0 where there is none."""
         return max((segment.end.sequence - 1 for segment in self._segments if segment.sealed), default=0)
 
+    @property
+    def room(self) -> int:
+        """Bytes of further bodies that are set aside."""
+        return self._reserved
+
     def segments(self) -> list[SegmentInfo]:
         """All segments present, archived ones too, in order."""
         return [_info(segment) for segment in self._segments]
 
     def reserve(self, body_bytes: int) -> None:
-        """Set room aside for one record of at most `body_bytes`, in a new segment where this one is full.
+        """Set room aside for records of at most `body_bytes` together, in a new segment where this one is full.
 
         JournalFull is soft: the disk has no space, no record has been touched, try again later. All else is final.
         """
@@ -149,10 +154,10 @@ class Journal:
         active = self._active
         if active is None or len(body) > self._reserved:
             raise ValueError(f"no room was reserved for a body of {length} bytes")
-        zeros = zero_sectors(body, active.tail + HEADER_BYTES)
-        header, frame = pack(RECORD, SCHEMA_VERSION, self._end, stamp, length, checksum(body), zeros)
+        masked = mask(body, active.tail + HEADER_BYTES)
+        header, frame = pack(RECORD, SCHEMA_VERSION, self._end, stamp, length, checksum(body), masked)
         self._put(active, frame, [header, body] if body else [header])
-        self._reserved = -1
+        self._reserved -= HEADER_BYTES + len(body)
 
     def seal(self) -> None:
         """End the segment that is being written, if it has records: its bytes never change again."""
@@ -211,7 +216,8 @@ class Journal:
             if segment is None:
                 raise known.damaged(0, "the segment is empty", known.start.sequence)
             check_order(before, segment)
-            tail = segment.scan(self._disk, self._fetch(segment.name), self._looks)
+            # A segment that is being written may be cut while it is looked at: no map of it.
+            tail = segment.scan(self._disk, self._fetch(segment.name, known.sealed), 1 if known.sealed else _LOOKS_MAX)
             if segment.sealed < known.sealed or segment.end.sequence < known.end.sequence:
                 raise segment.damaged(tail.offset, tail.found or "nothing is written here")
             before = segment
@@ -230,7 +236,7 @@ class Journal:
                 check_order(last, segment)
                 self._segments.append(segment)
                 last = segment
-            seen = last.take_whole(self._disk, self._fetch(last.name), self._looks)
+            seen = last.take_whole(self._disk, self._fetch(last.name, False), _LOOKS_MAX)
             if seen.fault and not seen.torn:
                 raise last.damaged(last.tail, seen.fault)
             if not last.sealed:
@@ -249,10 +255,6 @@ class Journal:
     @property
     def _active(self) -> Segment | None:
         return self._segments[-1] if self._segments and not self._segments[-1].sealed else None
-
-    @property
-    def _looks(self) -> int:
-        return _LOOKS_MAX if self._read_only else 1
 
     def _segment_of(self, sequence: int) -> Segment:
         for segment in reversed(self._segments):
@@ -351,7 +353,8 @@ class Journal:
             self._open_last(self._segments[-1])
 
     def _open_last(self, segment: Segment) -> None:
-        tail = segment.scan(self._disk, self._fetch(segment.name), self._looks)
+        alone = not self._read_only
+        tail = segment.scan(self._disk, self._fetch(segment.name, alone), 1 if alone else _LOOKS_MAX)
         self._allocated = self._disk.size(segment.name)
         if tail.size_bytes:
             self.cut_off = CutOff(segment.name, tail.offset, segment.end.sequence, tail.size_bytes, tail.found)
@@ -371,9 +374,9 @@ class Journal:
             self._disk.remove(name)
             self._disk.sync_folder()
 
-    def _fetch(self, name: str) -> Fetch:
+    def _fetch(self, name: str, mapped: bool) -> Fetch:
         """Bytes of a segment: from a map, or, where a writer beside may cut the file, by reading."""
-        if self._read_only:
+        if not mapped:
             return lambda offset, length: self._disk.read(name, offset, length)
         view = self._disk.map(name)
         return lambda offset, length: view[offset : offset + length]
