@@ -15,6 +15,7 @@ class Method(IntEnum):
     ACT_ON_UNITS = 4
     MOVE_STOCK = 5
     PUT_CATALOGUE = 6
+    CONFIRM = 7
 
 
 class Reply(IntEnum):
@@ -34,11 +35,6 @@ class Reply(IntEnum):
     NOT_ENOUGH_UNITS = 22  # fewer units in the stages that the action takes from
     STATEMENT_TOO_OLD = 23  # a later stock statement of the source was taken before
     FIGURE_OUT_OF_RANGE = 24  # a figure of stock would leave its limits
-
-    @property
-    def is_remembered(self) -> bool:
-        """Whether the same key gets this answer again: business outcomes are, refusals of the key itself are not."""
-        return self is not Reply.KEY_CONFLICT
 
 
 class Cause(IntEnum):

@@ -72,7 +72,10 @@ def numba_type(annotation: Any) -> Any:
         return get_args(annotation)[1]
     if isinstance(annotation, type) and issubclass(annotation, tuple):
         hints = get_type_hints(annotation, include_extras=True)
-        return types.NamedTuple([numba_type(hints[name]) for name in annotation._fields], annotation)  # type: ignore[attr-defined]
+        members = [numba_type(hints[name]) for name in annotation._fields]  # type: ignore[attr-defined]
+        if len(set(members)) == 1:
+            return types.NamedUniTuple(members[0], len(members), annotation)
+        return types.NamedTuple(members, annotation)
     raise TypeError(f"no kernel type for {annotation!r}")
 
 

@@ -553,3 +553,125 @@ def refresh_all(book: Book, cells: Cells) -> None:
     for row in range(book.heads[_CELL_ROWS]):
         for node in range(cells.figures.shape[1]):
             refresh(cells, row, node)
+
+
+class OpenOrders(NamedTuple):
+    """Orders as the book has them now, out of their linked rows."""
+
+    line_count: I32  # [order]
+    line: I32  # [line] row
+    sku: I32  # [line]
+    quantity: I32  # [line]
+    part_count: I32  # [line]
+    part: I32  # [part] row
+    node: I16  # [part]
+    stage: U8  # [part]
+    part_quantity: I32  # [part]
+    fenced: I32  # [part]
+
+
+@kernel
+def size_orders(rows: I32, book: Book, totals: I64) -> None:
+    """totals[0], totals[1]: the lines and parts of these orders, for the room that `read_orders` needs."""
+    totals[:] = 0
+    for row in rows:
+        line = book.orders.first[row]
+        while line != NONE:
+            totals[0] += 1
+            part = book.lines.first[line]
+            while part != NONE:
+                totals[1] += 1
+                part = book.parts.next[part]
+            line = book.lines.next[line]
+
+
+@kernel
+def read_orders(rows: I32, book: Book, out: OpenOrders) -> None:
+    """Copy lines and parts of these orders, in their sequence."""
+    parts = book.parts
+    line_at = 0
+    part_at = 0
+    for i in range(rows.size):
+        out.line_count[i] = 0
+        line = book.orders.first[rows[i]]
+        while line != NONE:
+            out.line_count[i] += 1
+            out.line[line_at] = line
+            out.sku[line_at] = book.lines.sku[line]
+            out.quantity[line_at] = book.lines.quantity[line]
+            out.part_count[line_at] = 0
+            part = book.lines.first[line]
+            while part != NONE:
+                out.part_count[line_at] += 1
+                out.part[part_at] = part
+                out.node[part_at] = parts.node[part]
+                out.stage[part_at] = parts.stage[part]
+                out.part_quantity[part_at] = parts.quantity[part]
+                out.fenced[part_at] = parts.fenced[part]
+                part_at += 1
+                part = parts.next[part]
+            line_at += 1
+            line = book.lines.next[line]
+
+
+@kernel
+def lend_reservation(row: int, book: Book, cells: Cells, fences: Fences) -> None:
+    """Count a reservation's own units as available, to see how an order in its place would be sourced.
+
+    Only claims are written (available, stocked, ring-fences); refreshing its cells takes it back.
+    """
+    line = book.orders.first[row]
+    while line != NONE:
+        sku = book.lines.sku[line]
+        part = book.lines.first[line]
+        while part != NONE:
+            node = book.parts.node[part]
+            if node != NO_NODE:
+                cell_row = cells.row_of[sku]
+                cells.available[cell_row, node] += book.parts.quantity[part]
+                cells.stocked[cell_row, node >> 6] |= _ONE << np.uint64(node & 63)
+                if book.parts.fenced[part] > 0:
+                    drawn_at = book.orders.location[row] >> 20
+                    refill_fence(fences, sku, node, book.orders.channel[row], book.parts.fenced[part], drawn_at)
+            part = book.parts.next[part]
+        line = book.lines.next[line]
+
+
+@kernel
+def refresh_cells(sku: I32, cells: Cells) -> None:
+    """Bring the derived figures of these SKUs up to date at every node."""
+    for i in range(sku.size):
+        row = cells.row_of[sku[i]]
+        if row != NONE:
+            for node in range(cells.figures.shape[1]):
+                refresh(cells, row, node)
+
+
+@kernel
+def waiting_orders(sku: I32, book: Book, rows: I32) -> int:
+    """Orders with back-ordered units of these SKUs; rows has room for every waiting part. An order may come twice."""
+    count = 0
+    for i in range(sku.size):
+        part = book.waiting[sku[i]]
+        while part != NONE:
+            rows[count] = book.lines.order[book.parts.line[part]]
+            count += 1
+            part = book.parts.next_waiting[part]
+    return count
+
+
+@kernel
+def committed_parts(over: U8x2, book: Book, cells: Cells, parts: I32) -> int:
+    """Parts reserved or allocated and not yet picked at the cells marked in over[row, node]; `parts` has room for all.
+
+    A look at every part: rare, for stock counts that fall below what is committed.
+    """
+    count = 0
+    for part in range(book.heads[_PARTS]):
+        stage = book.parts.stage[part]
+        if book.parts.quantity[part] > 0 and (stage == _ALLOCATED_STAGE or stage == _RESERVED_STAGE):
+            row = cells.row_of[book.lines.sku[book.parts.line[part]]]
+            if over[row, book.parts.node[part]]:
+                parts[count] = part
+                count += 1
+    return count

@@ -1,0 +1,200 @@
+"""Answers, and the first answer again: a repeated key is answered from the journal, not from what became of the order since.
+
+`OrderAnswers` is built from the very tables that the journal gets, so the first answer and a later one come the same way.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from engine import schema
+from engine.commands import LINE_OPTIONS, ORDER_OPTIONS
+from engine.ragged import elements, offsets
+
+RECORDS_KEPT_MAX = 64
+NULL_I64 = np.iinfo(np.int64).min
+NULL_OF = {schema.Kind.I64: NULL_I64, schema.Kind.I16: -1}
+
+
+@dataclass(frozen=True)
+class OrderAnswers:
+    """What became of each order or reservation asked for, and which node gives what."""
+
+    reply: Any  # uint8 [order] engine.outcomes.Reply
+    number: Any  # int64 [order] the order's 64-bit id; 0 where there is no order
+    again: Any  # bool [order] the first answer to a repeated key
+    first_line: Any  # int64 [order + 1]
+    sku: Any  # int32 [line]
+    quantity: Any  # int32 [line] units ordered
+    first_part: Any  # int64 [line + 1]
+    node: Any  # int16 [part]
+    stage: Any  # uint8 [part] kernels.columns.Stage
+    part_quantity: Any  # int32 [part] units
+    metres: Any  # int32 [part]
+
+
+@dataclass(frozen=True)
+class Replies:
+    """Answers to requests that are not about the nodes of an order."""
+
+    reply: Any  # uint8 [request] engine.outcomes.Reply
+    quantity: Any  # int64 [request] units, or rows, that changed
+    again: Any  # bool [request]
+
+
+@dataclass(frozen=True)
+class RecordOrders:
+    """The orders and reservations of one record, side by side, with offsets."""
+
+    orders: Mapping[str, Any]
+    lines: Mapping[str, Any]
+    parts: Mapping[str, Any]
+    first_line: Any
+    first_part: Any
+
+
+def record_orders(tables: Sequence[tuple[schema.Table, Mapping[str, Any]]]) -> RecordOrders:
+    """Gather the order tables of a record; a commit may hold several."""
+    columns = [joined([c for t, c in tables if t is table], table) for table in (schema.ORDERS, schema.LINES, schema.PARTS)]
+    orders, lines, parts = columns
+    return RecordOrders(orders, lines, parts, offsets(orders["line_count"]), offsets(lines["part_count"]))
+
+
+def joined(pieces: Sequence[Mapping[str, Any]], table: schema.Table) -> Mapping[str, Any]:
+    """Tables of one kind end to end; an optional column that one of them lacks is null there."""
+    if len(pieces) == 1:
+        return pieces[0]
+    out: dict[str, Any] = {}
+    for column in table.columns:
+        if column.optional and not any(column.name in piece for piece in pieces):
+            continue
+        if column.kind is schema.Kind.TEXT:
+            parts = [piece.get(column.name) for piece in pieces]
+            sizes = [_rows(piece, table) for piece in pieces]
+            filled = [pa.array([""] * n, pa.string()) if p is None else p for p, n in zip(parts, sizes, strict=True)]
+            out[column.name] = pa.concat_arrays(filled) if filled else pa.array([], pa.string())
+        else:
+            dtype = schema.DTYPES[column.kind]
+            filled = [
+                piece[column.name] if column.name in piece else np.full(_rows(piece, table), NULL_OF[column.kind], dtype)
+                for piece in pieces
+            ]
+            out[column.name] = np.concatenate(filled) if filled else np.empty(0, dtype)
+    return out
+
+
+def _rows(piece: Mapping[str, Any], table: schema.Table) -> int:
+    return len(piece[next(c.name for c in table.columns if not c.optional)])
+
+
+class FirstAnswers:
+    """Reads first answers back, by location. Keeps the records last used, since retries come together."""
+
+    def __init__(self, read: Callable[[int], Sequence[tuple[schema.Table, Mapping[str, Any]]]]) -> None:
+        self._read = read
+        self._kept: OrderedDict[int, RecordOrders] = OrderedDict()
+
+    def orders_of(self, sequence: int) -> RecordOrders:
+        """The orders of a record that is durable, or about to be."""
+        if sequence in self._kept:
+            self._kept.move_to_end(sequence)
+        else:
+            self._kept[sequence] = record_orders(self._read(sequence))
+            if len(self._kept) > RECORDS_KEPT_MAX:
+                self._kept.popitem(last=False)
+        return self._kept[sequence]
+
+    def forget(self, sequence: int) -> None:
+        """Drop a record that was read while it still grew."""
+        self._kept.pop(sequence, None)
+
+    def reply_at(self, location: int) -> Mapping[str, Any]:
+        """One row of the answers of a record."""
+        rows = joined([c for t, c in self._read(location >> 20) if t is schema.ANSWERS], schema.ANSWERS)
+        place = location & ((1 << 20) - 1)
+        return {name: column[place] for name, column in rows.items()}
+
+
+def order_content(orders: RecordOrders, place: int) -> tuple[Any, ...]:
+    """The validated fields of one order as the journal has them, for comparison with a repeat."""
+    lines = slice(orders.first_line[place], orders.first_line[place + 1])
+    return (
+        int(orders.orders["postal_code"][place]),
+        int(orders.orders["expires_at"][place]),
+        orders.lines["sku"][lines].tolist(),
+        orders.lines["quantity"][lines].tolist(),
+        _options(orders.orders, ORDER_OPTIONS, slice(place, place + 1)),
+        _options(orders.lines, LINE_OPTIONS, lines),
+    )
+
+
+def command_content(command: Any, row: int) -> tuple[Any, ...]:
+    """The same of one order of a PlaceOrders or Reserve command."""
+    lines = slice(command.first_line[row], command.first_line[row + 1])
+    expires_at = getattr(command, "expires_at", None)
+    return (
+        int(command.postal_code[row]),
+        0 if expires_at is None else int(expires_at[row]),
+        command.sku[lines].tolist(),
+        command.quantity[lines].tolist(),
+        _options(command.options, ORDER_OPTIONS, slice(row, row + 1)),
+        _options(command.options, LINE_OPTIONS, lines),
+    )
+
+
+def _options(columns: Mapping[str, Any], names: Sequence[str], rows: slice) -> dict[str, list[Any]]:
+    """Optional values that are there: a column of nulls and a missing column are the same."""
+    out = {}
+    for name in names:
+        if name in columns:
+            piece = columns[name][rows]
+            values = piece.tolist() if isinstance(piece, np.ndarray) else piece.to_pylist()
+            if any(value not in (NULL_I64, -1, "", None) for value in values):
+                out[name] = values
+    return out
+
+
+def from_record(orders: RecordOrders, places: Any, again: bool) -> OrderAnswers:
+    """Answers about some orders of a record."""
+    lines = elements(orders.first_line, places)
+    parts = elements(orders.first_part, lines)
+    reservation = orders.orders["outcome"][places]
+    return OrderAnswers(
+        reservation, orders.orders["number"][places], np.full(places.size, again),
+        offsets(orders.orders["line_count"][places]), orders.lines["sku"][lines], orders.lines["quantity"][lines],
+        offsets(orders.lines["part_count"][lines]), orders.parts["node"][parts], orders.parts["stage"][parts],
+        orders.parts["quantity"][parts], orders.parts["metres"][parts],
+    )  # fmt: skip
+
+
+def without_order(reply: Any) -> OrderAnswers:
+    """Answers to requests that came to no order: conflicts, unknown or ended reservations."""
+    count = len(reply)
+    none_i32, none_i64 = np.empty(0, np.int32), np.zeros(1, np.int64)
+    return OrderAnswers(
+        np.asarray(reply, np.uint8), np.zeros(count, np.int64), np.zeros(count, bool), np.zeros(count + 1, np.int64),
+        none_i32, none_i32, none_i64, np.empty(0, np.int16), np.empty(0, np.uint8), none_i32, none_i32,
+    )  # fmt: skip
+
+
+def in_order(pieces: Sequence[OrderAnswers], rows: Sequence[Any]) -> OrderAnswers:
+    """Put pieces together: row rows[k][i] of the result is row i of pieces[k]. Every row is given once."""
+    back = np.empty(sum(piece.reply.size for piece in pieces), np.int64)
+    back[np.concatenate(list(rows))] = np.arange(back.size)
+    line_counts = np.concatenate([np.diff(piece.first_line) for piece in pieces])
+    part_counts = np.concatenate([np.diff(piece.first_part) for piece in pieces])
+    lines = elements(offsets(line_counts), back)
+    parts = elements(offsets(part_counts), lines)
+
+    def all_of(name: str) -> Any:
+        return np.concatenate([getattr(piece, name) for piece in pieces])
+
+    return OrderAnswers(
+        all_of("reply")[back], all_of("number")[back], all_of("again")[back], offsets(line_counts[back]),
+        all_of("sku")[lines], all_of("quantity")[lines], offsets(part_counts[lines]), all_of("node")[parts],
+        all_of("stage")[parts], all_of("part_quantity")[parts], all_of("metres")[parts],
+    )  # fmt: skip

@@ -1,0 +1,280 @@
+"""Effects of a commit, applied to the state: the one way in which the state changes, live and in replay.
+
+A live commit decides and applies table by table (engine/commit.py); replay applies the tables of a record as they stand.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from engine import schema
+from engine.lifecycle import CHANGE_TABLE
+from engine.names import text_buffers
+from engine.outcomes import Method, Namespace
+from engine.ragged import owned
+from engine.state import State
+from kernels.columns import NONE, Head
+from kernels.distance import rank
+from kernels.expiry import watch_expiries
+from kernels.keys import ABSENT, find_or_insert, hash_texts, rehash_kept, set_values, with_room
+from kernels.stages import Entries, Moves, close_reservations, enter_orders, move_stock, move_units, retire_orders
+
+Columns = Mapping[str, Any]
+PLACE_BITS = 20  # of a location: sequence << 20 | place of the order, or of the answer, in its record
+PLACE_MASK = (1 << PLACE_BITS) - 1
+
+
+class StateDiverged(Exception):
+    """Replay came to another digest than the live run: a bug in the engine, or damage that checksums did not see."""
+
+
+def key_domain(channel: np.ndarray, method: Method) -> Any:
+    """The namespace of an idempotency key, a word for each row: (channel, method)."""
+    return (channel.astype(np.uint64) & np.uint64(0xFFFF)) << np.uint64(8) | np.uint64(method)
+
+
+def hash_keys(state: State, channel: np.ndarray, method: Method, texts: pa.Array) -> Any:
+    """128-bit keys [n, 2] of texts in (channel, method), with the folder's secret."""
+    keys = np.empty((len(texts), 2), np.uint64)
+    offsets, data = text_buffers(texts)
+    hash_texts(state.secret, key_domain(channel, method), offsets, data, keys)
+    return keys
+
+
+def apply_names(state: State, columns: Columns) -> None:
+    """New names get the indices that the journal gave them."""
+    for namespace in np.unique(columns["namespace"]):
+        of_it = columns["namespace"] == namespace
+        names = state.names[Namespace(namespace)]
+        first = len(names)
+        names.add(columns["text"].filter(pa.array(of_it)))
+        count = len(names) - first
+        assert np.array_equal(columns["index"][of_it], np.arange(first, first + count)), "names out of step"
+        state.new_names(Namespace(namespace), first, count)
+
+
+def apply_nodes(state: State, columns: Columns) -> None:
+    """Nodes come, move, open or close."""
+    node = columns["node"]
+    state.nodes.latitude_e7[node] = columns["latitude_e7"]
+    state.nodes.longitude_e7[node] = columns["longitude_e7"]
+    state.nodes.flag[node] = columns["active"]
+    state.set_groups()
+
+
+def apply_postal_codes(state: State, columns: Columns) -> None:
+    """Postal codes get their place."""
+    code = columns["postal_code"]
+    state.postal_codes.latitude_e7[code] = columns["latitude_e7"]
+    state.postal_codes.longitude_e7[code] = columns["longitude_e7"]
+    state.postal_codes.flag[code] = columns["area"]
+
+
+def apply_distances(state: State, columns: Columns) -> None:
+    """Whole metres as they were measured; the ranks of the postal codes concerned follow."""
+    code = columns["postal_code"]
+    state.places.metres[code, columns["node"]] = columns["metres"]
+    if code.size:
+        rows = slice(int(code.min()), int(code.max()) + 1)
+        rank(state.places.metres[rows], state.node_count, state.places.rank[rows])
+
+
+def apply_channels(state: State, columns: Columns) -> None:
+    """Channel policies."""
+    channel = columns["channel"]
+    policies = state.policies
+    for field in ("priority", "on_short", "split", "share_ppm", "buffer", "cap", "threshold"):
+        getattr(policies, field)[channel] = columns[field]
+    for word in range(4):
+        state.groups[channel, word] = columns[f"nodes_{word}"]
+    state.set_groups()
+
+
+def apply_exceptions(state: State, columns: Columns) -> None:
+    """Policies of a channel for single SKUs; the last one set counts."""
+    policies = state.policies
+    figures = np.stack([columns[field] for field in ("share_ppm", "buffer", "cap", "threshold")], axis=1)
+    for i, (channel, sku) in enumerate(zip(columns["channel"], columns["sku"], strict=True)):
+        row = policies.exception_head[sku]
+        while row != NONE and policies.exception_channel[row] != channel:
+            row = policies.exception_next[row]
+        if row == NONE:
+            row = state.exceptions_used
+            state.exceptions_used += 1
+            policies.exception_channel[row] = channel
+            policies.exception_next[row] = policies.exception_head[sku]
+            policies.exception_head[sku] = row
+        policies.exception_figures[row] = figures[i]
+        _mark_changed(state, sku)
+
+
+def apply_fences(state: State, columns: Columns) -> None:
+    """Ring-fences are set: so many units from now on."""
+    fences = state.fences
+    for channel, sku, node, units in zip(
+        columns["channel"], columns["sku"], columns["node"], columns["units"], strict=True
+    ):
+        row = fences.head[sku]
+        while row != NONE and not (fences.channel[row] == channel and fences.node[row] == node):
+            row = fences.next[row]
+        if row == NONE:
+            row = state.fences_used
+            state.fences_used += 1
+            fences.channel[row], fences.node[row] = channel, node
+            fences.next[row] = fences.head[sku]
+            fences.head[sku] = row
+        fences.remaining[row] = units
+        fences.set_at[row] = state.sequence + 1
+        _mark_changed(state, sku)
+
+
+def _mark_changed(state: State, sku: int) -> None:
+    row = state.cells.row_of[sku]
+    if row != NONE and not state.book.changed[row]:
+        state.book.changed[row] = 1
+        state.book.changed_rows[state.head(Head.CHANGED_ROWS)] = row
+        state.book.heads[Head.CHANGED_ROWS] += 1
+
+
+def apply_orders(
+    state: State,
+    orders: Columns,
+    lines: Columns,
+    parts: Columns,
+    location: int,
+    slots: Any = None,
+    claimed: bool = False,
+) -> Any:
+    """Orders and reservations enter the book and the key index; returns their rows, NONE where refused.
+
+    location: of the first one. slots: of their keys in the index, where a live commit has just put them there.
+    """
+    count = orders["number"].size
+    rows = np.empty(count, np.int32)
+    entries = Entries(
+        *(owned(orders[name]) for name in ("number", "is_reservation", "channel", "postal_code", "line_count", "outcome")),
+        owned(orders["expires_at"]),
+        *(owned(lines[name]) for name in ("sku", "quantity", "part_count")),
+        *(owned(parts[name]) for name in ("node", "stage", "quantity", "fenced")),
+    )
+    enter_orders(entries, location, claimed, state.book, state.cells, state.fences, rows)
+    locations = np.arange(location, location + count)
+    if slots is None:
+        slots = _insert_keys(state, orders, locations)
+    set_values(state.keys, slots, locations, rows)
+    if orders["is_reservation"].any():
+        watch_expiries(rows, state.book, state.expiries)
+    return rows
+
+
+def _insert_keys(state: State, orders: Columns, locations: Any) -> Any:
+    is_reservation = orders["is_reservation"] != 0
+    keys = hash_keys(state, orders["channel"], Method.PLACE_ORDER, orders["order_id"])
+    if is_reservation.any():
+        of_them = pa.array(is_reservation)
+        channel = orders["channel"][is_reservation]
+        keys[is_reservation] = hash_keys(state, channel, Method.RESERVE, orders["order_id"].filter(of_them))
+    return insert_keys(state, keys, locations)
+
+
+def insert_keys(state: State, keys: Any, locations: Any) -> Any:
+    """Enter new keys; returns their slots. A key that is there already was journaled twice: the state diverged."""
+    count = locations.size
+    state.keys = with_room(state.keys, count)
+    found, rows, slots = np.empty(count, np.int64), np.empty(count, np.int32), np.empty(count, np.int64)
+    find_or_insert(state.keys, keys, locations, found, rows, slots)
+    if (found != ABSENT).any():
+        raise StateDiverged(f"a key comes twice, first at sequence {int(found[found != ABSENT][0]) >> PLACE_BITS}")
+    return slots
+
+
+def apply_moves(state: State, columns: Columns, stamp: int, claimed: bool = False) -> None:
+    """Units of parts change their stage."""
+    moves = Moves(*(owned(columns[name]) for name in ("part", "to", "quantity", "node", "fenced")))
+    move_units(moves, stamp, claimed, CHANGE_TABLE, state.book, state.cells, state.fences)
+
+
+def apply_closures(state: State, columns: Columns) -> None:
+    """Reservations end."""
+    close_reservations(owned(columns["order"]), CHANGE_TABLE, state.book, state.cells, state.fences)
+
+
+def apply_movements(state: State, columns: Columns) -> None:
+    """Stock moves."""
+    stock = (owned(columns[name]) for name in ("sku", "node", "figure", "quantity"))
+    move_stock(*stock, state.book, state.cells)
+
+
+def apply_answers(state: State, columns: Columns, location: int) -> None:
+    """Answers of other writes enter the key index."""
+    locations = np.arange(location, location + columns["method"].size)
+    keys = np.empty((locations.size, 2), np.uint64)
+    for method in np.unique(columns["method"]):
+        of_it = columns["method"] == method
+        texts = columns["request_id"].filter(pa.array(of_it))
+        keys[of_it] = hash_keys(state, columns["channel"][of_it], Method(method), texts)
+    slots = insert_keys(state, keys, locations)
+    set_values(state.keys, slots, locations, np.full(locations.size, NONE, np.int32))
+
+
+def apply_forgotten(state: State, columns: Columns) -> None:
+    """Keys older than the commit named are forgotten, those of open orders never."""
+    for before_location in columns["before_location"]:
+        state.keys = rehash_kept(state.keys, int(before_location), state.book.orders.location)
+
+
+def apply_record(state: State, sequence: int, stamp: int, tables: Sequence[tuple[schema.Table, Columns]]) -> None:
+    """Replay one record."""
+    orders_seen = answers_seen = 0
+    i = 0
+    while i < len(tables):
+        table, columns = tables[i]
+        i += 1
+        if table is schema.ORDERS:
+            lines, parts = tables[i][1], tables[i + 1][1]
+            i += 2
+            apply_orders(state, columns, lines, parts, sequence << PLACE_BITS | orders_seen)
+            orders_seen += columns["number"].size
+        elif table is schema.ANSWERS:
+            apply_answers(state, columns, sequence << PLACE_BITS | answers_seen)
+            answers_seen += columns["method"].size
+        elif table is schema.MOVES:
+            apply_moves(state, columns, stamp)
+        elif table is schema.CHECK:
+            if columns["digest"][0] != state.book.digest[0]:
+                raise StateDiverged(f"sequence {sequence}: replay came to another digest than the live run")
+        else:
+            _EFFECTS[table.number](state, columns)
+    state.sequence, state.stamp = sequence, stamp
+
+
+def _apply_statements(state: State, columns: Columns) -> None:
+    for source, counted_at in zip(columns["source"], columns["counted_at"], strict=True):
+        state.counted_at[int(source)] = int(counted_at)
+
+
+def _apply_retired(state: State, columns: Columns) -> None:
+    retire_orders(owned(columns["order"]), state.book)
+
+
+_EFFECTS = {
+    schema.NAMES.number: apply_names,
+    schema.NODES.number: apply_nodes,
+    schema.POSTAL_CODES.number: apply_postal_codes,
+    schema.DISTANCES.number: apply_distances,
+    schema.CHANNELS.number: apply_channels,
+    schema.EXCEPTIONS.number: apply_exceptions,
+    schema.FENCES.number: apply_fences,
+    schema.CLOSURES.number: apply_closures,
+    schema.RETIRED.number: _apply_retired,
+    schema.MOVEMENTS.number: apply_movements,
+    schema.STATEMENTS.number: _apply_statements,
+    schema.FORGOTTEN.number: apply_forgotten,
+}
+
+
+def apply_table(state: State, table: schema.Table, columns: Columns) -> None:
+    """Apply one of the tables that need nothing but the state: catalogue, stock, closures, retirement."""
+    _EFFECTS[table.number](state, columns)

@@ -1,0 +1,176 @@
+"""Catalogue commands: names, nodes, postal codes, channels, exceptions and ring-fences enter or change.
+
+Texts get their indices here, and distances their whole metres; both go into the journal, so that replay measures nothing.
+"""
+
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+
+from engine import schema
+from engine.answers import Replies
+from engine.apply import hash_keys
+from engine.commands import PutChannels, PutExceptions, PutFences, PutNames, PutNodes, PutPostalCodes
+from engine.commit import Commit
+from engine.decide import remember
+from engine.outcomes import Method, Namespace, OutOfRoom, Reply
+from engine.state import State
+from kernels.columns import NODES_MAX
+from kernels.distance import metres
+
+NO_CHANNEL = np.array([-1], np.int16)
+Put = PutNames | PutNodes | PutPostalCodes | PutChannels | PutExceptions | PutFences
+
+
+def put(commit: Commit, command: Put) -> Replies:
+    """Add or change master data: all of a request, or the first answer again."""
+    state = commit.state
+    _check_limits(state, command)
+    request_id = pa.array([command.request_id], pa.string())
+    keys = hash_keys(state, NO_CHANNEL, Method.PUT_CATALOGUE, request_id)
+    new, slots = commit.look_up(keys)
+    quantity = np.zeros(1, np.int64)
+    if new[0]:
+        quantity[0] = _PUTS[type(command)](commit, command)
+    reply = np.array([Reply.DONE], np.uint8)
+    return remember(
+        commit, Method.PUT_CATALOGUE, NO_CHANNEL, request_id, keys, _content(command), new, slots, reply, quantity
+    )
+
+
+def _content(command: Put) -> Any:
+    hashed = xxhash.xxh3_128(type(command).__name__.encode())
+    for field in fields(command):
+        value = getattr(command, field.name)
+        if isinstance(value, np.ndarray):
+            hashed.update(np.ascontiguousarray(value).tobytes())
+        elif isinstance(value, int):
+            hashed.update(value.to_bytes(8, "little", signed=True))
+        elif field.name != "request_id":
+            for text in value.to_pylist():
+                hashed.update(text.encode() + b"\\0")
+    digest = hashed.intdigest()
+    return np.array([[digest >> 64, digest & 0xFFFFFFFFFFFFFFFF]], np.uint64)
+
+
+def _check_limits(state: State, command: Put) -> None:
+    """Raise OutOfRoom where names might not fit, before anything is changed."""
+    limits = {
+        PutNodes: (Namespace.NODE, NODES_MAX, "nodes_max"),
+        PutPostalCodes: (Namespace.POSTAL_CODE, state.limits.postal_codes_max, "postal_codes_max"),
+        PutChannels: (Namespace.CHANNEL, state.limits.channels_max, "channels_max"),
+        PutNames: (Namespace.SKU, state.limits.skus_max, "skus_max"),
+    }
+    if type(command) in limits:
+        namespace, most, field = limits[type(command)]
+        if isinstance(command, PutNames):
+            namespace = Namespace(command.namespace)
+        texts = getattr(command, fields(command)[2 if isinstance(command, PutNames) else 1].name)
+        known = len(state.names[namespace])
+        if known + len(texts) > most:
+            new = int((state.names[namespace].find(texts) < 0).sum())
+            if known + new > most:
+                raise OutOfRoom(f"{field} is {most}, {known} are known and {new} more were given: raise the limit")
+    for kind, used, most, field in (
+        (PutExceptions, state.exceptions_used, state.limits.exceptions_max, "exceptions_max"),
+        (PutFences, state.fences_used, state.limits.fences_max, "fences_max"),
+    ):
+        if isinstance(command, kind) and used + command.sku.size > most:
+            raise OutOfRoom(f"{field} is {most}, {used} are in use: raise the limit")
+
+
+def _name(commit: Commit, namespace: Namespace, texts: pa.StringArray) -> Any:
+    """Indices of texts; new ones are named in the journal first."""
+    names = commit.state.names[namespace]
+    unknown = np.flatnonzero(names.find(texts) < 0)
+    if unknown.size:
+        new = texts.take(pa.array(unknown)).unique()
+        first = len(names)
+        index = np.arange(first, first + len(new), dtype=np.int32)
+        columns = {"namespace": np.full(len(new), namespace, np.uint8), "index": index, "text": new}
+        commit.add(schema.NAMES, columns)
+    return names.find(texts)
+
+
+def _put_names(commit: Commit, command: PutNames) -> int:
+    before = len(commit.state.names[Namespace(command.namespace)])
+    _name(commit, Namespace(command.namespace), command.names)
+    return len(commit.state.names[Namespace(command.namespace)]) - before
+
+
+def _put_nodes(commit: Commit, command: PutNodes) -> int:
+    state = commit.state
+    node = _name(commit, Namespace.NODE, command.node_id).astype(np.int16)
+    commit.add(
+        schema.NODES,
+        {
+            "node": node, "latitude_e7": command.latitude_e7, "longitude_e7": command.longitude_e7,
+            "active": command.active,
+        },
+    )  # fmt: skip
+    _measure(commit, np.arange(len(state.names[Namespace.POSTAL_CODE]), dtype=np.int32), node)
+    return int(node.size)
+
+
+def _put_postal_codes(commit: Commit, command: PutPostalCodes) -> int:
+    code = _name(commit, Namespace.POSTAL_CODE, command.postal_code)
+    commit.add(
+        schema.POSTAL_CODES,
+        {
+            "postal_code": code, "latitude_e7": command.latitude_e7, "longitude_e7": command.longitude_e7,
+            "area": command.area,
+        },
+    )  # fmt: skip
+    _measure(commit, code, np.arange(commit.state.node_count, dtype=np.int16))
+    return int(code.size)
+
+
+def _measure(commit: Commit, code: Any, node: Any) -> None:
+    """Journal the whole metres between postal codes and nodes."""
+    state = commit.state
+    if code.size == 0 or node.size == 0:
+        return
+    out = np.empty((code.size, node.size), np.int32)
+    metres(
+        state.postal_codes.latitude_e7[code], state.postal_codes.longitude_e7[code], state.nodes.latitude_e7[node],
+        state.nodes.longitude_e7[node], out,
+    )  # fmt: skip
+    columns = {
+        "postal_code": np.repeat(code, node.size), "node": np.tile(node, code.size), "metres": out.ravel(),
+    }  # fmt: skip
+    commit.add(schema.DISTANCES, columns)
+
+
+def _put_channels(commit: Commit, command: PutChannels) -> int:
+    channel = _name(commit, Namespace.CHANNEL, command.channel).astype(np.int16)
+    columns = {"channel": channel} | {
+        name: getattr(command, name)
+        for name in ("priority", "on_short", "split", "share_ppm", "buffer", "cap", "threshold")
+    }
+    columns |= {f"nodes_{word}": np.ascontiguousarray(command.nodes[:, word]) for word in range(4)}
+    commit.add(schema.CHANNELS, columns)
+    return int(channel.size)
+
+
+def _put_exceptions(commit: Commit, command: PutExceptions) -> int:
+    names = ("channel", "sku", "share_ppm", "buffer", "cap", "threshold")
+    commit.add(schema.EXCEPTIONS, {name: getattr(command, name) for name in names})
+    return int(command.sku.size)
+
+
+def _put_fences(commit: Commit, command: PutFences) -> int:
+    commit.add(schema.FENCES, {name: getattr(command, name) for name in ("channel", "sku", "node", "units")})
+    return int(command.sku.size)
+
+
+_PUTS: dict[Any, Any] = {
+    PutNames: _put_names,
+    PutNodes: _put_nodes,
+    PutPostalCodes: _put_postal_codes,
+    PutChannels: _put_channels,
+    PutExceptions: _put_exceptions,
+    PutFences: _put_fences,
+}

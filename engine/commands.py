@@ -1,0 +1,198 @@
+"""What may be asked of the engine: each command a batch of columns, texts of the catalogue already indices.
+
+One request is a batch of one. Everything here was validated at the edge (engine/intake, later the server): indices
+exist, quantities are within limits. Business refusals are outcomes (engine/outcomes.py), not errors.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from engine.ragged import elements
+
+ORDER_OPTIONS = ("placed_at", "currency", "payment_method", "service_level", "ship_by", "deliver_by", "customer")
+LINE_OPTIONS = ("unit_price", "discount", "tax")
+
+
+@dataclass(frozen=True)
+class PlaceOrders:
+    """Orders to allocate and keep. An order's id is its idempotency key in its channel."""
+
+    order_id: pa.StringArray  # [order]
+    channel: Any  # int16 [order]
+    postal_code: Any  # int32 [order]
+    first_line: Any  # int64 [order + 1]
+    sku: Any  # int32 [line]
+    quantity: Any  # int32 [line] units
+    options: Mapping[str, Any] = field(default_factory=dict)  # columns of ORDER_OPTIONS [order], LINE_OPTIONS [line]
+
+    def take(self, rows: Any) -> "PlaceOrders":
+        """Some of the orders, in the order given."""
+        lines = elements(self.first_line, rows)
+        first = np.zeros(rows.size + 1, np.int64)
+        np.cumsum(self.first_line[rows + 1] - self.first_line[rows], out=first[1:])
+        options = {
+            name: _taken(column, lines if name in LINE_OPTIONS else rows) for name, column in self.options.items()
+        }
+        return type(self)(
+            self.order_id.take(pa.array(rows)), self.channel[rows], self.postal_code[rows], first, self.sku[lines],
+            self.quantity[lines], options, **self._more(rows),
+        )  # fmt: skip
+
+    def _more(self, rows: Any) -> dict[str, Any]:
+        return {}
+
+
+@dataclass(frozen=True)
+class Reserve(PlaceOrders):
+    """Units to hold for carts; order_id is the reservation's id, its idempotency key."""
+
+    expires_at: Any = None  # int64 [order] UTC us
+
+    def _more(self, rows: Any) -> dict[str, Any]:
+        return {"expires_at": self.expires_at[rows]}
+
+
+@dataclass(frozen=True)
+class Confirm:
+    """Reservations to turn into orders."""
+
+    request_id: pa.StringArray  # [request] idempotency key; an order id may serve
+    order_id: pa.StringArray  # [request]
+    channel: Any  # int16 [request]
+    reservation_id: pa.StringArray  # [request]
+    postal_code: Any  # int32 [request] NONE: that of the reservation
+
+
+@dataclass(frozen=True)
+class Release:
+    """Reservations to end without an order."""
+
+    request_id: pa.StringArray  # [request]
+    channel: Any  # int16 [request]
+    reservation_id: pa.StringArray  # [request]
+
+
+@dataclass(frozen=True)
+class ActOnUnits:
+    """Pick, pack, ship, deliver, take back or cancel units of orders."""
+
+    request_id: pa.StringArray  # [request]
+    channel: Any  # int16 [request]
+    order_id: pa.StringArray  # [request]
+    line: Any  # int32 [request] position in the order, from 1; 0: every line
+    node: Any  # int16 [request] NO_NODE: any
+    action: Any  # uint8 [request] engine.lifecycle.Action
+    quantity: Any  # int32 [request] units; 0: all there are
+    restock: Any  # uint8 [request] of a return: 0 nothing, 1 on hand, 2 on hand and unavailable
+
+
+@dataclass(frozen=True)
+class MoveStock:
+    """One stock statement or movement: received, adjusted, unavailable are changes; counted, safety stock are figures."""
+
+    request_id: str
+    sku: Any  # int32 [row]
+    node: Any  # int16 [row]
+    kind: Any  # uint8 [row] engine.outcomes.MovementKind
+    quantity: Any  # int32 [row] units
+    source: int = -1  # name index of who counted; -1: not a statement
+    counted_at: int = 0  # UTC us
+    cause: int = 0  # engine.outcomes.Cause; 0: by kind
+    reference: int = 0  # what caused it: a number of the caller's
+
+
+@dataclass(frozen=True)
+class PutNames:
+    """SKUs, stock sources and other words that need nothing but a name."""
+
+    request_id: str
+    namespace: int  # engine.outcomes.Namespace
+    names: pa.StringArray
+
+
+@dataclass(frozen=True)
+class PutNodes:
+    """Nodes to add, move, open or close."""
+
+    request_id: str
+    node_id: pa.StringArray  # [node]
+    latitude_e7: Any  # int32 [node] 1e-7 degrees
+    longitude_e7: Any  # int32 [node]
+    active: Any  # uint8 [node] 0: allocates nothing more
+
+
+@dataclass(frozen=True)
+class PutPostalCodes:
+    """Postal codes and where they are."""
+
+    request_id: str
+    postal_code: pa.StringArray  # [code]
+    latitude_e7: Any  # int32 [code]
+    longitude_e7: Any  # int32 [code]
+    area: Any  # uint8 [code] 1 where only the first three digits are known
+
+
+@dataclass(frozen=True)
+class PutChannels:
+    """Channels and their policies."""
+
+    request_id: str
+    channel: pa.StringArray  # [channel]
+    nodes: Any  # uint64 [channel, 4] bit of each node of its group
+    priority: Any  # int32 [channel] lower is served first
+    on_short: Any  # uint8 [channel] kernels.columns.OnShort
+    split: Any  # uint8 [channel]
+    share_ppm: Any  # int32 [channel] 0 to 1,000,000
+    buffer: Any  # int32 [channel] units
+    cap: Any  # int32 [channel] units
+    threshold: Any  # int32 [channel] units
+
+
+@dataclass(frozen=True)
+class PutExceptions:
+    """Policies of channels for single SKUs."""
+
+    request_id: str
+    channel: Any  # int16 [row]
+    sku: Any  # int32 [row]
+    share_ppm: Any  # int32 [row]
+    buffer: Any  # int32 [row]
+    cap: Any  # int32 [row]
+    threshold: Any  # int32 [row]
+
+
+@dataclass(frozen=True)
+class PutFences:
+    """Ring-fences: units of a SKU at a node kept for a channel, from now on."""
+
+    request_id: str
+    channel: Any  # int16 [row]
+    sku: Any  # int32 [row]
+    node: Any  # int16 [row]
+    units: Any  # int32 [row]
+
+
+@dataclass(frozen=True)
+class Retire:
+    """Free the rows of orders closed before a moment."""
+
+    closed_before: int  # UTC us
+
+
+@dataclass(frozen=True)
+class Forget:
+    """Forget the keys of commits before a sequence."""
+
+    before_sequence: int
+
+
+Command = PlaceOrders | Reserve | Confirm | Release | ActOnUnits | MoveStock | Retire | Forget
+Command |= PutNames | PutNodes | PutPostalCodes | PutChannels | PutExceptions | PutFences
+
+
+def _taken(column: Any, rows: Any) -> Any:
+    return column[rows] if isinstance(column, np.ndarray) else column.take(pa.array(rows))

@@ -1,0 +1,115 @@
+"""One commit in the making: its tables, each applied to the state as it is added, so that what follows decides upon it.
+
+engine/decide.py fills it, engine/writer.py makes it durable. What is added here cannot fail any more.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from engine import schema
+from engine.answers import FirstAnswers
+from engine.apply import PLACE_BITS, apply_moves, apply_orders, apply_table
+from engine.outcomes import Cause, Method
+from engine.state import State
+from kernels.columns import NONE
+from kernels.keys import ABSENT, find_keys, find_or_insert, set_values, with_room
+
+Columns = Mapping[str, Any]
+
+
+class Commit:
+    """The tables decided so far, in the order in which replay will apply them."""
+
+    def __init__(self, state: State, sequence: int, stamp: int, first_answers: FirstAnswers) -> None:
+        self.state = state
+        self.sequence = sequence
+        self.stamp = stamp
+        self.first_answers = first_answers
+        self.tables: list[tuple[schema.Table, Columns]] = []
+        self.orders_entered = 0
+        self._answers = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is anything to keep."""
+        return not self.tables
+
+    @property
+    def size_bytes(self) -> int:
+        """A bound on the record's size."""
+        return 4096 + sum(column.nbytes + 64 for _, columns in self.tables for column in columns.values())
+
+    def look_up(self, keys: Any) -> tuple[Any, Any]:
+        """Enter keys [n, 2]: which are new (the first time, where one comes twice), and their slots.
+
+        Every new key must get its answer in this commit. Then `first_locations` finds the answers of the others.
+        """
+        count = keys.shape[0]
+        self.state.keys = with_room(self.state.keys, count)
+        found, rows, slots = np.empty(count, np.int64), np.empty(count, np.int32), np.empty(count, np.int64)
+        find_or_insert(self.state.keys, keys, np.zeros(count, np.int64), found, rows, slots)
+        return found == ABSENT, slots
+
+    def first_locations(self, keys: Any) -> Any:
+        """Where the first answers to keys are that are all known."""
+        return find_locations(self.state, keys)[0]
+
+    def add(self, table: schema.Table, columns: Columns) -> None:
+        """A table that applies by itself: catalogue, stock, closures, retirement."""
+        self.tables.append((table, columns))
+        apply_table(self.state, table, columns)
+
+    def enter(self, orders: Columns, lines: Columns, parts: Columns, slots: Any, claimed: bool) -> Any:
+        """Orders or reservations with their lines and parts; returns their rows."""
+        self.tables += [(schema.ORDERS, orders), (schema.LINES, lines), (schema.PARTS, parts)]
+        location = self.sequence << PLACE_BITS | self.orders_entered
+        self.orders_entered += orders["number"].size
+        self.first_answers.forget(self.sequence)
+        return apply_orders(self.state, orders, lines, parts, location, slots, claimed)
+
+    def move(self, columns: Columns, claimed: bool) -> None:
+        """Units that change their stage."""
+        self.tables.append((schema.MOVES, columns))
+        apply_moves(self.state, columns, self.stamp, claimed)
+
+    def moved(self, columns: Columns) -> None:
+        """Units whose change of stage a kernel has already applied."""
+        self.tables.append((schema.MOVES, columns))
+
+    def close(self, rows: Any, cause: Cause) -> None:
+        """Reservations that end."""
+        numbers = self.state.book.orders.number[rows]
+        self.add(
+            schema.CLOSURES,
+            {"order": rows.astype(np.int32), "number": numbers, "cause": np.full(rows.size, cause, np.uint8)},
+        )
+
+    def answer(
+        self, method: Method, channel: Any, request_id: pa.StringArray, content: Any, reply: Any, quantity: Any, slots: Any
+    ) -> None:
+        """Remember answers to requests other than orders and reservations."""
+        count = reply.size
+        columns = {
+            "method": np.full(count, method, np.uint8), "channel": channel, "request_id": request_id,
+            "content_high": np.ascontiguousarray(content[:, 0]), "content_low": np.ascontiguousarray(content[:, 1]),
+            "outcome": reply, "quantity": quantity,
+        }  # fmt: skip
+        self.tables.append((schema.ANSWERS, columns))
+        locations = (self.sequence << PLACE_BITS) + self._answers + np.arange(count)
+        self._answers += count
+        set_values(self.state.keys, slots, locations, np.full(count, NONE, np.int32))
+
+    def check(self) -> None:
+        """Close the record with the digest that replay must come to."""
+        self.tables.append((schema.CHECK, {"digest": self.state.book.digest.copy()}))
+
+
+def find_locations(state: State, keys: Any) -> tuple[Any, Any]:
+    """For keys [n, 2]: where they were answered, or ABSENT; and the order row they had then, or NONE."""
+    count = keys.shape[0]
+    locations, rows = np.empty(count, np.int64), np.empty(count, np.int32)
+    find_keys(state.keys, keys, locations, rows)
+    return locations, rows

@@ -1,0 +1,441 @@
+"""Commands against the state: what to allocate, release, move; answers out, tables into the commit.
+
+Each command is decided upon the state as the commands before it left it. Checks come first and answer; from then on
+nothing can fail. Stock, catalogue and retirement are in engine/stock.py and engine/upkeep.py.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from engine.answers import (
+    OrderAnswers,
+    Replies,
+    command_content,
+    from_record,
+    in_order,
+    order_content,
+    record_orders,
+    without_order,
+)
+from engine.apply import PLACE_BITS, PLACE_MASK, hash_keys
+from engine.commands import LINE_OPTIONS, ActOnUnits, Confirm, PlaceOrders, Release, Reserve
+from engine.commit import Commit, find_locations
+from engine.lifecycle import CHANGE_TABLE, SOURCES, TARGET, Action
+from engine.outcomes import Cause, Method, MovementKind, Reply
+from engine.ragged import offsets, owned, owners
+from engine import schema
+from engine.state import State
+from kernels.columns import NO_NODE, NONE, Batch, Drawn, Figure, Head, OnShort, OrderKind, Outcome, Stage
+from kernels.keys import ABSENT, with_room
+from kernels.nearest import empty_drawn, nearest, parts_max
+from kernels.stages import (
+    Acted,
+    Acts,
+    Moves,
+    OpenOrders,
+    act_on_units,
+    lend_reservation,
+    read_orders,
+    refresh_cells,
+    size_orders,
+)
+
+
+def expire_due(commit: Commit, rows: Any) -> None:
+    """End the reservations that `take_due` found."""
+    if rows.size:
+        commit.close(rows, Cause.EXPIRED)
+
+
+def place_orders(commit: Commit, command: PlaceOrders) -> OrderAnswers:
+    """Allocate orders, or reserve for carts, in their order; repeats get the first answer."""
+    state = commit.state
+    method = Method.RESERVE if isinstance(command, Reserve) else Method.PLACE_ORDER
+    state.check_room(len(command.order_id), command.sku.size, parts_max(command.quantity, state.node_count))
+    keys = hash_keys(state, command.channel, method, command.order_id)
+    new, slots = commit.look_up(keys)
+    if new.all():
+        return _enter(commit, command, slots)
+    fresh, again = np.flatnonzero(new), np.flatnonzero(~new)
+    pieces, rows = [], []
+    if fresh.size:
+        pieces, rows = [_enter(commit, command.take(fresh), slots[fresh])], [fresh]
+    pieces.append(_first_answers(commit, command, again, commit.first_locations(keys[again])))
+    return in_order(pieces, [*rows, again])
+
+
+def _first_answers(commit: Commit, command: PlaceOrders, rows: Any, locations: Any) -> OrderAnswers:
+    """Answers to repeats: the first one where the content is the same, a conflict where it is not."""
+    pieces: list[OrderAnswers] = []
+    taken: list[Any] = []
+    sequences = locations >> PLACE_BITS
+    for sequence in np.unique(sequences):
+        record = commit.first_answers.orders_of(int(sequence))
+        of_it = np.flatnonzero(sequences == sequence)
+        places = locations[of_it] & PLACE_MASK
+        same = np.fromiter(
+            (
+                record.orders["reservation"][place] == 0
+                and order_content(record, place) == command_content(command, row)
+                for place, row in zip(places, rows[of_it], strict=True)
+            ),
+            bool,
+            of_it.size,
+        )
+        pieces.append(from_record(record, places[same], again=True))
+        pieces.append(without_order(np.full(int((~same).sum()), Reply.KEY_CONFLICT)))
+        taken += [of_it[same], of_it[~same]]
+    return in_order(pieces, taken)
+
+
+def _enter(commit: Commit, command: PlaceOrders, slots: Any) -> OrderAnswers:
+    columns = (command.channel, command.postal_code, command.first_line, command.sku, command.quantity)
+    batch = Batch(*(owned(column) for column in columns))
+    drawn = draw(commit.state, batch)
+    expires_at = command.expires_at if isinstance(command, Reserve) else None
+    tables = _order_tables(commit.state, command.order_id, batch, drawn, command.options, expires_at)
+    commit.enter(*tables, slots, claimed=True)
+    return _answers(batch, *tables)
+
+
+def draw(state: State, batch: Batch, keep_short: bool = False) -> Drawn:
+    """Nearest allocation of a batch: claims are taken, parts come back, cut to their number."""
+    room = parts_max(batch.quantity, state.node_count)
+    drawn = empty_drawn(batch.channel.size, batch.sku.size, room)
+    policies = state.policies
+    if keep_short:
+        policies = policies._replace(on_short=np.full_like(policies.on_short, OnShort.KEEP))
+    count = nearest(batch, state.node_count, state.cells, state.fences, policies, state.places, drawn)
+    return drawn._replace(**{name: getattr(drawn, name)[:count] for name in ("node", "quantity", "fenced", "metres")})
+
+
+def _order_tables(
+    state: State, order_id: pa.StringArray, batch: Batch, drawn: Drawn, options: Mapping[str, Any], expires_at: Any
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Orders, lines and parts for the journal, from what was drawn."""
+    count = batch.channel.size
+    last = state.head(Head.LAST_NUMBER)
+    accepted = drawn.outcome != Outcome.REFUSED
+    number = last + np.cumsum(accepted)
+    number[~accepted] = 0
+    is_reservation = expires_at is not None
+    orders = {
+        "number": number, "is_reservation": np.full(count, is_reservation, np.uint8), "order_id": order_id,
+        "channel": batch.channel, "postal_code": batch.postal_code,
+        "line_count": np.diff(batch.first_line).astype(np.int32), "outcome": drawn.outcome,
+        "expires_at": expires_at if is_reservation else np.zeros(count, np.int64), "reservation": np.zeros(count, np.int64),
+    }  # fmt: skip
+    lines = {"sku": batch.sku, "quantity": batch.quantity, "part_count": drawn.part_count}
+    parts = {
+        "node": drawn.node, "stage": _stages(state, batch, drawn, is_reservation), "quantity": drawn.quantity,
+        "fenced": drawn.fenced, "metres": drawn.metres,
+    }  # fmt: skip
+    for name, column in options.items():
+        (lines if name in LINE_OPTIONS else orders)[name] = column
+    return orders, lines, parts
+
+
+def _stages(state: State, batch: Batch, drawn: Drawn, is_reservation: bool) -> Any:
+    stage = np.full(drawn.node.size, Stage.RESERVED if is_reservation else Stage.ALLOCATED, np.uint8)
+    short = np.flatnonzero(drawn.node == NO_NODE)
+    if short.size:
+        stage[short] = Stage.SHORT
+        if not is_reservation:
+            line = np.searchsorted(offsets(drawn.part_count), short, side="right") - 1
+            order = np.searchsorted(batch.first_line, line, side="right") - 1
+            stage[short[state.policies.on_short[batch.channel[order]] == OnShort.BACK_ORDER]] = Stage.BACK_ORDERED
+    return stage
+
+
+def _answers(batch: Batch, orders: Mapping[str, Any], lines: Mapping[str, Any], parts: Mapping[str, Any]) -> OrderAnswers:
+    return OrderAnswers(
+        orders["outcome"], orders["number"], np.zeros(batch.channel.size, bool), batch.first_line, batch.sku,
+        batch.quantity, offsets(lines["part_count"]), parts["node"], parts["stage"], parts["quantity"], parts["metres"],
+    )  # fmt: skip
+
+
+# Reservations
+
+
+def confirm(commit: Commit, command: Confirm) -> OrderAnswers:
+    """Turn reservations into orders; with another postal code, or units that a count took, they are sourced again."""
+    state, count = commit.state, len(command.request_id)
+    state.check_room(count, 0, 0)
+    state.keys = with_room(state.keys, 2 * count)  # the request's key and the order's: slots must not change between
+    keys = hash_keys(state, command.channel, Method.CONFIRM, command.request_id)
+    content = _confirm_content(state, command)
+    new, slots = commit.look_up(keys)
+    plain = _plain(commit, command, new)
+    groups = [plain, *(np.array([row]) for row in np.setdiff1d(np.flatnonzero(new), plain))]
+    pieces = [_confirm_rows(commit, command, rows, content, slots) for rows in groups if rows.size]
+    again = np.flatnonzero(~new)
+    locations = commit.first_locations(keys[again])
+    pieces += [_confirmed_before(commit, content[row], location) for row, location in zip(again, locations, strict=True)]
+    taken = [rows for rows in groups if rows.size] + [np.array([row]) for row in again]
+    return in_order(pieces, taken) if pieces else without_order(np.empty(0, np.uint8))
+
+
+def _confirm_content(state: State, command: Confirm) -> Any:
+    """128 bits over what a confirmation says: order, reservation, postal code."""
+    order = hash_keys(state, command.channel, Method.PLACE_ORDER, command.order_id)
+    reservation = hash_keys(state, command.channel, Method.RESERVE, command.reservation_id)
+    return order ^ (reservation << np.uint64(1)) ^ command.postal_code.astype(np.int64).view(np.uint64)[:, None]
+
+
+def _confirmed_before(commit: Commit, content: Any, location: int) -> OrderAnswers:
+    first = commit.first_answers.reply_at(location)
+    if (first["content_high"], first["content_low"]) != (content[0], content[1]):
+        return without_order([Reply.KEY_CONFLICT])
+    if first["outcome"] > Reply.REFUSED or first["quantity"] == 0:
+        return without_order([first["outcome"]])
+    order = int(first["quantity"])
+    return from_record(commit.first_answers.orders_of(order >> PLACE_BITS), np.array([order & PLACE_MASK]), again=True)
+
+
+def _open_reservations(state: State, channel: Any, reservation_id: pa.StringArray) -> tuple[Any, Any, Any]:
+    """Where reservations were answered, their rows, and whether they are open."""
+    locations, rows = find_locations(state, hash_keys(state, channel, Method.RESERVE, reservation_id))
+    orders = state.book.orders
+    is_open = (rows != NONE) & (orders.kind[rows] == OrderKind.RESERVATION) & (orders.location[rows] == locations)
+    return locations, rows, is_open
+
+
+def _reservation_reply(commit: Commit, location: int) -> Reply:
+    """Why a reservation that is not open cannot be used."""
+    if location == ABSENT:
+        return Reply.UNKNOWN_RESERVATION
+    record = commit.first_answers.orders_of(location >> PLACE_BITS)
+    place = location & PLACE_MASK
+    if record.orders["outcome"][place] == Outcome.REFUSED:
+        return Reply.UNKNOWN_RESERVATION
+    return Reply.RESERVATION_EXPIRED if record.orders["expires_at"][place] <= commit.stamp else Reply.RESERVATION_ENDED
+
+
+def _plain(commit: Commit, command: Confirm, new: Any) -> Any:
+    """Requests that can be confirmed together: open and whole, no other postal code, nothing named twice."""
+    state = commit.state
+    _, rows, is_open = _open_reservations(state, command.channel, command.reservation_id)
+    order_keys = hash_keys(state, command.channel, Method.PLACE_ORDER, command.order_id)
+    ordered, _ = find_locations(state, order_keys)
+    same_place = (command.postal_code == NONE) | (command.postal_code == state.book.orders.postal_code[rows])
+    picked = np.flatnonzero(new & is_open & (ordered == ABSENT) & same_place)
+    for named in (rows[picked], order_keys[picked, 0]):
+        first = np.zeros(picked.size, bool)
+        first[np.unique(named, return_index=True)[1]] = True
+        if not first.all():
+            return np.empty(0, np.int64)
+    if picked.size:
+        held = read(state, rows[picked])
+        lost = owners(offsets(held.line_count))[owners(offsets(held.part_count))[held.stage == Stage.SHORT]]
+        picked = np.delete(picked, np.unique(lost))
+    return picked
+
+
+def read(state: State, rows: Any) -> OpenOrders:
+    """Lines and parts of open orders, as they are now."""
+    rows = np.ascontiguousarray(rows, np.int32)
+    totals = np.empty(2, np.int64)
+    size_orders(rows, state.book, totals)
+    lines, parts = int(totals[0]), int(totals[1])
+    out = OpenOrders(
+        np.empty(rows.size, np.int32), *(np.empty(lines, np.int32) for _ in range(4)), np.empty(parts, np.int32),
+        np.empty(parts, np.int16), np.empty(parts, np.uint8), np.empty(parts, np.int32), np.empty(parts, np.int32),
+    )  # fmt: skip
+    read_orders(rows, state.book, out)
+    return out
+
+
+def _confirm_rows(commit: Commit, command: Confirm, picked: Any, content: Any, slots: Any) -> OrderAnswers:
+    """Confirm requests that are new: many plain ones, or any one."""
+    state = commit.state
+    channel, request_id = command.channel[picked], command.request_id.take(pa.array(picked))
+    locations, rows, is_open = _open_reservations(state, channel, command.reservation_id.take(pa.array(picked)))
+    order_id = command.order_id.take(pa.array(picked))
+    order_keys = hash_keys(state, channel, Method.PLACE_ORDER, order_id)
+    reply = None
+    if not is_open.all():
+        reply = _reservation_reply(commit, int(locations[0]))
+    elif (find_locations(state, order_keys)[0] != ABSENT).any():
+        reply = Reply.KEY_CONFLICT
+    else:
+        tables = _as_orders(state, rows, command.postal_code[picked], order_id)
+        if (tables[0]["outcome"] == Outcome.REFUSED).any():  # the reservation goes on, the order id stays free
+            reply = Reply.REFUSED
+    if reply is not None:
+        refused = np.full(picked.size, reply, np.uint8)
+        nothing = np.zeros(picked.size, np.int64)
+        commit.answer(Method.CONFIRM, channel, request_id, content[picked], refused, nothing, slots[picked])
+        return without_order(refused)
+    commit.close(rows, Cause.CONFIRMED)
+    location = (commit.sequence << PLACE_BITS) + commit.orders_entered
+    _, order_slots = commit.look_up(order_keys)
+    commit.enter(*tables, order_slots, claimed=False)
+    where = location + np.arange(picked.size)
+    commit.answer(Method.CONFIRM, channel, request_id, content[picked], tables[0]["outcome"], where, slots[picked])
+    return from_record(record_orders(commit.tables[-4:-1]), np.arange(picked.size), again=False)
+
+
+def _as_orders(
+    state: State, rows: Any, postal_code: Any, order_id: pa.StringArray
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """The order tables that open reservations become. Nothing is changed yet."""
+    book = state.book.orders
+    held = read(state, rows)
+    place = np.where(postal_code == NONE, book.postal_code[rows], postal_code).astype(np.int32)
+    batch = Batch(book.channel[rows], place, offsets(held.line_count), held.sku, held.quantity)
+    if (held.stage == Stage.SHORT).any() or (place != book.postal_code[rows]).any():
+        drawn = _source_again(state, int(rows[0]), batch)
+    else:
+        owner = owners(batch.first_line)[owners(offsets(held.part_count))]
+        metres = state.places.metres[place[owner], held.node]
+        outcome = np.full(rows.size, Outcome.ALLOCATED, np.uint8)
+        drawn = Drawn(outcome, held.part_count, held.node, held.part_quantity, held.fenced, metres)
+    tables = _order_tables(state, order_id, batch, drawn, {}, None)
+    tables[0]["reservation"] = book.number[rows]
+    return tables
+
+
+def _source_again(state: State, row: int, batch: Batch) -> Drawn:
+    """How an order in place of one reservation is sourced, its own units counted as available; claims are put back."""
+    remaining = state.fences.remaining[: state.fences_used].copy()
+    lend_reservation(row, state.book, state.cells, state.fences)
+    drawn = draw(state, batch)
+    state.fences.remaining[: state.fences_used] = remaining
+    refresh_cells(batch.sku, state.cells)
+    return drawn
+
+
+def release(commit: Commit, command: Release) -> Replies:
+    """End reservations; what they hold becomes available."""
+    state, count = commit.state, len(command.request_id)
+    keys = hash_keys(state, command.channel, Method.RELEASE, command.request_id)
+    content = hash_keys(state, command.channel, Method.RESERVE, command.reservation_id)
+    new, slots = commit.look_up(keys)
+    locations, rows, is_open = _open_reservations(state, command.channel, command.reservation_id)
+    reply = np.full(count, Reply.DONE, np.uint8)
+    ending = np.flatnonzero(new & is_open)
+    first = ending[np.unique(rows[ending], return_index=True)[1]]
+    quantity = np.zeros(count, np.int64)
+    if first.size:
+        held = read(state, rows[first])
+        is_held = held.stage == Stage.RESERVED
+        order = owners(offsets(held.line_count))[owners(offsets(held.part_count))][is_held]
+        quantity[first] = np.bincount(order, held.part_quantity[is_held], first.size).astype(np.int64)
+        commit.close(np.sort(rows[first]), Cause.RELEASED)
+    for row in np.setdiff1d(np.flatnonzero(new), first):
+        reply[row] = _reservation_reply(commit, int(locations[row]))
+    return remember(commit, Method.RELEASE, command.channel, command.request_id, keys, content, new, slots, reply, quantity)
+
+
+def remember(
+    commit: Commit, method: Method, channel: Any, request_id: pa.StringArray, keys: Any, content: Any, new: Any,
+    slots: Any, reply: Any, quantity: Any,
+) -> Replies:  # fmt: skip
+    """Keep the answers to new requests; give the others their first one, or a conflict where the content differs."""
+    rows = np.flatnonzero(new)
+    if rows.size:
+        commit.answer(
+            method, channel[rows], request_id.take(pa.array(rows)), content[rows], reply[rows], quantity[rows], slots[rows]
+        )
+    again = np.flatnonzero(~new)
+    for row, location in zip(again, commit.first_locations(keys[again]), strict=True):
+        first = commit.first_answers.reply_at(int(location))
+        same = (first["content_high"], first["content_low"]) == (content[row, 0], content[row, 1])
+        reply[row] = first["outcome"] if same else Reply.KEY_CONFLICT
+        quantity[row] = first["quantity"] if same else 0
+    return Replies(reply, quantity, ~new & (reply != Reply.KEY_CONFLICT))
+
+
+# Units of orders
+
+
+def act_on(commit: Commit, command: ActOnUnits) -> Replies:
+    """Pick, pack, ship, deliver, take back or cancel units: each request wholly or not at all."""
+    state, count = commit.state, len(command.request_id)
+    keys = hash_keys(state, command.channel, Method.ACT_ON_UNITS, command.request_id)
+    content = _act_content(state, command)
+    new, slots = commit.look_up(keys)
+    locations, rows = find_locations(
+        state, hash_keys(state, command.channel, Method.PLACE_ORDER, command.order_id)
+    )
+    orders = state.book.orders
+    is_open = (rows != NONE) & (orders.kind[rows] == OrderKind.ORDER) & (orders.location[rows] == locations)
+    reply = np.where(is_open, Reply.DONE, Reply.UNKNOWN_ORDER).astype(np.uint8)
+    quantity = np.zeros(count, np.int64)
+    doing = np.flatnonzero(new & is_open)
+    if doing.size:
+        moved = _act(commit, command, doing, rows[doing])
+        quantity[doing] = np.maximum(moved, 0)
+        reply[doing[moved < 0]] = Reply.NOT_ENOUGH_UNITS
+    return remember(
+        commit, Method.ACT_ON_UNITS, command.channel, command.request_id, keys, content, new, slots, reply, quantity
+    )
+
+
+def _act_content(state: State, command: ActOnUnits) -> Any:
+    """128 bits over what a request says: the order, and its figures as the domain of the hash."""
+    order = hash_keys(state, command.channel, Method.PLACE_ORDER, command.order_id)
+    figures = (
+        command.line.astype(np.uint64) << np.uint64(46)
+        | (command.node.astype(np.int64) + 1).astype(np.uint64) << np.uint64(36)
+        | command.action.astype(np.uint64) << np.uint64(33)
+        | command.restock.astype(np.uint64) << np.uint64(31)
+        | command.quantity.astype(np.uint64)
+    )
+    with np.errstate(over="ignore"):
+        return order ^ (figures * np.uint64(0x9E3779B97F4A7C15))[:, None]
+
+
+def _act(commit: Commit, command: ActOnUnits, doing: Any, rows: Any) -> Any:
+    """Let the kernel carry the acts out; journal the moves, and the movements of returned units. Returns units moved."""
+    state = commit.state
+    held = read(state, rows)
+    room = 2 * int(held.part_count.sum()) + doing.size
+    acts = Acts(
+        np.ascontiguousarray(rows, np.int32), command.line[doing], command.node[doing], command.action[doing],
+        command.quantity[doing],
+    )  # fmt: skip
+    moves = Moves(
+        np.empty(room, np.int32), np.empty(room, np.uint8), np.empty(room, np.int32), np.empty(room, np.int16),
+        np.empty(room, np.int32),
+    )  # fmt: skip
+    acted = Acted(
+        moves, np.empty(room, np.int64), np.empty(room, np.int32), np.empty(room, np.uint8), np.empty(room, np.int32),
+        np.empty(room, np.int16), np.empty(room, np.int32),
+    )  # fmt: skip
+    moved = np.empty(doing.size, np.int32)
+    made = act_on_units(
+        acts, SOURCES, TARGET, commit.stamp, CHANGE_TABLE, state.book, state.cells, state.fences, acted, moved
+    )
+    if made:
+        columns = {
+            "part": moves.part[:made], "to": moves.to[:made], "quantity": moves.quantity[:made], "node": acted.at[:made],
+            "fenced": moves.fenced[:made], "metres": np.zeros(made, np.int32), "cause": np.full(made, Cause.ORDER, np.uint8),
+            "number": acted.number[:made], "line": acted.line[:made], "from": acted.source[:made], "sku": acted.sku[:made],
+        }  # fmt: skip
+        commit.moved(columns)
+        restock = command.restock[doing][acted.act[:made]]
+        back = (command.action[doing][acted.act[:made]] == Action.RETURN) & (restock > 0)
+        if back.any():
+            _restock(commit, columns, back, restock == 2)
+    return moved
+
+
+def _restock(commit: Commit, moves: Mapping[str, Any], back: Any, quarantine: Any) -> None:
+    """Returned units come on hand again; those to be looked at are unavailable as well."""
+    groups: Sequence[tuple[Any, Figure, MovementKind]] = (
+        (back, Figure.ON_HAND, MovementKind.RETURNED),
+        (back & quarantine, Figure.UNAVAILABLE, MovementKind.UNAVAILABLE),
+    )
+    for rows, figure, kind in groups:
+        count = int(rows.sum())
+        if count:
+            columns = {
+                "sku": moves["sku"][rows], "node": moves["node"][rows], "kind": np.full(count, kind, np.uint8),
+                "figure": np.full(count, figure, np.uint8), "quantity": moves["quantity"][rows],
+                "cause": np.full(count, Cause.RETURN, np.uint8), "reference": moves["number"][rows],
+            }  # fmt: skip
+            commit.add(schema.MOVEMENTS, columns)

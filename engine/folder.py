@@ -1,0 +1,100 @@
+"""The data folder: its identity, its lock, its journal and snapshots. One folder is one engine and one tenant.
+
+`allot.json` says the format and holds the secret that keys are hashed with; `LOCK` is held by the one writer.
+"""
+
+import fcntl
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.columns import Limits
+from engine.disk import FolderDisk
+from engine.outcomes import EngineError
+
+FORMAT = 1
+IDENTITY = "allot.json"
+LOCK = "LOCK"
+
+
+class FolderError(EngineError):
+    """The data folder cannot be used; the message says why and what to do."""
+
+
+class DataFolder:
+    """An opened data folder; `lock` before writing."""
+
+    def __init__(self, path: Path, secret: np.ndarray, limits: Limits) -> None:
+        self.path = path
+        self.secret = secret
+        self.limits = limits
+        self.disk = FolderDisk(path)
+        self._lock: int | None = None
+
+    @classmethod
+    def create(cls, path: Path, secret: bytes, limits: Limits | None = None) -> "DataFolder":
+        """Make a new data folder. secret: 32 random bytes, drawn at the edge."""
+        assert len(secret) == 32, "the secret of a folder has 32 bytes"
+        identity = {"format": FORMAT, "secret": secret.hex(), "limits": asdict(limits or Limits())}
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            unfinished = path / (IDENTITY + ".new")
+            with open(unfinished, "w") as file:
+                os.fchmod(file.fileno(), 0o600)
+                json.dump(identity, file, indent=1)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(unfinished, path / IDENTITY)
+            folder = os.open(path, os.O_RDONLY)
+            os.fsync(folder)
+            os.close(folder)
+        except OSError as error:
+            raise FolderError(f"data folder {path}: cannot be made: {error.strerror}") from error
+        return cls.open(path)
+
+    @classmethod
+    def open(cls, path: Path) -> "DataFolder":
+        """Open an existing data folder."""
+        try:
+            identity: dict[str, Any] = json.loads((path / IDENTITY).read_text())
+            secret = np.frombuffer(bytes.fromhex(identity["secret"]), np.uint64).copy()
+        except FileNotFoundError:
+            raise FolderError(f"{path} is no data folder of allot: {IDENTITY} is missing") from None
+        except OSError as error:
+            raise FolderError(f"{path / IDENTITY}: {error.strerror}") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise FolderError(f"{path / IDENTITY} is damaged: {error}; restore it from a backup") from error
+        if identity.get("format", 0) > FORMAT:
+            raise FolderError(
+                f"{path} has format {identity['format']}, this program knows up to {FORMAT}: use the newer program"
+            )
+        return cls(path, secret, Limits(**identity["limits"]))
+
+    @staticmethod
+    def exists(path: Path) -> bool:
+        """Whether a data folder is there."""
+        return (path / IDENTITY).exists()
+
+    def lock(self) -> None:
+        """Become the one writer, until `close` or the end of the process."""
+        try:
+            lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise FolderError(f"data folder {self.path}: {error.strerror}; it must be writable") from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            raise FolderError(f"data folder {self.path} is in use by another process: stop it first") from None
+        self._lock = lock
+
+    def close(self) -> None:
+        """Let go of the lock and the files."""
+        self.disk.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None

@@ -1,0 +1,35 @@
+"""Rows that own a varying number of other rows: orders and lines, lines and parts. Offsets, and how to take some of them.
+
+And `owned`, for columns on their way into a kernel.
+"""
+
+from typing import Any
+
+import numpy as np
+
+
+def offsets(counts: Any) -> Any:
+    """[n + 1] where each row's elements begin, from how many it has."""
+    first = np.zeros(counts.size + 1, np.int64)
+    np.cumsum(counts, out=first[1:])
+    return first
+
+
+def elements(first: Any, rows: Any) -> Any:
+    """Indices of the elements of the given rows, row after row."""
+    starts, counts = first[rows], first[rows + 1] - first[rows]
+    total = int(counts.sum())
+    if total == 0:
+        return np.empty(0, np.int64)
+    jump = np.repeat(starts - np.concatenate([[0], np.cumsum(counts)[:-1]]), counts)
+    return np.arange(total) + jump
+
+
+def owners(first: Any) -> Any:
+    """The row that each element belongs to."""
+    return np.repeat(np.arange(first.size - 1), np.diff(first))
+
+
+def owned(array: Any) -> Any:
+    """The array itself, or a copy where it is a read-only view of Arrow's or the journal's memory, which no kernel takes."""
+    return array if array.flags.writeable else array.copy()

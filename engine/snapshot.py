@@ -1,0 +1,209 @@
+"""Snapshots: the state's columns as one checksummed file, so that a start replays the tail only.
+
+Built from sealed segments beside the writer (`build_snapshot`), never from the live state. Derived columns are left
+out and rebuilt on load. The body is a JSON directory (name, dtype, shape, offset), then the columns, 64-byte aligned.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from engine.apply import apply_record
+from engine.disk import Disk
+from engine.journal import JournalDamaged
+from engine.journal.container import map_file, write_file
+from engine.journal.records import decode
+from engine.outcomes import EngineError, Namespace
+from engine.state import State
+from kernels.columns import Head
+from kernels.distance import rank
+from kernels.keys import EMPTY, LOCATION, find_or_insert, new_index, set_values
+
+PREFIX, SUFFIX = "snapshot-", ".snap"
+SNAPSHOTS_KEPT = 2
+_ALIGNMENT = 64
+
+
+def snapshot_name(sequence: int) -> str:
+    """File name of the snapshot at a sequence."""
+    return f"{PREFIX}{sequence:016d}{SUFFIX}"
+
+
+def snapshots(disk: Disk) -> list[tuple[int, str]]:
+    """(sequence, file name) of each snapshot, oldest first."""
+    names = (name for name in disk.names() if name.startswith(PREFIX) and name.endswith(SUFFIX))
+    return sorted((int(name[len(PREFIX) : -len(SUFFIX)]), name) for name in names)
+
+
+def _columns(state: State) -> Iterator[tuple[str, Any]]:
+    """Every column that a snapshot keeps, cut to what is used."""
+    nodes, codes = state.node_count, len(state.names[Namespace.POSTAL_CODE])
+    skus, channels = len(state.names[Namespace.SKU]), len(state.names[Namespace.CHANNEL])
+    rows = state.head(Head.CELL_ROWS)
+    for namespace, names in state.names.items():
+        texts = names.texts(np.arange(len(names), dtype=np.int32))
+        _, offsets, data = texts.buffers()
+        yield f"names_{namespace}_offsets", np.frombuffer(offsets, np.int32)[: len(names) + 1] if len(names) else np.zeros(1, np.int32)
+        yield f"names_{namespace}_data", np.frombuffer(data, np.uint8) if data and len(names) else np.empty(0, np.uint8)
+    for name, place, count in (("nodes", state.nodes, nodes), ("postal_codes", state.postal_codes, codes)):
+        for field in ("latitude_e7", "longitude_e7", "flag"):
+            yield f"{name}_{field}", getattr(place, field)[:count]
+    yield "metres", np.ascontiguousarray(state.places.metres[:codes, :nodes])
+    yield "groups", state.groups[:channels]
+    policies = state.policies
+    for field in ("split", "on_short", "priority", "share_ppm", "buffer", "cap", "threshold"):
+        yield f"policy_{field}", getattr(policies, field)[:channels]
+    yield "exception_head", policies.exception_head[:skus]
+    for field in ("exception_channel", "exception_figures", "exception_next"):
+        yield field, getattr(policies, field)[: state.exceptions_used]
+    yield "fence_head", state.fences.head[:skus]
+    for field in state.fences._fields[1:]:
+        yield f"fence_{field}", getattr(state.fences, field)[: state.fences_used]
+    yield "row_of", state.cells.row_of[:skus]
+    yield "sku_of_row", state.book.sku_of_row[:rows]
+    yield "waiting", state.book.waiting[:skus]
+    yield "figures", np.ascontiguousarray(state.cells.figures[:rows, :nodes])
+    for name, columns, head in (
+        ("order", state.book.orders, Head.ORDERS),
+        ("line", state.book.lines, Head.LINES),
+        ("part", state.book.parts, Head.PARTS),
+    ):
+        for field in columns._fields:
+            yield f"{name}_{field}", getattr(columns, field)[: state.head(head)]
+    yield "heads", state.book.heads
+    yield "digest", state.book.digest
+    yield "keys", state.keys.slots[state.keys.slots[:, LOCATION] != EMPTY]
+    yield "counted_at", np.array(sorted(state.counted_at.items()), np.int64).reshape(-1, 2)
+
+
+def write_snapshot(disk: Disk, state: State) -> str:
+    """Write the state durably; returns the file's name. OSError leaves what was there."""
+    directory, buffers, offset = [], [], 0
+    for name, column in _columns(state):
+        column = np.ascontiguousarray(column)
+        directory.append([name, column.dtype.str, list(column.shape), offset])
+        padding = -column.nbytes % _ALIGNMENT
+        buffers += [column.data.cast("B") if column.nbytes else b"", bytes(padding)]
+        offset += column.nbytes + padding
+    head = json.dumps(directory).encode()
+    head += b" " * (-(8 + len(head)) % _ALIGNMENT)
+    name = snapshot_name(state.sequence)
+    write_file(disk, name, state.sequence, state.stamp, [len(head).to_bytes(8, "little"), head, *buffers])
+    for _, old in snapshots(disk)[:-SNAPSHOTS_KEPT]:
+        disk.remove(old)
+    return name
+
+
+def load_snapshot(disk: Disk, name: str, state: State) -> None:
+    """Fill an empty state. JournalDamaged where the file is not as it was written."""
+    sequence, stamp, body = map_file(disk, name)
+    size = int.from_bytes(body[:8], "little")
+    columns: dict[str, Any] = {}
+    for field, dtype, shape, offset in json.loads(bytes(body[8 : 8 + size])):
+        count = int(np.prod(shape, dtype=np.int64))
+        columns[field] = np.frombuffer(body, dtype, count, 8 + size + offset).reshape(shape) if count else np.empty(shape, dtype)
+    _fill(state, columns)
+    state.sequence, state.stamp = sequence, stamp
+    state.rebuild_derived()
+
+
+def _fill(state: State, columns: dict[str, Any]) -> None:
+    for namespace, names in state.names.items():
+        offsets = np.ascontiguousarray(columns[f"names_{namespace}_offsets"])
+        data = columns[f"names_{namespace}_data"]
+        count = offsets.size - 1
+        if count:
+            names.add(pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(data)))
+            state.new_names(Namespace(namespace), 0, count)
+    for name, place in (("nodes", state.nodes), ("postal_codes", state.postal_codes)):
+        for field in ("latitude_e7", "longitude_e7", "flag"):
+            _put(getattr(place, field), columns[f"{name}_{field}"])
+    codes, nodes = columns["metres"].shape
+    state.places.metres[:codes, :nodes] = columns["metres"]
+    if codes:
+        rank(state.places.metres[:codes], nodes, state.places.rank[:codes])
+    _put(state.groups, columns["groups"])
+    for field in ("split", "on_short", "priority", "share_ppm", "buffer", "cap", "threshold"):
+        _put(getattr(state.policies, field), columns[f"policy_{field}"])
+    for field in ("exception_head", "exception_channel", "exception_figures", "exception_next"):
+        _put(getattr(state.policies, field), columns[field])
+    state.exceptions_used = columns["exception_channel"].size
+    for field in state.fences._fields:
+        _put(getattr(state.fences, field), columns[f"fence_{field}"])
+    state.fences_used = columns["fence_node"].size
+    _put(state.cells.row_of, columns["row_of"])
+    _put(state.book.sku_of_row, columns["sku_of_row"])
+    _put(state.book.waiting, columns["waiting"])
+    rows = columns["figures"].shape[0]
+    state.cells.figures[:rows, :nodes] = columns["figures"]
+    for name, target in (("order", state.book.orders), ("line", state.book.lines), ("part", state.book.parts)):
+        for field in target._fields:
+            _put(getattr(target, field), columns[f"{name}_{field}"])
+    state.book.heads[:] = columns["heads"]
+    state.book.heads[Head.CHANGED_ROWS] = 0
+    state.book.digest[:] = columns["digest"]
+    state.counted_at = {int(source): int(at) for source, at in columns["counted_at"]}
+    _fill_keys(state, columns["keys"])
+
+
+def _fill_keys(state: State, entries: Any) -> None:
+    count = entries.shape[0]
+    state.keys = new_index(max(count, 1 << 16))
+    keys = np.ascontiguousarray(entries[:, :2]).view(np.uint64)
+    found, rows, slots = np.empty(count, np.int64), np.empty(count, np.int32), np.empty(count, np.int64)
+    locations = np.ascontiguousarray(entries[:, 2])
+    find_or_insert(state.keys, keys, locations, found, rows, slots)
+    set_values(state.keys, slots, locations, entries[:, 3].astype(np.int32))
+
+
+def _put(target: Any, values: Any) -> None:
+    target[: values.shape[0]] = values
+
+
+def start_state(disk: Disk, journal: Any, state: State, progress: Callable[[int, int], None] | None = None) -> str:
+    """Bring a state to the journal's end: the last snapshot, then the tail. Returns the snapshot's name, or ''."""
+    last = journal.next_sequence - 1
+    name = ""
+    found = snapshots(disk)
+    if found:
+        sequence, name = found[-1]
+        if sequence > last:
+            raise JournalDamaged(name, 0, sequence, f"the journal ends at {last}: records are missing at its end")
+        load_snapshot(disk, name, state)
+    replay(journal, state, progress)
+    return name
+
+
+def replay(journal: Any, state: State, progress: Callable[[int, int], None] | None = None, up_to: int | None = None) -> None:
+    """Apply the records after the state's sequence, to the end or up to a sequence."""
+    last = journal.next_sequence - 1 if up_to is None else up_to
+    if state.sequence >= last:
+        return
+    for record in journal.read(state.sequence + 1):
+        apply_record(state, record.sequence, record.stamp, decode(record.body))
+        if progress:
+            progress(record.sequence, last)
+        if record.sequence >= last:
+            break
+
+
+def build_snapshot(
+    disk: Disk, journal: Any, state: State, progress: Callable[[int, int], None] | None = None
+) -> str | None:
+    """Write a snapshot at the end of the last sealed segment, from the one before and the segments since.
+
+    state: an empty one. Returns the file's name, or None where there is nothing new to keep.
+    """
+    up_to = journal.sealed_up_to
+    found = [entry for entry in snapshots(disk) if entry[0] <= up_to]
+    if up_to == 0 or (found and found[-1][0] == up_to):
+        return None
+    if found:
+        load_snapshot(disk, found[-1][1], state)
+    replay(journal, state, progress, up_to)
+    if not state.digest_from_scratch():
+        raise EngineError(f"sequence {state.sequence}: the digest does not fit the rows; no snapshot was written")
+    return write_snapshot(disk, state)

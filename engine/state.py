@@ -1,0 +1,225 @@
+"""The state of one engine: catalogue, stock, open orders, keys. Columns that kernels read and write, owned by one writer.
+
+Commands are decided against it (engine/decide.py), effects are applied to it (engine/apply.py), snapshots are made of it.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xxhash
+
+from engine.columns import Limits, reserve
+from engine.names import Names
+from engine.outcomes import Namespace, OutOfRoom
+from kernels.columns import (
+    NODES_MAX,
+    NONE,
+    Book,
+    Cells,
+    Expiries,
+    Fences,
+    Head,
+    Lines,
+    OnShort,
+    Orders,
+    Parts,
+    Places,
+    Policies,
+)
+from kernels.digest import full_digest
+from kernels.expiry import rebuild_expiries
+from kernels.keys import EMPTY, LOCATION, KeyIndex, new_index
+from kernels.stages import refresh_all
+
+NODE_STRIDE = 8  # columns per node grow in steps of this
+
+
+@dataclass
+class Coordinates:
+    """Where nodes or postal codes are, in 1e-7 degrees; one row an index."""
+
+    latitude_e7: Any
+    longitude_e7: Any
+    flag: Any  # a node: 1 where active; a postal code: 1 where only its area is known
+
+
+def _places(count: int) -> Coordinates:
+    return Coordinates(reserve(count, np.int32), reserve(count, np.int32), reserve(count, np.uint8))
+
+
+class State:
+    """Everything an engine knows. `sequence` and `stamp` are those of the last commit applied."""
+
+    def __init__(self, secret: np.ndarray, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        self.secret = secret
+        self.sequence = 0
+        self.stamp = 0
+        self.names = {namespace: Names(secret) for namespace in Namespace}
+        self.nodes = _places(NODES_MAX)
+        self.postal_codes = _places(self.limits.postal_codes_max)
+        self.counted_at: dict[int, int] = {}  # [source] UTC us of its last stock statement
+        self.fences_used = 0
+        self.exceptions_used = 0
+        self.keys: KeyIndex = new_index(1 << 16)
+        self._reserve_columns()
+
+    def _reserve_columns(self) -> None:
+        most = self.limits
+        skus = most.skus_max
+        self.book = Book(
+            Orders(
+                reserve(most.orders_max, np.int64), reserve(most.orders_max, np.int64), reserve(most.orders_max, np.int64),
+                reserve(most.orders_max, np.int16), reserve(most.orders_max, np.int32), reserve(most.orders_max, np.uint8),
+                reserve(most.orders_max, np.int32),
+            ),
+            Lines(*(reserve(most.lines_max, np.int32) for _ in Lines._fields)),
+            Parts(
+                reserve(most.parts_max, np.int32), reserve(most.parts_max, np.int16), reserve(most.parts_max, np.uint8),
+                *(reserve(most.parts_max, np.int32) for _ in range(4)),
+            ),
+            np.zeros(len(Head), np.int64), reserve(skus, np.int32), np.zeros(1, np.uint64), reserve(skus, np.int32),
+            reserve(skus, np.uint8), reserve(skus, np.int32),
+        )  # fmt: skip
+        for head in (Head.FREE_ORDER, Head.FREE_LINE, Head.FREE_PART):
+            self.book.heads[head] = NONE
+        self.book.heads[Head.LAST_NUMBER] = most.cell << 48
+        self.expiries = Expiries(
+            reserve(most.orders_max, np.int64), reserve(most.orders_max, np.int64), reserve(most.orders_max, np.int32)
+        )
+        self.cells = self._reserve_cells(NODE_STRIDE, reserve(skus, np.int32))
+        self.fences = Fences(
+            reserve(skus, np.int32), reserve(most.fences_max, np.int16), reserve(most.fences_max, np.int16),
+            reserve(most.fences_max, np.int32), reserve(most.fences_max, np.int64), reserve(most.fences_max, np.int32),
+        )  # fmt: skip
+        channels = most.channels_max
+        self.policies = Policies(
+            np.zeros((channels, NODES_MAX // 64), np.uint64), np.zeros(channels, np.uint8), np.zeros(channels, np.uint8),
+            *(np.zeros(channels, np.int32) for _ in range(5)),
+            reserve(skus, np.int32), reserve(most.exceptions_max, np.int16), reserve((most.exceptions_max, 4), np.int32),
+            reserve(most.exceptions_max, np.int32),
+        )  # fmt: skip
+        self.groups = np.zeros((channels, NODES_MAX // 64), np.uint64)  # node group as set; policies.nodes: its active nodes
+        self.places = self._reserve_places(NODE_STRIDE)
+
+    def _reserve_cells(self, stride: int, row_of: Any) -> Cells:
+        skus = self.limits.skus_max
+        return Cells(
+            row_of,
+            reserve((skus, stride, 8), np.int32),
+            reserve((skus, stride), np.int32),
+            reserve((skus, -(-stride // 64)), np.uint64),
+        )
+
+    def _reserve_places(self, stride: int) -> Places:
+        count = self.limits.postal_codes_max
+        return Places(reserve((count, stride), np.int32), reserve((count, stride), np.uint8))
+
+    @property
+    def node_count(self) -> int:
+        """Nodes known, active or not."""
+        return len(self.names[Namespace.NODE])
+
+    def head(self, head: Head) -> int:
+        """One counter of the book."""
+        return int(self.book.heads[head])
+
+    def new_names(self, namespace: Namespace, first: int, count: int) -> None:
+        """Give rows to names `first` to `first + count - 1`."""
+        if namespace is Namespace.SKU:
+            for column in (self.book.waiting, self.cells.row_of, self.fences.head, self.policies.exception_head):
+                column[first : first + count] = NONE
+        elif namespace is Namespace.NODE and first + count > self.cells.available.shape[1]:
+            self._widen(first + count)
+        elif namespace is Namespace.CHANNEL:
+            rows = slice(first, first + count)
+            self.policies.split[rows] = 1
+            self.policies.on_short[rows] = OnShort.KEEP
+            self.policies.share_ppm[rows] = 1_000_000
+            self.policies.cap[rows] = np.iinfo(np.int32).max
+
+    def _widen(self, nodes: int) -> None:
+        """Give every SKU and postal code columns for more nodes. Rare: a new node."""
+        stride = -(-nodes // NODE_STRIDE) * NODE_STRIDE
+        rows, old = self.head(Head.CELL_ROWS), self.cells
+        self.cells = self._reserve_cells(stride, old.row_of)
+        width = old.available.shape[1]
+        self.cells.figures[:rows, :width] = old.figures[:rows]
+        self.cells.available[:rows, :width] = old.available[:rows]
+        self.cells.stocked[:rows, : old.stocked.shape[1]] = old.stocked[:rows]
+        places, count = self.places, len(self.names[Namespace.POSTAL_CODE])
+        self.places = self._reserve_places(stride)
+        self.places.metres[:count, :width] = places.metres[:count]
+        self.places.rank[:count, :width] = places.rank[:count]
+
+    def set_groups(self) -> None:
+        """Node groups less the nodes that are not active: what allocation may use."""
+        active = np.zeros(NODES_MAX // 64, np.uint64)
+        for node in range(self.node_count):
+            if self.nodes.flag[node]:
+                active[node >> 6] |= np.uint64(1) << np.uint64(node & 63)
+        self.policies.nodes[:] = self.groups & active
+
+    def check_room(self, orders: int, lines: int, parts: int) -> None:
+        """Raise OutOfRoom where a commit of this size might not fit."""
+        for head, more, most, field in (
+            (Head.ORDERS, orders, self.limits.orders_max, "orders_max"),
+            (Head.LINES, lines, self.limits.lines_max, "lines_max"),
+            (Head.PARTS, parts, self.limits.parts_max, "parts_max"),
+        ):
+            if self.head(head) + more > most:
+                raise OutOfRoom(f"{field} is {most}, {self.head(head)} are in use: retire closed orders or raise the limit")
+
+    def take_changes(self) -> Any:
+        """SKUs whose stock changed since the last call, int32 [n]; None of them is changed any more."""
+        count = self.head(Head.CHANGED_ROWS)
+        rows = self.book.changed_rows[:count]
+        self.book.changed[rows] = 0
+        self.book.heads[Head.CHANGED_ROWS] = 0
+        return self.book.sku_of_row[rows]
+
+    def rebuild_derived(self) -> None:
+        """Bring back what no snapshot holds: available units, node groups in force, expiries."""
+        refresh_all(self.book, self.cells)
+        self.set_groups()
+        rebuild_expiries(self.book, self.expiries)
+
+    def digest(self) -> str:
+        """The digest of the whole state, 32 hex digits: orders and cells as kept up to date, the rest hashed now."""
+        content = xxhash.xxh3_128()
+        content.update(self.book.digest.tobytes())
+        content.update(np.array([self.sequence, self.stamp, *self.book.heads[: Head.CHANGED_ROWS]], np.int64).tobytes())
+        for namespace, names in self.names.items():
+            content.update(bytes([namespace]) + len(names).to_bytes(8, "little"))
+            content.update(names.digest())
+        nodes, codes = self.node_count, len(self.names[Namespace.POSTAL_CODE])
+        skus, channels = len(self.names[Namespace.SKU]), len(self.names[Namespace.CHANNEL])
+        for place, count in ((self.nodes, nodes), (self.postal_codes, codes)):
+            for column in (place.latitude_e7, place.longitude_e7, place.flag):
+                content.update(column[:count].tobytes())
+        content.update(np.ascontiguousarray(self.places.metres[:codes, :nodes]).tobytes())
+        content.update(self.groups[:channels].tobytes())
+        for column in self.policies[1:8]:
+            content.update(column[:channels].tobytes())
+        content.update(self.policies.exception_head[:skus].tobytes() + self.fences.head[:skus].tobytes())
+        for column in self.policies[9:]:
+            content.update(column[: self.exceptions_used].tobytes())
+        for column in self.fences[1:]:
+            content.update(column[: self.fences_used].tobytes())
+        content.update(repr(sorted(self.counted_at.items())).encode())
+        content.update(self._keys_digest())
+        return content.hexdigest()
+
+    def _keys_digest(self) -> bytes:
+        """Of the set of (key, value): wherever the index happens to keep them."""
+        entries = self.keys.slots[self.keys.slots[:, LOCATION] != EMPTY].view(np.uint64)
+        with np.errstate(over="ignore"):
+            factors = np.array([3, 5, 7, 0], np.uint64)  # a row is a matter of the state, a location of the journal
+            words = entries * factors
+            total = ((words[:, 0] ^ words[:, 1] ^ words[:, 2]) * np.uint64(0x9E3779B97F4A7C15)).sum(dtype=np.uint64)
+        return int(total).to_bytes(8, "little") + int(self.keys.count[0]).to_bytes(8, "little")
+
+    def digest_from_scratch(self) -> bool:
+        """Whether the digest kept up to date equals one made from every row and cell."""
+        return bool(np.uint64(full_digest(self.book, self.cells) & 0xFFFFFFFFFFFFFFFF) == self.book.digest[0])

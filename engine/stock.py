@@ -1,0 +1,213 @@
+"""Stock commands: receipts, counts, adjustments. What a count takes away is released, what a receipt brings serves back-orders.
+
+Both in the same commit, so that ATS never rises in between (RULES.md, "Stock").
+"""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+
+from engine import schema
+from engine.answers import Replies
+from engine.apply import hash_keys
+from engine.commands import MoveStock
+from engine.commit import Commit
+from engine.decide import draw, read, remember
+from engine.outcomes import Cause, Method, MovementKind, Reply
+from engine.ragged import offsets, owners
+from engine.state import State
+from kernels.columns import NO_NODE, NONE, UNITS_MAX, Batch, Figure, Head, OnShort, OrderKind, Stage
+from kernels.stages import committed_parts, waiting_orders
+
+NO_CHANNEL = np.array([-1], np.int16)
+FIGURE_OF = {
+    MovementKind.RECEIVED: Figure.ON_HAND,
+    MovementKind.COUNTED: Figure.ON_HAND,
+    MovementKind.ADJUSTED: Figure.ON_HAND,
+    MovementKind.RETURNED: Figure.ON_HAND,
+    MovementKind.UNAVAILABLE: Figure.UNAVAILABLE,
+    MovementKind.SAFETY_STOCK: Figure.SAFETY_STOCK,
+}
+CAUSE_OF = {
+    MovementKind.RECEIVED: Cause.RECEIPT,
+    MovementKind.COUNTED: Cause.COUNT,
+    MovementKind.ADJUSTED: Cause.ADJUSTMENT,
+    MovementKind.RETURNED: Cause.RETURN,
+    MovementKind.UNAVAILABLE: Cause.ADJUSTMENT,
+    MovementKind.SAFETY_STOCK: Cause.ADJUSTMENT,
+}
+ABSOLUTE = (MovementKind.COUNTED, MovementKind.SAFETY_STOCK)
+_FIGURES = np.array([FIGURE_OF.get(MovementKind(k), 0) if k else 0 for k in range(len(MovementKind) + 1)], np.uint8)
+_CAUSES = np.array([CAUSE_OF.get(MovementKind(k), 0) if k else 0 for k in range(len(MovementKind) + 1)], np.uint8)
+
+
+def move_stock(commit: Commit, command: MoveStock) -> Replies:
+    """Take one statement or movement, wholly or not at all."""
+    state = commit.state
+    request_id = pa.array([command.request_id], pa.string())
+    keys = hash_keys(state, NO_CHANNEL, Method.MOVE_STOCK, request_id)
+    new, slots = commit.look_up(keys)
+    reply, quantity = np.array([Reply.DONE], np.uint8), np.zeros(1, np.int64)
+    if new[0]:
+        movements, refusal = _movements(state, command)
+        if refusal is None:
+            quantity[0] = movements["sku"].size
+            _take(commit, command, movements)
+        else:
+            reply[0] = refusal
+    content = _content(command)
+    return remember(commit, Method.MOVE_STOCK, NO_CHANNEL, request_id, keys, content, new, slots, reply, quantity)
+
+
+def _content(command: MoveStock) -> Any:
+    hashed = xxhash.xxh3_128()
+    for column in (command.sku, command.node, command.kind, command.quantity):
+        hashed.update(np.ascontiguousarray(column).tobytes())
+    hashed.update(np.array([command.source, command.counted_at, command.cause, command.reference], np.int64).tobytes())
+    value = hashed.intdigest()
+    return np.array([[value >> 64, value & 0xFFFFFFFFFFFFFFFF]], np.uint64)
+
+
+def _movements(state: State, command: MoveStock) -> tuple[dict[str, Any], Reply | None]:
+    """The changes that a command comes to; those of nothing are left out. Or why it is refused."""
+    if command.source >= 0 and command.counted_at < state.counted_at.get(command.source, -(1 << 62)):
+        return {}, Reply.STATEMENT_TOO_OLD
+    kind = command.kind
+    figure = _FIGURES[kind]
+    rows = state.cells.row_of[command.sku]
+    held = np.where(rows == NONE, 0, state.cells.figures[rows, command.node, figure]).astype(np.int64)
+    change = command.quantity.astype(np.int64)
+    cell = (command.sku.astype(np.int64) << 12) | (command.node.astype(np.int64) << 4) | figure
+    absolute = np.isin(kind, ABSOLUTE)
+    if absolute.any():  # the last figure given for a cell counts
+        last = np.zeros(cell.size, bool)
+        last[cell.size - 1 - np.unique(cell[::-1], return_index=True)[1]] = True
+        change = np.where(absolute, np.where(last, change - held, 0), change)
+    unique, owner = np.unique(cell, return_inverse=True)
+    after = np.zeros(unique.size, np.int64)
+    after[owner] = held
+    np.add.at(after, owner, change)
+    low = np.where(unique & 15 == Figure.ON_HAND, -UNITS_MAX, 0)
+    if (after < low).any() or (after > UNITS_MAX).any():
+        return {}, Reply.FIGURE_OUT_OF_RANGE
+    keep = change != 0
+    cause = np.full(kind.size, command.cause, np.uint8) if command.cause else _CAUSES[kind]
+    columns = {
+        "sku": command.sku, "node": command.node, "kind": kind, "figure": figure, "quantity": change.astype(np.int32),
+        "cause": cause, "reference": np.full(kind.size, command.reference, np.int64),
+    }  # fmt: skip
+    return {name: np.ascontiguousarray(column[keep]) for name, column in columns.items()}, None
+
+
+def _take(commit: Commit, command: MoveStock, movements: dict[str, Any]) -> None:
+    state = commit.state
+    if command.source >= 0:
+        source = np.array([command.source], np.int32)
+        commit.add(schema.STATEMENTS, {"source": source, "counted_at": np.array([command.counted_at], np.int64)})
+    if movements["sku"].size == 0:
+        return
+    commit.add(schema.MOVEMENTS, movements)
+    on_hand = movements["figure"] == Figure.ON_HAND
+    less = on_hand & (movements["quantity"] < 0)
+    if less.any():
+        release_over_committed(commit, movements["sku"][less], movements["node"][less])
+    more = movements["quantity"] > 0
+    if more.any() and state.head(Head.WAITING_PARTS):
+        serve_back_orders(commit, np.unique(movements["sku"][more]))
+
+
+def release_over_committed(commit: Commit, sku: Any, node: Any) -> None:
+    """Where less is on hand than is committed: release newest reservations, then newest allocations not yet picked."""
+    state, book = commit.state, commit.state.book
+    rows = state.cells.row_of[sku]
+    deficit = state.cells.figures[rows, node, Figure.DEFICIT]
+    committed = state.cells.figures[rows, node, Figure.ALLOCATED] + state.cells.figures[rows, node, Figure.RESERVED]
+    is_over = (deficit > 0) & (committed > 0)
+    if not is_over.any():
+        return
+    over = np.zeros(state.cells.available[: state.head(Head.CELL_ROWS)].shape, np.uint8)
+    over[rows[is_over], node[is_over]] = 1
+    parts = np.empty(state.head(Head.PARTS), np.int32)
+    parts = parts[: committed_parts(over, book, state.cells, parts)]
+    order = book.lines.order[book.parts.line[parts]]
+    is_order = book.orders.kind[order] == OrderKind.ORDER
+    parts = parts[np.lexsort((parts, -book.orders.number[order], is_order))]
+    left = {(int(r), int(n)): int(d) for r, n, d in zip(rows[is_over], node[is_over], deficit[is_over], strict=True)}
+    taken: list[tuple[int, int]] = []
+    for part in parts:
+        cell = (int(state.cells.row_of[book.lines.sku[book.parts.line[part]]]), int(book.parts.node[part]))
+        units = min(left[cell], int(book.parts.quantity[part]))
+        if units:
+            left[cell] -= units
+            taken.append((int(part), units))
+    if taken:
+        part_rows, units_taken = (np.array(column, np.int32) for column in zip(*taken, strict=True))
+        _make_short(commit, part_rows, units_taken)
+
+
+def _make_short(commit: Commit, part: Any, units: Any) -> None:
+    book, state = commit.state.book, commit.state
+    order = book.lines.order[book.parts.line[part]]
+    back_orders = (book.orders.kind[order] == OrderKind.ORDER) & (
+        state.policies.on_short[book.orders.channel[order]] == OnShort.BACK_ORDER
+    )
+    to = np.where(back_orders, Stage.BACK_ORDERED, Stage.SHORT).astype(np.uint8)
+    commit.move(move_columns(state, part, to, units, Cause.COUNT), claimed=False)
+
+
+def move_columns(state: State, part: Any, to: Any, units: Any, cause: Cause, node: Any = None, fenced: Any = None) -> Any:
+    """The journal's columns of moves out of parts as they stand now. node, fenced: where the units get a node."""
+    book = state.book
+    line = book.parts.line[part]
+    order = book.lines.order[line]
+    zeros = np.zeros(part.size, np.int32)
+    at = book.parts.node[part] if node is None else node
+    metres = zeros if node is None else state.places.metres[book.orders.postal_code[order], node]
+    return {
+        "part": part, "to": to, "quantity": units, "node": at, "fenced": zeros if fenced is None else fenced,
+        "metres": metres, "cause": np.full(part.size, cause, np.uint8), "number": book.orders.number[order],
+        "line": _positions(state, order, line), "from": book.parts.stage[part], "sku": book.lines.sku[line],
+    }  # fmt: skip
+
+
+def _positions(state: State, order: Any, line: Any) -> Any:
+    """The position of lines in their orders, from 1."""
+    book = state.book
+    out = np.empty(line.size, np.int32)
+    for i, (row, wanted) in enumerate(zip(order, line, strict=True)):
+        at, position = book.orders.first[row], 1
+        while at != wanted:
+            at, position = book.lines.next[at], position + 1
+        out[i] = position
+    return out
+
+
+def serve_back_orders(commit: Commit, sku: Any) -> None:
+    """Source what waits for these SKUs anew, by channel priority, then age: what nearest gives it becomes allocated."""
+    state, book = commit.state, commit.state.book
+    rows = np.empty(state.head(Head.WAITING_PARTS), np.int32)
+    rows = np.unique(rows[: waiting_orders(sku, book, rows)])
+    if rows.size == 0:
+        return
+    channel = book.orders.channel[rows]
+    rows = rows[np.lexsort((book.orders.number[rows], state.policies.priority[channel]))]
+    held = read(state, rows)
+    line_of = owners(offsets(held.part_count))
+    waiting = held.stage == Stage.BACK_ORDERED
+    line_of, part, units = line_of[waiting], held.part[waiting], held.part_quantity[waiting]
+    order = owners(offsets(held.line_count))[line_of]
+    batch = Batch(
+        book.orders.channel[rows], book.orders.postal_code[rows], offsets(np.bincount(order, minlength=rows.size)),
+        held.sku[line_of], units,
+    )  # fmt: skip
+    drawn = draw(state, batch, keep_short=True)
+    waiting_part = np.repeat(part, drawn.part_count)
+    got = drawn.node != NO_NODE
+    if got.any():
+        to = np.full(int(got.sum()), Stage.ALLOCATED, np.uint8)
+        columns = move_columns(
+            state, waiting_part[got], to, drawn.quantity[got], Cause.RECEIPT, drawn.node[got], drawn.fenced[got]
+        )
+        commit.move(columns, claimed=True)

@@ -1,0 +1,276 @@
+"""The writer: commands in, decided, journaled, answered. One thread decides; another makes the last commit durable meanwhile.
+
+Nobody is answered before their commit is durable. At most one record is unsynced in the journal, so a torn tail can be
+told from damage. Any error after deciding is final: the engine refuses everything, and the process must end.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine import schema
+from engine.answers import FirstAnswers
+from engine.availability import AtsChanges, Availability
+from engine.catalogue import put
+from engine.commands import (
+    ActOnUnits,
+    Command,
+    Confirm,
+    Forget,
+    MoveStock,
+    PlaceOrders,
+    PutChannels,
+    PutExceptions,
+    PutFences,
+    PutNames,
+    PutNodes,
+    PutPostalCodes,
+    Release,
+    Reserve,
+    Retire,
+)
+from engine.commit import Commit
+from engine.decide import act_on, confirm, expire_due, place_orders, release
+from engine.folder import DataFolder
+from engine.journal.records import decode, encode
+from engine.journal.segments import Journal
+from engine.outcomes import EngineError, Namespace
+from engine.snapshot import start_state
+from engine.state import State
+from engine.stock import move_stock
+from engine.upkeep import forget, retire
+from kernels.columns import Head
+from kernels.expiry import take_due
+
+AHEAD_BYTES = 32 << 20  # room kept reserved in the journal, so that most commits need not wait for it
+COMMITS_AHEAD_MAX = 2  # one being synced, one decided behind it
+PENDING_RECORDS_MAX = 8  # decided and kept readable while they become durable
+_DECIDE: dict[Any, Callable[[Commit, Any], Any]] = {
+    PlaceOrders: place_orders, Reserve: place_orders, Confirm: confirm, Release: release, ActOnUnits: act_on,
+    MoveStock: move_stock, Retire: retire, Forget: forget, PutNames: put, PutNodes: put, PutPostalCodes: put,
+    PutChannels: put, PutExceptions: put, PutFences: put,
+}  # fmt: skip
+_CHANGES_POLICY = (PutChannels, PutExceptions, PutNodes, PutFences)
+
+
+class EngineFailed(EngineError):
+    """The engine could not keep what it decided. Final: end the process and start again."""
+
+
+class Pending:
+    """Answers of one commit, given out once it is durable."""
+
+    def __init__(self, engine: "Engine", sequence: int, answers: list[Any], changes: AtsChanges | None) -> None:
+        self._engine = engine
+        self.sequence = sequence  # the commit's own, or the last one where nothing had to be kept
+        self._answers = answers
+        self._changes = changes
+
+    def wait(self) -> list[Any]:
+        """The answers, one for each command, when they are durable. Raises EngineFailed."""
+        self._engine.wait_durable(self.sequence)
+        return self._answers
+
+    def ats_changes(self) -> AtsChanges | None:
+        """What channels may sell now, where it changed; durable as the answers are."""
+        self._engine.wait_durable(self.sequence)
+        return self._changes
+
+
+class Engine:
+    """One engine over one journal. All commands come through `submit` or `commit`, from one thread."""
+
+    def __init__(self, state: State, journal: Any, folder: DataFolder | None = None, publish: bool = True) -> None:
+        self.state = state
+        self.journal = journal
+        self.folder = folder
+        self.started_from = ""
+        self.availability = Availability(state) if publish else None
+        self.first_answers = FirstAnswers(self._tables_of)
+        self._undurable: dict[int, list[tuple[schema.Table, Any]]] = {}
+        self._building: Commit | None = None
+        self._promised = 0  # bytes of the journal's reservation that no commit has used yet
+        self._durable = state.sequence
+        self._failure: BaseException | None = None
+        self._changed = threading.Condition()
+        self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._syncer: threading.Thread | None = None
+
+    @classmethod
+    def open(
+        cls, path: Path, progress: Callable[[int, int], None] | None = None, publish: bool = True
+    ) -> "Engine":
+        """Take a data folder: lock, last snapshot, tail of the journal. FolderError, JournalError, StateDiverged."""
+        folder = DataFolder.open(path)
+        folder.lock()
+        try:
+            journal = Journal.open(folder.disk)
+            state = State(folder.secret, folder.limits)
+            started_from = start_state(folder.disk, journal, state, progress)
+        except BaseException:
+            folder.close()
+            raise
+        engine = cls(state, journal, folder, publish)
+        engine.started_from = started_from
+        return engine
+
+    @property
+    def durable_sequence(self) -> int:
+        """The last commit that is durable."""
+        return self._durable
+
+    def commit(self, command: Command, stamp: int) -> Any:
+        """One command, durable when this returns; its answers."""
+        return self._run([command], stamp, pipelined=False).wait()[0]
+
+    def submit(self, commands: Sequence[Command], stamp: int) -> Pending:
+        """Decide a batch of commands as one commit; it becomes durable while the next is decided.
+
+        stamp: UTC us, never taken to go back. Raises OutOfRoom or JournalFull before anything is changed.
+        """
+        return self._run(commands, stamp, pipelined=True)
+
+    def _run(self, commands: Sequence[Command], stamp: int, pipelined: bool) -> Pending:
+        if self._failure is not None:
+            raise EngineFailed(f"the engine has failed: {self._failure}") from self._failure
+        stamp = max(stamp, self.state.stamp)
+        unasked = 16 * self.state.head(Head.EXPIRIES) + 128 * self.state.head(Head.WAITING_PARTS)
+        self._make_room(unasked + sum(map(self._bytes_max, commands)))
+        commit = Commit(self.state, self.state.sequence + 1, stamp, self.first_answers)
+        self._building = commit
+        try:
+            answers = self._decide(commit, commands)
+        except EngineError:
+            if commit.is_empty:
+                raise
+            self._fail(EngineError("a batch was refused after part of it had been decided"))
+            raise
+        except BaseException as error:
+            self._fail(error)
+            raise
+        finally:
+            self._building = None
+        if commit.is_empty:
+            return Pending(self, self.state.sequence, answers, None)
+        commit.check()
+        self.state.sequence, self.state.stamp = commit.sequence, stamp
+        changes = self._publish(commands)
+        self._keep(commit, pipelined)
+        return Pending(self, commit.sequence, answers, changes)
+
+    def _decide(self, commit: Commit, commands: Sequence[Command]) -> list[Any]:
+        book = self.state.book
+        if self.state.head(Head.EXPIRIES) and self.state.expiries.at[0] <= commit.stamp:
+            due = np.empty(self.state.head(Head.EXPIRIES), np.int32)
+            expire_due(commit, due[: take_due(commit.stamp, book, self.state.expiries, due)])
+        return [_DECIDE[type(command)](commit, command) for command in commands]
+
+    def _publish(self, commands: Sequence[Command]) -> AtsChanges | None:
+        if self.availability is None:
+            self.state.take_changes()
+            return None
+        return self.availability.refresh(everything=any(isinstance(c, _CHANGES_POLICY) for c in commands))
+
+    # Room in the journal
+
+    def _bytes_max(self, command: Command) -> int:
+        """What a command may add to a record: a generous guess, since a commit beyond it can only fail for good."""
+        columns = [value for value in vars(command).values() if hasattr(value, "nbytes")]
+        needed = (64 << 10) + 6 * sum(column.nbytes for column in columns)
+        if isinstance(command, PlaceOrders):
+            needed += 6 * sum(column.nbytes for column in command.options.values())
+        elif isinstance(command, PutNodes):
+            needed += 16 * len(command.node_id) * len(self.state.names[Namespace.POSTAL_CODE])
+        elif isinstance(command, PutPostalCodes):
+            needed += 16 * len(command.postal_code) * self.state.node_count
+        elif isinstance(command, Retire):
+            needed += 16 * self.state.head(Head.OPEN_ORDERS)
+        return needed
+
+    def _make_room(self, needed: int) -> None:
+        if needed <= self._promised:
+            return
+        self.wait_durable(self.state.sequence)
+        self._promised = 0
+        room = max(needed, AHEAD_BYTES)
+        self.journal.reserve(room)
+        self._promised = room
+
+    # Durability
+
+    def _keep(self, commit: Commit, pipelined: bool) -> None:
+        self._undurable[commit.sequence] = commit.tables
+        self._promised = max(0, self._promised - commit.size_bytes)
+        if not pipelined and self._durable == commit.sequence - 1:
+            self._append(commit)
+            return
+        if self._syncer is None:
+            self._syncer = threading.Thread(target=self._sync, name="allot-journal", daemon=True)
+            self._syncer.start()
+        with self._changed:
+            while commit.sequence - self._durable > COMMITS_AHEAD_MAX and self._failure is None:
+                self._changed.wait()
+        self._queue.put(commit)
+
+    def _sync(self) -> None:
+        while (commit := self._queue.get()) is not None:
+            if self._failure is None:
+                self._append(commit)
+
+    def _append(self, commit: Commit) -> None:
+        try:
+            buffers = encode(commit.tables)
+            size = sum(memoryview(buffer).nbytes for buffer in buffers)
+            if size > self.journal.room:
+                self.journal.reserve(size)
+            self.journal.append(commit.sequence, commit.stamp, buffers)
+        except BaseException as error:
+            self._fail(error)
+            return
+        with self._changed:
+            self._durable = commit.sequence
+            for sequence in [s for s in self._undurable if s <= commit.sequence - PENDING_RECORDS_MAX]:
+                del self._undurable[sequence]
+            self._changed.notify_all()
+
+    def _fail(self, error: BaseException) -> None:
+        with self._changed:
+            self._failure = self._failure or error
+            self._changed.notify_all()
+
+    def wait_durable(self, sequence: int) -> None:
+        """Return when the commit is durable. Raises EngineFailed where it will never be."""
+        if self._durable >= sequence:
+            return
+        with self._changed:
+            while self._durable < sequence and self._failure is None:
+                self._changed.wait()
+        if self._durable < sequence:
+            raise EngineFailed(f"the engine has failed: {self._failure}") from self._failure
+
+    def _tables_of(self, sequence: int) -> list[tuple[schema.Table, Any]]:
+        """The tables of a commit: being decided, not yet durable, or in the journal."""
+        if self._building is not None and sequence == self._building.sequence:
+            return self._building.tables
+        pending = self._undurable.get(sequence)
+        return pending if pending is not None else decode(self.journal.record(sequence).body)
+
+    def close(self) -> None:
+        """Wait for what is under way, then let go of journal and folder."""
+        if self._syncer is not None:
+            self._queue.put(None)
+            self._syncer.join()
+            self._syncer = None
+        self.journal.close()
+        if self.folder is not None:
+            self.folder.close()
+
+    def __enter__(self) -> "Engine":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
