@@ -36,7 +36,10 @@ class JournalStore(Protocol):
         ...
 
     def reserve(self, body_bytes: int) -> None:
-        """Set room aside for records of at most `body_bytes` together. JournalFull is soft: nothing changed, try later."""
+        """Set room aside for a record of at most `body_bytes`, or for several: each further one takes 64 bytes more.
+
+        JournalFull is soft: nothing has changed, try later.
+        """
         ...
 
     def append(self, expected_sequence: int, stamp: int, buffers: Sequence[Any]) -> None:

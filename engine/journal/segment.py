@@ -71,7 +71,7 @@ class Segment:
 
     def walk(self, disk: Disk, from_sequence: int) -> Iterator[tuple[Frame, memoryview]]:
         """Frames and bodies of the records from a sequence on, checked; of those before it only what leads there."""
-        view, end = self._map(disk), self.tail
+        view, end = self._map(disk, from_sequence), self.tail
         marked = min((from_sequence - self.start.sequence) // _MARK_RECORDS, len(self._marks) - 1)
         place, offset = self.start, HEADER_BYTES
         if marked > 0:
@@ -162,7 +162,7 @@ class Segment:
             raise self.damaged(offset, f"sequence {frame.sequence} stands here", sequence)
         return frame
 
-    def _map(self, disk: Disk) -> memoryview:
+    def _map(self, disk: Disk, sequence: int) -> memoryview:
         """The file's bytes; only those up to the tail may be touched, because sealing cuts off what is behind."""
         tail = self.tail
         if self._mapped is None or self._mapped[1] < tail:
@@ -170,9 +170,9 @@ class Segment:
                 view = disk.map(self.name)
             except FileNotFoundError:
                 if self.archived:
-                    raise JournalMissing(self.start.sequence) from None
+                    raise JournalMissing(sequence) from None
                 self.name = ARCHIVE + self.name  # moved by the writer beside
-                return self._map(disk)
+                return self._map(disk, sequence)
             if len(view) < tail:
                 raise self.damaged(len(view), f"the file ends at byte {len(view)}, yet {tail} bytes were written")
             self._mapped = view, tail
@@ -220,7 +220,7 @@ def read_seal(disk: Disk, segment: Segment) -> None:
     raw = disk.read(segment.name, size - HEADER_BYTES, HEADER_BYTES) if size >= 2 * HEADER_BYTES else b""
     frame = unpack(raw) if len(raw) == HEADER_BYTES else None
     if frame is None or frame.magic != SEAL or frame.sequence <= segment.start.sequence:
-        raise segment.damaged(max(size - HEADER_BYTES, 0), "it does not end with a seal, yet other segments follow")
+        raise segment.damaged(max(size - HEADER_BYTES, 0), "it does not end with a seal, yet others follow")
     segment.tail = size - HEADER_BYTES
     segment.take(frame)
 
@@ -230,6 +230,8 @@ def check_order(before: Segment | None, segment: Segment) -> None:
     if before is None or (before.archived and segment.start.sequence > before.end.sequence):
         return
     if segment.start.sequence != before.end.sequence:
-        raise segment.damaged(0, f"sequence {before.end.sequence} should follow on {before.name}: a segment is missing")
+        found = f"sequence {before.end.sequence} should follow on {before.name}: a segment is missing"
+        raise segment.damaged(0, found, segment.start.sequence)
     if (segment.previous, segment.start.stamp) != (before.end.previous, before.end.stamp):
-        raise segment.damaged(0, f"it does not follow on {before.name} (checksum chain)")
+        found = f"it does not follow on {before.name} (checksum chain)"
+        raise segment.damaged(0, found, segment.start.sequence)

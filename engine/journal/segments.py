@@ -120,8 +120,9 @@ class Journal:
         return [_info(segment) for segment in self._segments]
 
     def reserve(self, body_bytes: int) -> None:
-        """Set room aside for records of at most `body_bytes` together, in a new segment where this one is full.
+        """Set room aside for a record of at most `body_bytes`, in a new segment where this one is full.
 
+        It may be used up by several records; each after the first takes HEADER_BYTES more of it.
         JournalFull is soft: the disk has no space, no record has been touched, try again later. All else is final.
         """
         self._check_usable()
