@@ -107,9 +107,9 @@ class State:
         skus = self.limits.skus_max
         return Cells(
             row_of,
-            reserve((skus, stride, 8), np.int32),
-            reserve((skus, stride), np.int32),
-            reserve((skus, -(-stride // 64)), np.uint64),
+            reserve((skus, stride, 8), np.int32, huge_pages=True),
+            reserve((skus, stride), np.int32, huge_pages=True),
+            reserve((skus, -(-stride // 64)), np.uint64, huge_pages=True),
         )
 
     def _reserve_places(self, stride: int) -> Places:

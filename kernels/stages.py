@@ -22,7 +22,7 @@ from kernels.columns import (
 )
 from kernels.digest import cell_weight, line_hash, order_hash, part_hash
 from kernels.fences import draw_fence, refill_fence
-from kernels.options import I16, I32, I64, U8, I32x3, U8x2, kernel, leaf
+from kernels.options import I16, I32, I64, U8, I32x3, U8x2, kernel, leaf, prefetch
 
 _ON_HAND, _UNAVAILABLE, _ALLOCATED, _RESERVED, _SAFETY, _PICKED, _DEFICIT = (int(f) for f in list(Figure)[:7])
 _SHORT, _BACK_ORDERED = int(Stage.SHORT), int(Stage.BACK_ORDERED)
@@ -35,6 +35,7 @@ _CELL_ROWS, _LAST_NUMBER = int(Head.CELL_ROWS), int(Head.LAST_NUMBER)
 _OPEN_ORDERS, _OPEN_RESERVATIONS, _WAITING = int(Head.OPEN_ORDERS), int(Head.OPEN_RESERVATIONS), int(Head.WAITING_PARTS)
 _CHANGED = int(Head.CHANGED_ROWS)
 _ONE = np.uint64(1)
+_AHEAD = 8  # orders
 
 
 class Entries(NamedTuple):
@@ -157,6 +158,19 @@ def _claim(book: Book, cells: Cells, fences: Fences, part: int, channel: int, fe
         refresh(cells, row, node)
 
 
+@leaf
+def _fetch_cells(entries: Entries, first_line: int, lines: int, part: int, cells: Cells) -> int:
+    """Bring the cells of an order some places further on into the cache. Returns the part after it."""
+    nodes = cells.figures.shape[1]
+    for line in range(first_line, first_line + lines):
+        row = cells.row_of[entries.sku[line]]
+        for _ in range(entries.part_count[line]):
+            if row != NONE and entries.node[part] != NO_NODE:
+                prefetch(cells.figures, (row * nodes + entries.node[part]) * 8)
+            part += 1
+    return part
+
+
 @kernel
 def enter_orders(
     entries: Entries, location: int, claimed: bool, book: Book, cells: Cells, fences: Fences, order_row: I32
@@ -168,7 +182,12 @@ def enter_orders(
     orders, lines, heads = book.orders, book.lines, book.heads
     line_at = 0
     part_at = 0
+    ahead, line_ahead, part_ahead = 0, 0, 0
     for i in range(entries.number.size):
+        while ahead < min(i + _AHEAD, entries.number.size):
+            part_ahead = _fetch_cells(entries, line_ahead, entries.line_count[ahead], part_ahead, cells)
+            line_ahead += entries.line_count[ahead]
+            ahead += 1
         if entries.outcome[i] == _REFUSED:
             for line_of in range(line_at, line_at + entries.line_count[i]):
                 part_at += entries.part_count[line_of]
