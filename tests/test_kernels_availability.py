@@ -155,6 +155,8 @@ def test_a_large_assortment_of_full_nodes_does_not_wrap():
     assert shop.publish(1) == [(0, 0, UNITS_MAX * NODES_MAX // 1_000_000)]
     shop.policies = [OPEN_POLICY]
     assert shop.publish(2) == [(0, 0, NO_CAP)]
+    shop = Shop([[UNITS_MAX] * 5], [set(range(5))])
+    assert shop.publish(1) == [(0, 0, NO_CAP)]
     for units, total in ((2**31, NO_CAP), (2**32 - 1, NO_CAP), (2**31 - 2, 2**31 - 2)):
         shop = Shop([[units // 4] * 3 + [units - units // 4 * 3]], [{0, 1, 2, 3}])
         assert shop.publish(1) == [(0, 0, total)]
