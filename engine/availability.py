@@ -1,4 +1,4 @@
-"""What each channel may sell, kept up to date commit by commit: the figures last published and the sequence they are from.
+"""What each channel may sell, kept up to date commit by commit: the figures last published, and the sequence they are from.
 
 The sequence of the commit is the version, so versions only go up, through restarts too.
 """
@@ -11,15 +11,17 @@ import numpy as np
 from engine.columns import reserve
 from engine.outcomes import Namespace
 from engine.state import State
-# import below
-from kernels.columns import Head
+from kernels.availability import Changes, Groups, Published, groups_of, publish
+
+PIECE_SKUS_MAX = 16_384  # SKUs taken at a time where all are recomputed, so that the room for changes stays small
+_CHANNEL_STEP = 4
 
 
 @dataclass(frozen=True)
 class AtsChanges:
     """New figures, a row each."""
 
-    sequence: int
+    sequence: int  # their version
     channel: Any  # int16 [change]
     sku: Any  # int32 [change]
     units: Any  # int32 [change] what the channel may sell now
@@ -30,4 +32,48 @@ class Availability:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        raise NotImplementedError
+        self._width = 0
+        self._groups: Groups | None = None
+        self.refresh(everything=True)
+
+    def _make_room(self, channels: int) -> None:
+        """Columns for more channels; what was published is computed anew, with this commit's version."""
+        self._width = -(-channels // _CHANNEL_STEP) * _CHANNEL_STEP
+        shape = (self._state.limits.skus_max, channels)
+        self.published = Published(reserve(shape, np.int32), reserve(shape, np.int64))
+
+    def refresh(self, everything: bool = False) -> AtsChanges:
+        """Recompute the SKUs that changed since the last call, or all of them after a change of policies."""
+        state = self._state
+        skus = state.take_changes()
+        channels = len(state.names[Namespace.CHANNEL])
+        if everything or self._groups is None:
+            if channels != (self.published.ats.shape[1] if self._width else 0):
+                self._make_room(channels)
+            self._groups = groups_of(np.ascontiguousarray(state.policies.nodes[:channels]))
+            skus = np.arange(len(state.names[Namespace.SKU]), dtype=np.int32)
+        pieces = [self._publish(skus[at : at + PIECE_SKUS_MAX]) for at in range(0, skus.size, PIECE_SKUS_MAX)]
+        if channels == 0 or not pieces:
+            empty = np.empty(0, np.int32)
+            return AtsChanges(state.sequence, np.empty(0, np.int16), empty, empty)
+        if len(pieces) == 1:
+            return AtsChanges(state.sequence, pieces[0].channel, pieces[0].sku, pieces[0].ats)
+        channel, sku, units = (
+            np.concatenate([getattr(piece, name) for piece in pieces]) for name in ("channel", "sku", "ats")
+        )
+        return AtsChanges(state.sequence, channel, sku, units)
+
+    def _publish(self, skus: Any) -> Changes:
+        state, groups = self._state, self._groups
+        assert groups is not None
+        room = skus.size * groups.of.size
+        changes = Changes(np.empty(room, np.int32), np.empty(room, np.int16), np.empty(room, np.int32))
+        count = publish(
+            skus, state.node_count, state.sequence, state.cells, state.fences, state.policies, groups, self.published,
+            changes,
+        )  # fmt: skip
+        return Changes(changes.sku[:count], changes.channel[:count], changes.ats[:count])
+
+    def figure(self, channel: int, sku: int) -> tuple[int, int]:
+        """Units that a channel may sell of a SKU, and the version."""
+        return int(self.published.ats[sku, channel]), int(self.published.version[sku, channel])
