@@ -1,0 +1,748 @@
+"""The whole engine again, as plain Python: dicts, lists and sums, written from RULES.md. Tests compare the real one with it.
+
+Nothing is counted on the side: what is allocated or reserved at a node is always added up from the orders themselves.
+The first part is what may be asked and answered, as plain values; tests/driving.py turns them into the engine's columns.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from engine.lifecycle import Action
+from engine.outcomes import Method, MovementKind, Reply
+from kernels.columns import OnShort, Stage
+
+NO_NODE = -1
+UNITS_MAX = 1_000_000_000
+AT_THE_NODE = (Stage.ALLOCATED, Stage.PICKED, Stage.PACKED)
+AT_REST = (Stage.SHORT, Stage.DELIVERED, Stage.RETURNED, Stage.CANCELLED)
+TAKES_FROM = {
+    Action.PICK: (Stage.ALLOCATED,),
+    Action.UNPICK: (Stage.PICKED, Stage.PACKED),
+    Action.PACK: (Stage.PICKED,),
+    Action.SHIP: (Stage.PACKED, Stage.PICKED, Stage.ALLOCATED),
+    Action.DELIVER: (Stage.SHIPPED,),
+    Action.RETURN: (Stage.DELIVERED, Stage.SHIPPED),
+    Action.CANCEL: (Stage.SHORT, Stage.BACK_ORDERED, Stage.ALLOCATED, Stage.PICKED, Stage.PACKED),
+}
+FIGURE = {
+    MovementKind.RECEIVED: "on_hand",
+    MovementKind.COUNTED: "on_hand",
+    MovementKind.ADJUSTED: "on_hand",
+    MovementKind.RETURNED: "on_hand",
+    MovementKind.UNAVAILABLE: "unavailable",
+    MovementKind.SAFETY_STOCK: "safety_stock",
+}
+TARGET = {
+    Action.PICK: Stage.PICKED,
+    Action.UNPICK: Stage.ALLOCATED,
+    Action.PACK: Stage.PACKED,
+    Action.SHIP: Stage.SHIPPED,
+    Action.DELIVER: Stage.DELIVERED,
+    Action.RETURN: Stage.RETURNED,
+    Action.CANCEL: Stage.CANCELLED,
+}
+
+
+# What may be asked
+
+
+@dataclass(frozen=True)
+class Cart:
+    """One order or reservation asked for."""
+
+    id: str
+    lines: tuple[tuple[int, int], ...]  # (SKU, units)
+    channel: int = 0
+    code: int = 0
+    expires_at: int = 0
+
+
+@dataclass(frozen=True)
+class Place:
+    orders: tuple[Cart, ...]
+
+
+@dataclass(frozen=True)
+class Reserve:
+    orders: tuple[Cart, ...]
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    request: str
+    order_id: str
+    reservation: str
+    channel: int = 0
+    code: int = -1
+
+
+@dataclass(frozen=True)
+class Confirm:
+    requests: tuple[Confirmation, ...]
+
+
+@dataclass(frozen=True)
+class Ending:
+    request: str
+    reservation: str
+    channel: int = 0
+
+
+@dataclass(frozen=True)
+class Release:
+    requests: tuple[Ending, ...]
+
+
+@dataclass(frozen=True)
+class Act:
+    request: str
+    order_id: str
+    action: Action
+    units: int = 0
+    line: int = 0
+    node: int = NO_NODE
+    channel: int = 0
+    restock: int = 0
+
+
+@dataclass(frozen=True)
+class Acts:
+    requests: tuple[Act, ...]
+
+
+@dataclass(frozen=True)
+class Stock:
+    request: str
+    rows: tuple[tuple[int, int, MovementKind, int], ...]  # (SKU, node, kind, units)
+    source: int = -1
+    counted_at: int = 0
+
+
+@dataclass(frozen=True)
+class Fence:
+    request: str
+    rows: tuple[tuple[int, int, int, int], ...]  # (channel, SKU, node, units)
+
+
+@dataclass(frozen=True)
+class Opening:
+    """Nodes opened or closed."""
+
+    request: str
+    rows: tuple[tuple[int, bool], ...]  # (node, active)
+
+
+@dataclass(frozen=True)
+class Channels:
+    request: str
+    rows: tuple[tuple[int, "Policy"], ...]
+
+
+@dataclass(frozen=True)
+class Policy:
+    nodes: frozenset[int]
+    split: bool = True
+    on_short: OnShort = OnShort.KEEP
+    priority: int = 0
+
+
+@dataclass(frozen=True)
+class Retire:
+    closed_before: int
+
+
+@dataclass(frozen=True)
+class Forget:
+    before_sequence: int
+
+
+# What is answered
+
+
+@dataclass(frozen=True)
+class OrderAnswer:
+    reply: Reply
+    number: int = 0
+    again: bool = False
+    lines: tuple[Any, ...] = ()  # (SKU, units, ((node, stage, units, metres), ...))
+
+
+@dataclass(frozen=True)
+class Answer:
+    reply: Reply
+    quantity: int = 0
+    again: bool = False
+
+
+# The rule of nearest
+
+
+def source(
+    lines: Sequence[tuple[int, int]], ranked: Sequence[int], sellable: Callable[[int, int], int], split: bool
+) -> list[list[tuple[int, int]]]:
+    """For each line (SKU, units) what it takes from which node, as RULES.md ("Nearest") words it; the rest is short."""
+    need: Counter[int] = Counter()
+    for sku, units in lines:
+        need[sku] += units
+    give = {node: {sku: sellable(sku, node) for sku in need} for node in ranked}
+    left = {node: dict(units) for node, units in give.items()}
+    out = []
+    chosen = _choose(need, ranked, give, split)
+    for sku, units in lines:
+        taken = []
+        for node in ranked:
+            if node in chosen and units > 0 and left[node][sku] > 0:
+                part = min(units, left[node][sku])
+                left[node][sku] -= part
+                units -= part
+                taken.append((node, part))
+        out.append(taken)
+    return out
+
+
+def _choose(need: Counter[int], ranked: Sequence[int], give: dict[int, dict[int, int]], split: bool) -> set[int]:
+    for node in ranked:
+        if all(give[node][sku] >= units for sku, units in need.items()):
+            return {node}
+    if not split:
+        return set()
+    for i, nearer in enumerate(ranked):
+        for farther in ranked[i + 1 :]:
+            if all(give[nearer][sku] + give[farther][sku] >= units for sku, units in need.items()):
+                return {nearer, farther}
+    chosen: set[int] = set()
+    missing = dict(need)
+    while True:
+        gain = {n: sum(min(missing[sku], give[n][sku]) for sku in missing) for n in ranked if n not in chosen}
+        best = max(gain, key=lambda n: gain[n], default=None)  # the first of equals: the nearest
+        if best is None or gain[best] == 0:
+            return chosen
+        chosen.add(best)
+        missing = {sku: units - min(units, give[best][sku]) for sku, units in missing.items()}
+
+
+def backed(kept: dict[int, int], available: int) -> dict[int, int]:
+    """Ring-fences {channel: units} of one SKU at one node, and how far available units back them, in channel order."""
+    out = {}
+    for channel, units in sorted(kept.items()):
+        out[channel] = min(units, available)
+        available -= out[channel]
+    return out
+
+
+def sellable(kept: dict[int, int], available: int, channel: int) -> int:
+    """What a channel may take where the ring-fences `kept` stand."""
+    of = backed(kept, available)
+    return of.get(channel, 0) + max(0, available - sum(of.values()))
+
+
+View = Callable[[int, int], tuple[dict[int, int], int]]  # of (SKU, node): ring-fences {channel: units}, available
+Drawn = tuple[int, int, int]  # node, units, of these out of the channel's ring-fence
+
+
+# The engine
+
+
+@dataclass
+class Cell:
+    on_hand: int = 0
+    unavailable: int = 0
+    safety_stock: int = 0
+
+
+@dataclass
+class Line:
+    sku: int
+    units: int
+    parts: dict[tuple[Stage, int], list[int]] = field(default_factory=dict)  # (stage, node): [units, out of the fence]
+
+
+@dataclass
+class Order:
+    id: str
+    number: int
+    channel: int
+    code: int
+    lines: list[Line]
+    is_reservation: bool
+    sequence: int
+    expires_at: int = 0
+    closed_at: int = 0
+
+
+@dataclass
+class Remembered:
+    sequence: int
+    content: Any
+    answer: Any
+    order: Order | None = None
+
+
+class Model:
+    """One engine. `metres[code][node]`; `policies[channel]`; `nodes` of them all, active or not."""
+
+    def __init__(self, metres: Sequence[Sequence[int]], policies: Sequence[Policy], catalogue_keys: Iterable[str]) -> None:
+        self.metres = [list(row) for row in metres]
+        self.policies = list(policies)
+        self.active = [True] * len(self.metres[0])
+        self.cells: dict[tuple[int, int], Cell] = {}
+        self.fences: dict[tuple[int, int, int], int] = {}  # (SKU, node, channel): units still kept
+        self.orders: list[Order] = []  # open ones and reservations
+        self.keys: dict[tuple[int, Method, str], Remembered] = {}
+        self.counted_at: dict[int, int] = {}
+        self.last_number = 0
+        self.sequence = 0
+        self.stamp = 0
+        for key in catalogue_keys:
+            self.keys[-1, Method.PUT_CATALOGUE, key] = Remembered(0, None, None)
+
+    # Figures, added up
+
+    def units_at(self, sku: int, node: int, stages: Iterable[Stage]) -> int:
+        stages = tuple(stages)
+        return sum(
+            units
+            for order in self.orders
+            for line in order.lines
+            if line.sku == sku
+            for (stage, at), (units, _) in line.parts.items()
+            if at == node and stage in stages
+        )
+
+    def figures(self, sku: int, node: int) -> tuple[int, ...]:
+        """As kernels.columns.Figure has them, ON_HAND to DEFICIT."""
+        cell = self.cells.get((sku, node), Cell())
+        allocated, reserved = self.units_at(sku, node, AT_THE_NODE), self.units_at(sku, node, [Stage.RESERVED])
+        picked = self.units_at(sku, node, [Stage.PICKED, Stage.PACKED])
+        deficit = max(0, allocated + reserved - cell.on_hand)
+        return cell.on_hand, cell.unavailable, allocated, reserved, cell.safety_stock, picked, deficit
+
+    def available(self, sku: int, node: int) -> int:
+        on_hand, unavailable, allocated, reserved, safety, _, _ = self.figures(sku, node)
+        return max(0, on_hand - unavailable - allocated - reserved - safety)
+
+    def kept(self, sku: int, node: int) -> dict[int, int]:
+        return {channel: units for (s, n, channel), units in self.fences.items() if (s, n) == (sku, node)}
+
+    # Commits
+
+    def commit(self, asked: Sequence[Any], stamp: int) -> list[list[Any]]:
+        """The answers to several commands in one commit. A commit that changes nothing takes no sequence."""
+        before = self.stamp
+        self.stamp = max(self.stamp, stamp)
+        self.sequence += 1
+        self.changed = False
+        for order in sorted(self.reservations(), key=lambda order: (order.expires_at, order.number)):
+            if order.expires_at <= self.stamp:
+                self._end(order)
+        answers = [_DECIDE[type(command)](self, command) for command in asked]
+        if not self.changed:
+            self.sequence -= 1
+            self.stamp = before
+        return answers
+
+    def reservations(self) -> list[Order]:
+        return [order for order in self.orders if order.is_reservation]
+
+    def _once(self, key: tuple[int, Method, str], content: Any, decide: Callable[[], Any], none: Any) -> Any:
+        """The first answer again, or a conflict, or a decision that is remembered."""
+        first = self.keys.get(key)
+        if first is not None:
+            same = first.content is not None and first.content == content
+            return replace(first.answer, again=True) if same else replace(none, reply=Reply.KEY_CONFLICT)
+        self.keys[key] = Remembered(self.sequence, content, None)  # found by whoever asks again in the same commit
+        self.keys[key].answer = decide()
+        self.changed = True
+        return self.keys[key].answer
+
+    # Orders and reservations
+
+    def _decide_orders(self, asked: Place | Reserve) -> list[OrderAnswer]:
+        reserving = isinstance(asked, Reserve)
+        method = Method.RESERVE if reserving else Method.PLACE_ORDER
+        answers = []
+        for cart in asked.orders:
+            key = (cart.channel, method, cart.id)
+            content = (cart.code, cart.expires_at, cart.lines)
+            answers.append(self._once(key, content, lambda c=cart: self._allocate(c, reserving), OrderAnswer(Reply.DONE)))
+        return answers
+
+    def _allocate(self, cart: Cart, reserving: bool) -> OrderAnswer:
+        drawn = self._source(cart.lines, cart.channel, cart.code, self._as_it_is)
+        outcome = self._outcome(cart.lines, drawn, cart.channel)
+        if outcome is Reply.REFUSED:
+            return OrderAnswer(outcome, lines=tuple((sku, units, ()) for sku, units in cart.lines))
+        order = self._enter(cart.id, cart.channel, cart.code, cart.lines, drawn, reserving)
+        order.expires_at = cart.expires_at
+        method = Method.RESERVE if reserving else Method.PLACE_ORDER
+        self.keys[cart.channel, method, cart.id].order = order
+        return self._answer(outcome, order)
+
+    def _as_it_is(self, sku: int, node: int) -> tuple[dict[int, int], int]:
+        """The ring-fences {channel: units} and the available units there."""
+        return self.kept(sku, node), self.available(sku, node)
+
+    def _source(self, lines: Sequence[tuple[int, int]], channel: int, code: int, view: View) -> list[list[Drawn]]:
+        """(node, units, of these out of the channel's ring-fence) for each line. Nothing is changed."""
+        policy = self.policies[channel]
+        ranked = sorted(range(len(self.active)), key=lambda node: self.metres[code][node])
+        ranked = [node for node in ranked if node in policy.nodes and self.active[node]]
+        parts = source(lines, ranked, lambda sku, node: sellable(*view(sku, node), channel), policy.split)
+        left = {(sku, node): view(sku, node) for sku, _ in lines for node in ranked}
+        out = []
+        for (sku, _), taken in zip(lines, parts, strict=True):
+            drawn = []
+            for node, units in taken:
+                kept, available = left[sku, node]
+                fenced = min(units, backed(kept, available).get(channel, 0))
+                left[sku, node] = kept | {channel: kept.get(channel, 0) - fenced}, available - units
+                drawn.append((node, units, fenced))
+            out.append(drawn)
+        return out
+
+    def _outcome(self, lines: Sequence[tuple[int, int]], drawn: list[Any], channel: int) -> Reply:
+        asked, given = sum(units for _, units in lines), sum(units for taken in drawn for _, units, _ in taken)
+        if given == asked:
+            return Reply.ALLOCATED
+        if self.policies[channel].on_short is OnShort.REFUSE:
+            return Reply.REFUSED
+        return Reply.PARTLY if given else Reply.SHORT
+
+    def _enter(self, id: str, channel: int, code: int, lines: Any, drawn: list[Any], reserving: bool) -> Order:
+        self.last_number += 1
+        order = Order(id, self.last_number, channel, code, [], reserving, self.sequence)
+        self.orders.append(order)
+        for (sku, units), taken in zip(lines, drawn, strict=True):
+            line = Line(sku, units)
+            order.lines.append(line)
+            for node, part, fenced in taken:
+                self._draw_fence(sku, node, channel, fenced)
+                line.parts[Stage.RESERVED if reserving else Stage.ALLOCATED, node] = [part, fenced]
+            short = units - sum(part for _, part, _ in taken)
+            if short:
+                waits = self.policies[channel].on_short is OnShort.BACK_ORDER and not reserving
+                line.parts[Stage.BACK_ORDERED if waits else Stage.SHORT, NO_NODE] = [short, 0]
+        return order
+
+    def _draw_fence(self, sku: int, node: int, channel: int, units: int) -> None:
+        if units:
+            self.fences[sku, node, channel] -= units
+
+    def _refill_fence(self, sku: int, node: int, channel: int, units: int) -> None:
+        if units:
+            self.fences[sku, node, channel] += units
+
+    def _answer(self, outcome: Reply, order: Order) -> OrderAnswer:
+        def metres(node: int) -> int:
+            return 0 if node == NO_NODE else self.metres[order.code][node]
+
+        lines = tuple(
+            (line.sku, line.units, tuple((n, stage, units, metres(n)) for (stage, n), (units, _) in line.parts.items()))
+            for line in order.lines
+        )
+        return OrderAnswer(outcome, order.number, False, lines)
+
+    def _end(self, order: Order) -> int:
+        """A reservation ends; its units are free again, and those of its ring-fence are kept again."""
+        self.changed = True
+        self.orders.remove(order)
+        held = 0
+        for line in order.lines:
+            for (stage, node), (units, fenced) in line.parts.items():
+                if stage is Stage.RESERVED:
+                    held += units
+                    self._refill_fence(line.sku, node, order.channel, fenced)
+        return held
+
+    def _reservation(self, channel: int, id: str) -> Order | Reply:
+        """The open reservation, or why there is none."""
+        first = self.keys.get((channel, Method.RESERVE, id))
+        if first is None or first.order is None:
+            return Reply.UNKNOWN_RESERVATION
+        if first.order in self.orders:
+            return first.order
+        return Reply.RESERVATION_EXPIRED if first.order.expires_at <= self.stamp else Reply.RESERVATION_ENDED
+
+    def _confirm(self, asked: Confirm) -> list[OrderAnswer]:
+        """Whole reservations become orders before those that are sourced again, unless two requests name the same."""
+        new: dict[Any, Confirmation] = {}
+        for request in asked.requests:
+            key = (request.channel, Method.CONFIRM, request.request)
+            if key not in self.keys:
+                new.setdefault(key, request)
+        orders = Counter((request.channel, request.order_id) for request in new.values())
+        reservations = Counter((request.channel, request.reservation) for request in new.values())
+        by_name = all(count == 1 for count in [*orders.values(), *reservations.values()])
+        rows = list(enumerate(asked.requests))
+        if by_name:
+            rows.sort(key=lambda row: not self._keeps_its_units(row[1]))
+        answers: dict[int, OrderAnswer] = {}
+        for i, request in sorted(rows, key=lambda row: self._is_repeat(asked, row[0])):
+            key = (request.channel, Method.CONFIRM, request.request)
+            content = (request.order_id, request.reservation, request.code)
+            decide = lambda r=request: self._confirm_one(r)  # noqa: E731
+            answers[i] = self._once(key, content, decide, OrderAnswer(Reply.DONE))
+        return [answers[i] for i in range(len(asked.requests))]
+
+    def _is_repeat(self, asked: Confirm, row: int) -> bool:
+        request = asked.requests[row]
+        earlier = [(other.channel, other.request) for other in asked.requests[:row]]
+        known = (request.channel, Method.CONFIRM, request.request) in self.keys
+        return known or (request.channel, request.request) in earlier
+
+    def _keeps_its_units(self, request: Confirmation) -> bool:
+        order = self._reservation(request.channel, request.reservation)
+        if isinstance(order, Reply) or (request.channel, Method.PLACE_ORDER, request.order_id) in self.keys:
+            return False
+        return request.code in (-1, order.code) and self._is_whole(order)
+
+    def _is_whole(self, order: Order) -> bool:
+        return all(stage is Stage.RESERVED for line in order.lines for stage, _ in line.parts)
+
+    def _confirm_one(self, request: Confirmation) -> OrderAnswer:
+        held = self._reservation(request.channel, request.reservation)
+        if isinstance(held, Reply):
+            return OrderAnswer(held)
+        if (request.channel, Method.PLACE_ORDER, request.order_id) in self.keys:
+            return OrderAnswer(Reply.KEY_CONFLICT)
+        lines = [(line.sku, line.units) for line in held.lines]
+        code = held.code if request.code == -1 else request.code
+        if code == held.code and self._is_whole(held):
+            drawn = [[(node, *part) for (_, node), part in line.parts.items()] for line in held.lines]
+            outcome = Reply.ALLOCATED
+        else:
+            drawn = self._source(lines, held.channel, code, self._as_if_without(held))
+            outcome = self._outcome(lines, drawn, held.channel)
+        if outcome is Reply.REFUSED:
+            return OrderAnswer(outcome)
+        self._end(held)
+        order = self._enter(request.order_id, held.channel, code, lines, drawn, reserving=False)
+        key = (request.channel, Method.PLACE_ORDER, request.order_id)
+        self.keys[key] = Remembered(self.sequence, None, None, order)  # a PlaceOrder with this id is another thing
+        return self._answer(outcome, order)
+
+    def _as_if_without(self, held: Order) -> View:
+        """What there would be if the reservation were not: its own units count as available."""
+        own: Counter[tuple[int, int]] = Counter()
+        own_fenced: Counter[tuple[int, int]] = Counter()
+        for line in held.lines:
+            for (stage, node), (units, fenced) in line.parts.items():
+                if stage is Stage.RESERVED:
+                    own[line.sku, node] += units
+                    own_fenced[line.sku, node] += fenced
+
+        def view(sku: int, node: int) -> tuple[dict[int, int], int]:
+            kept, available = self._as_it_is(sku, node)
+            if own_fenced[sku, node]:
+                kept[held.channel] += own_fenced[sku, node]
+            return kept, available + own[sku, node]
+
+        return view
+
+    def _release(self, asked: Release) -> list[Answer]:
+        def decide(request: Ending) -> Answer:
+            held = self._reservation(request.channel, request.reservation)
+            return Answer(held) if isinstance(held, Reply) else Answer(Reply.DONE, self._end(held))
+
+        return [
+            self._once((r.channel, Method.RELEASE, r.request), r.reservation, lambda r=r: decide(r), Answer(Reply.DONE))
+            for r in asked.requests
+        ]
+
+    # Units of orders
+
+    def _act(self, asked: Acts) -> list[Answer]:
+        return [
+            self._once(
+                (r.channel, Method.ACT_ON_UNITS, r.request), replace(r, request=""), lambda r=r: self._act_once(r),
+                Answer(Reply.DONE),
+            )
+            for r in asked.requests
+        ]  # fmt: skip
+
+    def _act_once(self, act: Act) -> Answer:
+        first = self.keys.get((act.channel, Method.PLACE_ORDER, act.order_id))
+        if first is None or first.order is None or first.order not in self.orders:
+            return Answer(Reply.UNKNOWN_ORDER)
+        order = first.order
+        if act.line > len(order.lines):
+            return Answer(Reply.UNKNOWN_LINE)
+        lines = order.lines if act.line == 0 else [order.lines[act.line - 1]]
+        plan = []
+        for line in lines:
+            for stage in TAKES_FROM[act.action]:
+                for (at_stage, node), (units, _) in line.parts.items():
+                    if at_stage is stage and act.node in (NO_NODE, node):
+                        plan.append((line, stage, node, units))
+        there = sum(units for *_, units in plan)
+        wanted = act.units or there
+        if there == 0 or wanted > there:
+            return Answer(Reply.NOT_ENOUGH_UNITS)
+        left = wanted
+        for line, stage, node, units in plan:
+            units = min(units, left)
+            left -= units
+            if units:
+                self._move(order, line, (stage, node), TARGET[act.action], units)
+                if act.action is Action.RETURN and act.restock:
+                    cell = self.cells.setdefault((line.sku, node), Cell())
+                    cell.on_hand += units
+                    cell.unavailable += units if act.restock == 2 else 0
+        return Answer(Reply.DONE, wanted)
+
+    def _move(
+        self, order: Order, line: Line, at: tuple[Stage, int], to: Stage, units: int, new: tuple[int, int] | None = None
+    ) -> None:
+        self.changed = True
+        node = at[1]
+        part = line.parts[at]
+        fenced = min(part[1], units)
+        part[0] -= units
+        part[1] -= fenced
+        if part[0] == 0:
+            del line.parts[at]
+        if to in (Stage.SHORT, Stage.BACK_ORDERED, Stage.CANCELLED):
+            self._refill_fence(line.sku, node, order.channel, fenced)
+            fenced = 0
+        if to in (Stage.SHORT, Stage.BACK_ORDERED):
+            node = NO_NODE
+        if to is Stage.SHIPPED:
+            self.cells[line.sku, node].on_hand -= units
+            fenced = 0  # used up for good
+        if new is not None:  # units without a node get one
+            node, fenced = new
+            self._draw_fence(line.sku, node, order.channel, fenced)
+        landed = line.parts.setdefault((to, node), [0, 0])
+        landed[0] += units
+        landed[1] += fenced
+        at_rest = all(stage in AT_REST for line in order.lines for stage, _ in line.parts)
+        if not order.is_reservation:
+            order.closed_at = (order.closed_at or self.stamp) if at_rest else 0
+
+    # Stock
+
+    def _move_stock(self, asked: Stock) -> list[Answer]:
+        content = (asked.rows, asked.source, asked.counted_at)
+        key = (-1, Method.MOVE_STOCK, asked.request)
+        return [self._once(key, content, lambda: self._take_stock(asked), Answer(Reply.DONE))]
+
+    def _take_stock(self, asked: Stock) -> Answer:
+        if asked.source >= 0 and asked.counted_at < self.counted_at.get(asked.source, asked.counted_at):
+            return Answer(Reply.STATEMENT_TOO_OLD)
+        before = {(sku, node): replace(self.cells.get((sku, node), Cell())) for sku, node, _, _ in asked.rows}
+        after = {at: replace(cell) for at, cell in before.items()}
+        absolute: dict[tuple[str, int, int], int] = {}  # the last figure given for a cell counts
+        changes: list[tuple[str, int, int, int]] = []
+        for sku, node, kind, units in asked.rows:
+            if kind in (MovementKind.COUNTED, MovementKind.SAFETY_STOCK):
+                absolute[FIGURE[kind], sku, node] = units
+            else:
+                changes.append((FIGURE[kind], sku, node, units))
+        for (figure, sku, node), units in absolute.items():
+            changes.append((figure, sku, node, units - getattr(before[sku, node], figure)))
+        changes = [change for change in changes if change[3]]
+        for figure, sku, node, units in changes:
+            setattr(after[sku, node], figure, getattr(after[sku, node], figure) + units)
+        for cell in after.values():
+            held_back = (cell.unavailable, cell.safety_stock)
+            if abs(cell.on_hand) > UNITS_MAX or min(held_back) < 0 or max(held_back) > UNITS_MAX:
+                return Answer(Reply.FIGURE_OUT_OF_RANGE)
+        if asked.source >= 0:
+            self.counted_at[asked.source] = asked.counted_at
+        self.cells.update(after)
+        self._take_back({(sku, node) for figure, sku, node, units in changes if figure == "on_hand" and units < 0})
+        self._serve({sku for figure, sku, _, units in changes if (units > 0) == (figure == "on_hand")})
+        return Answer(Reply.DONE, len(changes))
+
+    def _take_back(self, cells: Iterable[tuple[int, int]]) -> None:
+        """Newest reservations first, then newest allocations not yet picked, until what is committed is there."""
+        over = {at: self.figures(*at)[6] for at in cells}
+        newest = sorted(self.orders, key=lambda order: (not order.is_reservation, -order.number))
+        for order in newest:
+            for line in order.lines:
+                for (stage, node), (units, _) in list(line.parts.items()):
+                    lost = min(units, over.get((line.sku, node), 0))
+                    if stage in (Stage.RESERVED, Stage.ALLOCATED) and lost:
+                        over[line.sku, node] -= lost
+                        waits = self.policies[order.channel].on_short is OnShort.BACK_ORDER and not order.is_reservation
+                        to = Stage.BACK_ORDERED if waits else Stage.SHORT
+                        self._move(order, line, (stage, node), to, lost)
+
+    def _serve(self, skus: set[int]) -> None:
+        """Back-orders that wait for these SKUs, by channel priority, then age: all that waits in such an order."""
+        waits = (Stage.BACK_ORDERED, NO_NODE)
+        waiting = [o for o in self.orders if any(line.sku in skus and waits in line.parts for line in o.lines)]
+        for order in sorted(waiting, key=lambda order: (self.policies[order.channel].priority, order.number)):
+            lines = [line for line in order.lines if waits in line.parts]
+            needs = [(line.sku, line.parts[waits][0]) for line in lines]
+            drawn = self._source(needs, order.channel, order.code, self._as_it_is)
+            for line, taken in zip(lines, drawn, strict=True):
+                for node, units, fenced in taken:
+                    self._move(order, line, waits, Stage.ALLOCATED, units, (node, fenced))
+
+    # Catalogue and upkeep
+
+    def _put(self, asked: Fence | Opening | Channels) -> list[Answer]:
+        def decide() -> Answer:
+            for row in asked.rows:
+                if isinstance(asked, Fence):
+                    self._set_fence(*row)
+                elif isinstance(asked, Opening):
+                    self.active[row[0]] = bool(row[1])
+                else:
+                    self.policies[row[0]] = row[1]
+            return Answer(Reply.DONE, len(asked.rows))
+
+        content = (type(asked), asked.rows)
+        return [self._once((-1, Method.PUT_CATALOGUE, asked.request), content, decide, Answer(Reply.DONE))]
+
+    def _set_fence(self, channel: int, sku: int, node: int, units: int) -> None:
+        """So many units from now on: what was drawn from the fence before does not come back to it."""
+        self.fences[sku, node, channel] = units
+        for part in self.fenced_parts(channel, sku, node):
+            part[1] = 0
+
+    def fenced_parts(self, channel: int, sku: int, node: int) -> list[list[int]]:
+        """Parts that hold units out of a ring-fence."""
+        return [
+            part
+            for order in self.orders
+            if order.channel == channel
+            for line in order.lines
+            if line.sku == sku
+            for (_, at), part in line.parts.items()
+            if at == node and part[1]
+        ]
+
+    def _retire(self, asked: Retire) -> list[Answer]:
+        due = [o for o in self.orders if not o.is_reservation and 0 < o.closed_at < asked.closed_before]
+        self.orders = [order for order in self.orders if order not in due]
+        self.changed |= bool(due)
+        return [Answer(Reply.DONE, len(due))]
+
+    def _forget(self, asked: Forget) -> list[Answer]:
+        old = {
+            key
+            for key, first in self.keys.items()
+            if first.sequence < asked.before_sequence and not (first.order and first.order in self.orders)
+        }
+        self.changed |= bool(self.keys)
+        self.keys = {key: first for key, first in self.keys.items() if key not in old}
+        return [Answer(Reply.DONE, len(old))]
+
+
+_DECIDE: dict[type, Callable[[Model, Any], list[Any]]] = {
+    Place: Model._decide_orders,
+    Reserve: Model._decide_orders,
+    Confirm: Model._confirm,
+    Release: Model._release,
+    Acts: Model._act,
+    Stock: Model._move_stock,
+    Fence: Model._put,
+    Opening: Model._put,
+    Channels: Model._put,
+    Retire: Model._retire,
+    Forget: Model._forget,
+}
