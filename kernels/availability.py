@@ -107,7 +107,9 @@ def _sum_block(
 
 @leaf
 def _ats(free: int, own: int, share_ppm: int, buffer: int, cap: int, threshold: int) -> int:
-    shared = free if share_ppm == SHARE_WHOLE else free * share_ppm // SHARE_WHOLE
+    shared = np.int64(free)
+    if share_ppm != SHARE_WHOLE:  # without a sign the division is a multiplication
+        shared = np.int64(np.uint64(free * share_ppm) // np.uint64(SHARE_WHOLE))
     value = min(cap, max(0, own + shared - buffer))
     return value if value >= threshold else 0
 
@@ -131,27 +133,19 @@ def _limit_block(skus: I32, policies: Policies, groups: Groups, free: I64x2, own
 
 
 @leaf
-def _publish_block(
-    skus: I32, sequence: int, ats: I32x2, published: Published, changes: Changes, differs: I32, count: int
-) -> int:
+def _publish_block(skus: I32, sequence: int, ats: I32x2, published: Published, changes: Changes, count: int) -> int:
     """Write what differs from what was published; returns the number of changes so far."""
-    channels = ats.shape[0]
-    differs[:] = 0
-    for channel in range(channels):
-        for i in range(skus.size):
-            differs[i] |= ats[channel, i] ^ published.ats[skus[i], channel]
     for i in range(skus.size):
-        if differs[i]:
-            sku = skus[i]
-            for channel in range(channels):
-                value = ats[channel, i]
-                if value != published.ats[sku, channel]:
-                    published.ats[sku, channel] = value
-                    published.version[sku, channel] = sequence
-                    changes.sku[count] = sku
-                    changes.channel[count] = channel
-                    changes.ats[count] = value
-                    count += 1
+        sku = skus[i]
+        for channel in range(ats.shape[0]):
+            value = ats[channel, i]
+            if value != published.ats[sku, channel]:
+                published.ats[sku, channel] = value
+                published.version[sku, channel] = sequence
+                changes.sku[count] = sku
+                changes.channel[count] = channel
+                changes.ats[count] = value
+                count += 1
     return count
 
 
@@ -172,13 +166,12 @@ def publish(
     own = np.zeros((channels, _BLOCK), np.int64)
     ats = np.empty((channels, _BLOCK), np.int32)
     unfenced = np.empty(nodes, np.int32)
-    differs = np.empty(_BLOCK, np.int32)
     count = 0
     for first in range(0, skus.size, _BLOCK):
         block = skus[first : first + _BLOCK]
         any_fence = _sum_block(block, cells, fences, groups, masks, unfenced, free, own)
         _limit_block(block, policies, groups, free, own, ats)
-        count = _publish_block(block, sequence, ats, published, changes, differs, count)
+        count = _publish_block(block, sequence, ats, published, changes, count)
         if any_fence:
             own[:] = 0
     return count
