@@ -65,7 +65,7 @@ class RateCard:
         return cls(**{name: float(card[name]) for name in names})
 
     def cost(self, kilometres: NDArray[np.float64], units: NDArray[np.integer], short_units: int) -> int:
-        """Minor units for all shipments and short units, rounded once. kilometres [shipment] not rounded, units [shipment]."""
+        """Minor units of all shipments and short units, rounded once. kilometres (not rounded), units [shipment]."""
         each = self.shipment_fee + self.fee_per_km * kilometres
         each += units * (self.handling_fee + self.fee_per_unit_km * kilometres)
         return round(float(each.sum()) + short_units * self.shortage_penalty)
