@@ -1,0 +1,250 @@
+"""Reads a table from CSV, CSV.gz or Parquet by the file's name, every value as text. Every reader here begins so.
+
+Texts, because an error must quote what stands in the file, and because then one set of rules (engine/intake/values.py)
+holds for all three kinds. What makes a whole file unusable is an IntakeError; what spoils one row is a reject.
+"""
+
+import csv
+import gzip
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet
+
+HEADER_BYTES_MAX = 1 << 16
+_BLOCK_BYTES = 1 << 22
+_WHOLE_FLOAT_MAX = float(1 << 53)
+
+
+class IntakeError(Exception):
+    """A file that cannot be taken; the message, one line, names the file, the place, the value and the mend."""
+
+
+class FileKind(Enum):
+    CSV = "csv"
+    CSV_GZ = "csv.gz"
+    PARQUET = "parquet"
+
+
+@dataclass(frozen=True)
+class FileTable:
+    """The rows of a file that have as many cells as its header."""
+
+    name: str  # of the file, for messages
+    columns: dict[str, pa.StringArray]  # [row] each; nulls are empty texts
+    row: Any  # int64 [row] its number in the file, from 1 after the header; empty lines are not counted
+    ragged: list[tuple[int, str]]  # the number and text of each row with more or fewer cells
+    rows: int  # all of them, ragged ones too
+
+
+def kind_of(path: Path) -> FileKind:
+    """The kind by the end of the name. Raises IntakeError."""
+    name = path.name.lower()
+    for kind in FileKind:
+        if name.endswith("." + kind.value):
+            return kind
+    raise IntakeError(f"{path}: the kind of a file is told by its name; it must end in .csv, .csv.gz or .parquet")
+
+
+def read_table(path: Path, needed: Sequence[str], optional: Sequence[str] = ()) -> FileTable:
+    """The needed columns, and those optional ones that are there; others are ignored. Raises IntakeError."""
+    path = Path(path)
+    kind = kind_of(path)
+    if path.is_dir():
+        raise IntakeError(f"{path}: is a folder; name a file")
+    try:
+        if path.stat().st_size == 0:
+            raise IntakeError(f"{path}: the file is empty; it must have a header with {_listed(needed)}")
+        read = _read_parquet if kind is FileKind.PARQUET else _read_csv
+        return read(path, needed, optional)
+    except FileNotFoundError:
+        raise IntakeError(f"{path}: no such file") from None
+    except PermissionError:
+        raise IntakeError(f"{path}: may not be read; check its permissions") from None
+
+
+def need_rows(table: FileTable) -> None:
+    """Raises IntakeError where a file that must say something has a header only, or a ragged row."""
+    for number, text in table.ragged[:1]:
+        raise IntakeError(f"{table.name}: row {number} has more or fewer cells than the header: {text[:100]!r}")
+    if table.rows == 0:
+        raise IntakeError(f"{table.name}: has a header but no rows")
+
+
+def _read_csv(path: Path, needed: Sequence[str], optional: Sequence[str]) -> FileTable:
+    header = _csv_header(path)
+    chosen = _chosen(path, header, needed, optional)
+    ragged: list[tuple[int, str]] = []
+    table = _parsed_csv(path, chosen, ragged, threads=True)
+    if ragged:  # Arrow tells row numbers only when it reads on one thread
+        ragged.clear()
+        table = _parsed_csv(path, chosen, ragged, threads=False)
+    rows = table.num_rows + len(ragged)
+    numbers = np.delete(np.arange(1, rows + 1), [number - 1 for number, _ in ragged])
+    columns = {name: _joined(path, table.column(name)) for name in chosen}
+    _refuse_open_quote(path, columns, numbers)
+    return FileTable(str(path), columns, numbers, ragged, rows)
+
+
+def _parsed_csv(path: Path, chosen: list[str], ragged: list[tuple[int, str]], threads: bool) -> pa.Table:
+    def skip(row: Any) -> str:
+        ragged.append(((row.number or 2) - 1, row.text))  # Arrow counts the header as row 1
+        return "skip"
+
+    compression = "gzip" if kind_of(path) is FileKind.CSV_GZ else None
+    try:
+        with pa.input_stream(str(path), compression=compression) as stream:
+            return pyarrow.csv.read_csv(
+                stream,
+                pyarrow.csv.ReadOptions(use_threads=threads, block_size=_BLOCK_BYTES),
+                pyarrow.csv.ParseOptions(invalid_row_handler=skip, newlines_in_values=True),
+                pyarrow.csv.ConvertOptions(
+                    include_columns=chosen, column_types=dict.fromkeys(chosen, pa.string()), strings_can_be_null=False
+                ),
+            )
+    except pa.ArrowInvalid as error:
+        if "UTF8" in str(error) and threads:
+            return _parsed_csv(path, chosen, ragged, threads=False)  # to name the row
+        raise IntakeError(f"{path}: {_csv_fault(error, chosen)}") from None
+    except OSError as error:
+        raise IntakeError(f"{path}: {_gzip_fault(error)}") from None
+
+
+def _csv_header(path: Path) -> list[str]:
+    """The names in the first line that is not empty."""
+    try:
+        with gzip.open(path) if kind_of(path) is FileKind.CSV_GZ else open(path, "rb") as file:
+            start = file.read(HEADER_BYTES_MAX)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise IntakeError(f"{path}: {_gzip_fault(error)}") from None
+    lines = start.removeprefix(b"\xef\xbb\xbf").splitlines()
+    first = next((line for line in lines if line), b"")
+    if not first:
+        raise IntakeError(f"{path}: the file is empty; it must begin with a header")
+    try:
+        return next(csv.reader([first.decode()]))
+    except (UnicodeDecodeError, csv.Error):
+        raise IntakeError(f"{path}: the header is not UTF-8 text; save the file as CSV in UTF-8") from None
+
+
+def _chosen(path: Path, header: Sequence[str], needed: Sequence[str], optional: Sequence[str]) -> list[str]:
+    """The columns to read. Raises IntakeError where one is missing or is there twice, or the delimiter is wrong."""
+    missing = [name for name in needed if name not in header]
+    if missing and len(header) == 1:
+        for delimiter, word in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
+            if delimiter in header[0]:
+                raise IntakeError(f"{path}: the columns are separated by {word}; save the file with commas")
+    if missing:
+        raise IntakeError(f"{path}: column {_listed(missing)} is missing; there are {_listed(header)}")
+    chosen = [name for name in (*needed, *optional) if name in header]
+    for name in chosen:
+        if list(header).count(name) > 1:
+            raise IntakeError(f"{path}: column {name} is there twice; remove or rename one")
+    return chosen
+
+
+def _read_parquet(path: Path, needed: Sequence[str], optional: Sequence[str]) -> FileTable:
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            schema = file.schema_arrow
+            chosen = _chosen(path, schema.names, needed, optional)
+            for name in chosen:
+                _refuse_type(path, name, schema.field(name).type)
+            table = file.read(chosen)
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, FileNotFoundError | PermissionError):
+            raise
+        raise IntakeError(
+            f"{path}: is not a whole Parquet file (cut off, or another kind): {_one_line(error)}"
+        ) from None
+    columns = {name: as_text(_joined(path, table.column(name))) for name in chosen}
+    return FileTable(str(path), columns, np.arange(1, table.num_rows + 1), [], table.num_rows)
+
+
+def _refuse_type(path: Path, name: str, kind: pa.DataType) -> None:
+    inner = kind.value_type if pa.types.is_dictionary(kind) else kind
+    known = (
+        pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_integer,
+        pa.types.is_floating, pa.types.is_decimal, pa.types.is_timestamp, pa.types.is_date, pa.types.is_null,
+    )  # fmt: skip
+    if not any(is_kind(inner) for is_kind in known):
+        raise IntakeError(f"{path}: column {name} is of type {kind}; it must be text, a number or a time")
+
+
+def as_text(values: pa.Array) -> pa.StringArray:
+    """Each value as it would stand in CSV: whole floats without a fraction, times in UTC, null as an empty text."""
+    kind = values.type
+    if pa.types.is_dictionary(kind):
+        values = values.dictionary_decode()
+        kind = values.type
+    if pa.types.is_floating(kind):
+        return _float_text(values.cast(pa.float64()))
+    if pa.types.is_timestamp(
+        kind
+    ):  # through an integer: drops the zone, whose instants are UTC, without a zone database
+        values = values.cast(pa.timestamp("us", kind.tz), safe=False).cast(pa.int64()).cast(pa.timestamp("us"))
+    return values.cast(pa.string()).fill_null("")
+
+
+def _float_text(values: pa.Array) -> pa.StringArray:
+    floats = values.fill_null(np.nan).to_numpy(zero_copy_only=False)
+    whole = np.isfinite(floats) & (np.abs(floats) < _WHOLE_FLOAT_MAX)
+    whole[whole] = floats[whole] == np.floor(floats[whole])
+    integers = pa.array(np.where(whole, floats, 0).astype(np.int64)).cast(pa.string())
+    other = pc.if_else(pc.is_nan(values.fill_null(np.nan)), "", values.cast(pa.string()))
+    return pc.if_else(pa.array(whole), integers, other).fill_null("")
+
+
+def _joined(path: Path, column: pa.ChunkedArray) -> pa.Array:
+    try:
+        whole = column.combine_chunks()
+    except pa.ArrowInvalid:
+        whole = column
+    if isinstance(whole, pa.ChunkedArray):
+        if whole.num_chunks == 1:
+            return whole.chunk(0)
+        raise IntakeError(f"{path}: a column of it holds more than 2 GiB of text; split the file")
+    return whole
+
+
+def _refuse_open_quote(path: Path, columns: dict[str, pa.StringArray], numbers: Any) -> None:
+    """A quotation mark never closed makes the rest of the file one value, which would lose its rows without a word."""
+    for name, values in columns.items():
+        if len(values) and "\n" in values[-1].as_py():
+            raise IntakeError(
+                f"{path}: row {numbers[-1]}, column {name}: a quotation mark opens there and the value runs over lines "
+                "to the end of the file; close or remove it"
+            )
+
+
+def _csv_fault(error: Exception, chosen: list[str]) -> str:
+    text = _one_line(error)
+    if "UTF8" in text:
+        place = text.partition(": CSV conversion")[0].removeprefix("In CSV ")
+        index, _, row = place.removeprefix("column #").partition(": Row #")
+        if index.isdigit() and int(index) < len(chosen) and row.isdigit():
+            return f"row {int(row) - 1} is not UTF-8 text; save the file as CSV in UTF-8"
+        return f"is not UTF-8 text ({place}); save the file as CSV in UTF-8"
+    return f"cannot be read as CSV: {text}"
+
+
+def _gzip_fault(error: Exception) -> str:
+    if isinstance(error, EOFError) or "runcated" in str(error):
+        return "the compressed file is cut off; copy it again"
+    return f"is not a gzip file, although its name says so: {_one_line(error)}"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(name if name.strip() == name and name else repr(name) for name in names)
