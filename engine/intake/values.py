@@ -1,0 +1,130 @@
+"""Turns texts of a file into integers and times, and finds the texts that will not do. Used by every reader of rows.
+
+Each function looks at a whole column and says which rows fail and why; numbers and times are read once per distinct
+text, because files repeat them.
+"""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from engine.intake.rejects import Reason
+
+ABSENT = np.iinfo(np.int64).min  # an optional number or time that a row does not give
+
+_NUMBER = re.compile(r"([+-]?)([0-9]+)(?:\.([0-9]*))?")
+_DIGITS_MAX = 18
+_TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_REASONS = (
+    None, Reason.EMPTY, Reason.NOT_A_NUMBER, Reason.NEGATIVE, Reason.FRACTION, Reason.ZERO, Reason.ABOVE_LIMIT,
+    Reason.NOT_A_TIME, Reason.NOT_A_CURRENCY,
+)  # fmt: skip
+_CURRENCY = re.compile("[A-Z]{3}")
+
+Faults = list[tuple[Reason, Any]]  # in order of precedence: a reason and bool [row], which rows fail by it
+
+
+def bytes_table(wanted: bytes) -> Any:
+    """bool [256], for holds_byte."""
+    table = np.zeros(256, np.bool_)
+    table[list(wanted)] = True
+    return table
+
+
+_CONTROL_BYTES = bytes_table(bytes(range(32)) + b"\x7f\xc2")  # \xc2 leads U+0080 to U+00BF
+
+
+def text_faults(texts: pa.StringArray, characters_max: int, needed: bool = True) -> Faults:
+    """Texts that are missing (nothing or white space only), too long, or hold control characters."""
+    faults: Faults = []
+    lengths = pc.binary_length(texts)
+    if needed:
+        faults.append((Reason.EMPTY, _bools(pc.or_(pc.equal(lengths, 0), pc.utf8_is_space(texts)))))
+    if (pc.max(lengths).as_py() or 0) > characters_max:
+        faults.append((Reason.TOO_LONG, _bools(pc.greater(pc.utf8_length(texts), characters_max))))
+    if holds_byte(texts, _CONTROL_BYTES):
+        faults.append((Reason.CONTROL_CHARACTER, _bools(pc.match_substring_regex(texts, r"\p{Cc}"))))
+    return faults
+
+
+def currency_faults(texts: pa.StringArray) -> Faults:
+    """Texts that are neither empty nor three capitals."""
+    return _by_distinct(texts, lambda text: (0, None if _CURRENCY.fullmatch(text) else Reason.NOT_A_CURRENCY))[1]
+
+
+def whole_numbers(texts: pa.StringArray, low: int, high: int) -> tuple[Any, Faults]:
+    """int64 [row], ABSENT for an empty text, and the faults. "2.0" is 2; no text goes through a float."""
+    return _by_distinct(texts, lambda text: _whole(text, low, high))
+
+
+def times(texts: pa.StringArray) -> tuple[Any, Faults]:
+    """int64 [row] UTC microseconds, ABSENT for an empty text, and the faults.
+
+    ISO 8601: a date, or a date and time with T or a space between; without an offset it is UTC. Digits beyond
+    microseconds are cut off.
+    """
+    return _by_distinct(texts, _instant)
+
+
+def holds_byte(texts: pa.StringArray, wanted: Any) -> bool:
+    """Whether any of the wanted bytes (bool [256]) is in the texts: one pass over their memory, to spare a regex."""
+    if len(texts) == 0:
+        return False
+    _, offset_buffer, data = texts.buffers()
+    if data is None:
+        return False
+    offsets = np.frombuffer(offset_buffer, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    seen = np.bincount(np.frombuffer(data, np.uint8)[offsets[0] : offsets[-1]], minlength=256)
+    return bool((seen[wanted] > 0).any())
+
+
+def _by_distinct(texts: pa.StringArray, read: Callable[[str], tuple[int, Reason | None]]) -> tuple[Any, Faults]:
+    coded = texts.dictionary_encode()
+    distinct = [read(text) if text else (ABSENT, None) for text in coded.dictionary.to_pylist()]
+    codes = coded.indices.to_numpy(zero_copy_only=False)
+    if not distinct:
+        return np.empty(0, np.int64), []
+    values = np.array([value for value, _ in distinct], np.int64)
+    reasons = np.array([_REASONS.index(reason) for _, reason in distinct], np.int8)
+    found = reasons[codes]
+    return values[codes], [(_REASONS[code], found == code) for code in np.unique(reasons) if code]  # type: ignore[misc]
+
+
+def _whole(text: str, low: int, high: int) -> tuple[int, Reason | None]:
+    match = _NUMBER.fullmatch(text.strip())
+    if match is None:
+        return ABSENT, Reason.NOT_A_NUMBER if text.strip() else Reason.EMPTY
+    sign, digits, fraction = match.groups()
+    nothing = not (digits + (fraction or "")).strip("0")
+    if sign == "-" and low >= 0 and not nothing:
+        return ABSENT, Reason.NEGATIVE
+    if (fraction or "").strip("0"):
+        return ABSENT, Reason.FRACTION
+    if nothing and low > 0:
+        return ABSENT, Reason.ZERO
+    significant = digits.lstrip("0") or "0"
+    if len(significant) > _DIGITS_MAX:
+        return ABSENT, Reason.ABOVE_LIMIT
+    value = -int(significant) if sign == "-" else int(significant)
+    return (value, None) if low <= value <= high else (ABSENT, Reason.ABOVE_LIMIT)
+
+
+def _instant(text: str) -> tuple[int, Reason | None]:
+    if not _TIME.fullmatch(text.strip()):
+        return ABSENT, Reason.NOT_A_TIME
+    try:
+        time = datetime.fromisoformat(text.strip())
+        return ((time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH) // _MICROSECOND, None
+    except (ValueError, OverflowError):
+        return ABSENT, Reason.NOT_A_TIME
+
+
+def _bools(mask: pa.BooleanArray) -> Any:
+    return mask.to_numpy(zero_copy_only=False)
