@@ -1,4 +1,4 @@
-"""Real files for tests: one seller's orders and stock, and India's fulfilment centres, from the folder beside the repository.
+"""Real files for tests: one seller's orders and stock, India's fulfilment centres, from a folder beside the repository.
 
 On a clone without that folder each function gives a small stand-in of the same form and with the same quirks, so that
 the tests run everywhere; `available` tells which of the two it is, for tests that state figures.
@@ -94,6 +94,6 @@ def write_nodes(path: Path) -> Path:
 
 
 def pincodes() -> dict[str, tuple[float, float, str]]:
-    """latitude, longitude, source ("offices" or "pin3_median") of India's postal codes, repaired by others. Real only."""
+    """latitude, longitude, source ("offices" or "pin3_median") of India's postal codes, repaired elsewhere; real only."""
     with gzip.open(DATA / PINCODES, "rt", newline="") as file:
         return {r["pincode"]: (float(r["lat"]), float(r["lon"]), r["source"]) for r in csv.DictReader(file) if r["lat"]}

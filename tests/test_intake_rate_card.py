@@ -6,7 +6,13 @@ import pytest
 from engine.intake.rate_card import RateCard, kilometres
 from engine.intake.tables import IntakeError
 
-GOOD = {"shipment_fee": "4000", "fee_per_km": "4.0", "handling_fee": "500", "fee_per_unit_km": "1.0", "shortage_penalty": "60000"}  # fmt: skip
+GOOD = {
+    "shipment_fee": "4000",
+    "fee_per_km": "4.0",
+    "handling_fee": "500",
+    "fee_per_unit_km": "1.0",
+    "shortage_penalty": "60000",
+}
 
 
 def card_file(folder, **changes):
