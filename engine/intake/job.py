@@ -1,0 +1,278 @@
+"""The file job: orders, nodes and stock from files through an engine, decisions and rejects out to files.
+
+The same engine decides whether it stands over a data folder or over memory that is thrown away. What a folder already
+knows is left alone, so a second run of the same files changes nothing.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+
+from engine.answers import NULL_I64, OrderAnswers
+from engine.columns import Limits
+from engine.commands import ORDER_OPTIONS, MoveStock, PlaceOrders, PutChannels, PutNames, PutNodes, PutPostalCodes
+from engine.intake.decisions import DecisionWriter
+from engine.intake.nodes import NodeFile
+from engine.intake.orders import OrderFile
+from engine.intake.rate_card import RateCard, kilometres
+from engine.intake.rejects import Rejects
+from engine.intake.stock import StockFile
+from engine.journal.memory import MemoryJournal
+from engine.outcomes import MovementKind, Namespace, Reply
+from engine.ragged import elements, owners
+from engine.state import Coordinates, State
+from engine.writer import Engine, Pending
+from kernels.columns import NO_NODE, NODES_MAX, Figure, OnShort
+
+BATCH_ORDERS = 16_384
+STOCK_SOURCE = "file"
+_WORDS = ("currency", "payment_method", "service_level")
+_REFUSALS = {
+    Reply.KEY_CONFLICT: "the order id was used before with other content",
+    Reply.REFUSED: "units were short, and the channel refuses such orders",
+}
+
+
+def memory_engine() -> Engine:
+    """An engine that forgets: for stateless jobs. Its secret is no secret, since nothing outlives the job."""
+    state = State(np.arange(4, dtype=np.uint64), Limits())
+    return Engine(state, MemoryJournal(), publish=False)
+
+
+@dataclass
+class Summary:
+    """What came of a job."""
+
+    orders: int = 0
+    lines: int = 0
+    units: int = 0
+    allocated_units: int = 0
+    short_units: int = 0
+    split_orders: int = 0
+    shipments: int = 0
+    rejected_lines: int = 0
+    repeated_orders: int = 0  # known to the folder before: answered as the first time
+    postal_area_orders: int = 0  # placed by the first three digits of their postal code
+    mean_distance_m: int | None = None  # over allocated units
+    cost: int | None = None
+    stock_rejects: int = 0
+    stock_statement: str = "none"
+    changed: bool = False
+    sequence: int = 0
+    notes: list[str] = field(default_factory=list)
+
+
+class Shipments:
+    """Shipments counted batch by batch: all units of one order that leave one node together."""
+
+    def __init__(self, nodes: NodeFile) -> None:
+        self._nodes = nodes
+        self._places: list[Any] = []
+        self._units: list[Any] = []
+        self._node: list[Any] = []
+        self.count = 0
+        self.split_orders = 0
+        self.short_units = 0
+        self.allocated_units = 0
+        self.unit_metres = 0
+
+    def add(self, orders: OrderFile, answers: OrderAnswers, order: Any) -> None:
+        """order: of each part, its row in this batch."""
+        given = answers.node != NO_NODE
+        units = answers.part_quantity.astype(np.int64)
+        self.short_units += int(units[~given].sum())
+        self.allocated_units += int(units[given].sum())
+        self.unit_metres += int((units * answers.metres)[given].sum())
+        pairs, owner = np.unique(order[given] * NODES_MAX + answers.node[given], return_inverse=True)
+        total = np.bincount(owner, units[given], pairs.size).astype(np.int64)
+        order_of = pairs // NODES_MAX
+        self.count += pairs.size
+        self.split_orders += int((np.bincount(order_of) > 1).sum()) if pairs.size else 0
+        self._places.append(np.stack([orders.latitude_e7[order_of], orders.longitude_e7[order_of]]))
+        self._units.append(total)
+        self._node.append(pairs % NODES_MAX)
+
+    def cost(self, card: RateCard) -> int:
+        """By the rate card, rounded once."""
+        if not self._units:
+            return card.cost(np.empty(0), np.empty(0, np.int64), self.short_units)
+        places = np.concatenate(self._places, axis=1) / 1e7
+        node = np.concatenate(self._node)
+        latitude, longitude = self._nodes.latitude_e7[node] / 1e7, self._nodes.longitude_e7[node] / 1e7
+        return card.cost(
+            kilometres(places[0], places[1], latitude, longitude), np.concatenate(self._units), self.short_units
+        )
+
+
+def put_nodes(engine: Engine, nodes: NodeFile, stamp: int) -> Any:
+    """Make the folder's nodes those of the file where they differ; returns the file's nodes as indices."""
+    differs = _differing(engine.state, Namespace.NODE, nodes.node_id, nodes.latitude_e7, nodes.longitude_e7)
+    if differs.size:
+        engine.commit(
+            PutNodes(
+                f"file nodes {engine.state.sequence}", nodes.node_id.take(pa.array(differs)), nodes.latitude_e7[differs],
+                nodes.longitude_e7[differs], np.ones(differs.size, np.uint8),
+            ),
+            stamp,
+        )  # fmt: skip
+    return engine.state.names[Namespace.NODE].find(nodes.node_id).astype(np.int16)
+
+
+def _differing(state: State, namespace: Namespace, texts: pa.Array, latitude_e7: Any, longitude_e7: Any) -> Any:
+    """Rows whose name is new or whose place is not the one that the state has; the first of equal names."""
+    index = state.names[namespace].find(texts)
+    place: Coordinates = state.nodes if namespace is Namespace.NODE else state.postal_codes
+    differs = (index < 0) | (place.latitude_e7[index] != latitude_e7) | (place.longitude_e7[index] != longitude_e7)
+    rows = np.flatnonzero(differs)
+    if rows.size == 0:
+        return rows
+    _, first = np.unique(texts.take(pa.array(rows)).dictionary_encode().indices.to_numpy(), return_index=True)
+    return rows[np.sort(first)]
+
+
+def put_catalogue(engine: Engine, orders: OrderFile, stamp: int) -> None:
+    """Name what the orders name: channels, postal codes, SKUs, and the words of their optional columns."""
+    state, at = engine.state, engine.state.sequence
+    channels = orders.channel.unique()
+    new = channels.filter(pa.array(state.names[Namespace.CHANNEL].find(channels) < 0))
+    if len(new):
+        zeros, ones = np.zeros(len(new), np.int32), np.ones(len(new), np.uint8)
+        engine.commit(
+            PutChannels(
+                f"file channels {at}", new, np.full((len(new), 4), np.iinfo(np.uint64).max, np.uint64), zeros,
+                np.full(len(new), OnShort.KEEP, np.uint8), ones, zeros + 1_000_000, zeros,
+                zeros + np.iinfo(np.int32).max, zeros,
+            ),
+            stamp,
+        )  # fmt: skip
+    differs = _differing(state, Namespace.POSTAL_CODE, orders.postal_code, orders.latitude_e7, orders.longitude_e7)
+    if differs.size:
+        engine.commit(
+            PutPostalCodes(
+                f"file postal codes {at}", orders.postal_code.take(pa.array(differs)), orders.latitude_e7[differs],
+                orders.longitude_e7[differs], orders.area[differs].astype(np.uint8),
+            ),
+            stamp,
+        )  # fmt: skip
+    put_names(engine, Namespace.SKU, orders.sku, stamp)
+    for name in _WORDS:
+        if name in orders.options:
+            put_names(engine, Namespace.WORD, orders.options[name].drop_null(), stamp)
+
+
+def put_names(engine: Engine, namespace: Namespace, texts: pa.Array, stamp: int) -> None:
+    """Name texts that are not known yet."""
+    distinct = texts.unique()
+    new = distinct.filter(pa.array(engine.state.names[namespace].find(distinct) < 0))
+    if len(new):
+        engine.commit(PutNames(f"file names {namespace} {engine.state.sequence}", namespace, new), stamp)
+
+
+def count_stock(engine: Engine, stock: StockFile, nodes: Any, counted_at: int, stamp: int) -> str:
+    """Take the stock file as a statement of the figures on hand; returns taken, repeated, too old or unchanged."""
+    put_names(engine, Namespace.SKU, stock.sku, stamp)
+    put_names(engine, Namespace.SOURCE, pa.array([STOCK_SOURCE]), stamp)
+    state = engine.state
+    sku, node = state.names[Namespace.SKU].find(stock.sku), nodes[stock.node]
+    content = xxhash.xxh3_128(sku.tobytes() + node.tobytes() + stock.on_hand.tobytes())
+    rows = state.cells.row_of[sku]
+    held = np.where(rows < 0, 0, state.cells.figures[rows, node, Figure.ON_HAND])
+    differs = np.flatnonzero(held != stock.on_hand)
+    source = int(state.names[Namespace.SOURCE].find(pa.array([STOCK_SOURCE]))[0])
+    if differs.size == 0:
+        return "unchanged"
+    if counted_at < state.counted_at.get(source, counted_at):
+        return "too old"
+    command = MoveStock(
+        f"file {content.hexdigest()} {counted_at}", sku[differs], node[differs],
+        np.full(differs.size, MovementKind.COUNTED, np.uint8), stock.on_hand[differs], source, counted_at,
+    )  # fmt: skip
+    replies = engine.commit(command, stamp)
+    return "repeated" if replies.again[0] or replies.reply[0] == Reply.KEY_CONFLICT else "taken"
+
+
+def commands(engine: Engine, orders: OrderFile, with_options: bool) -> Iterator[tuple[OrderFile, PlaceOrders]]:
+    """The orders in batches, their texts as indices."""
+    names = engine.state.names
+    for start in range(0, len(orders.order_id), BATCH_ORDERS):
+        batch = orders.slice(start, min(start + BATCH_ORDERS, len(orders.order_id)))
+        options: dict[str, Any] = {}
+        if with_options:
+            if (batch.placed_at != NULL_I64).any():
+                options["placed_at"] = batch.placed_at
+            for name, column in batch.options.items():
+                if name in _WORDS:
+                    column = names[Namespace.WORD].find(column).astype(np.int16)
+                elif name in ORDER_OPTIONS and not isinstance(column, np.ndarray):
+                    column = column.fill_null("")
+                options[name] = column
+        yield batch, PlaceOrders(
+            batch.order_id, names[Namespace.CHANNEL].find(batch.channel).astype(np.int16),
+            names[Namespace.POSTAL_CODE].find(batch.postal_code), batch.first_line - batch.first_line[0],
+            names[Namespace.SKU].find(batch.sku), batch.quantity, options,
+        )  # fmt: skip
+
+
+def allocate(
+    engine: Engine, orders: OrderFile, stamp: int, with_options: bool, progress: Callable[[int], None]
+) -> list[tuple[OrderFile, Pending]]:
+    """Send the orders through the engine, batch behind batch. progress: called with the orders of each."""
+    out = []
+    for batch, command in commands(engine, orders, with_options):
+        out.append((batch, engine.submit([command], stamp)))
+        progress(len(batch.order_id))
+    if out:
+        out[-1][1].wait()
+    return out
+
+
+def write_answers(
+    engine: Engine, answered: list[tuple[OrderFile, Pending]], writer: DecisionWriter, rejects: Rejects,
+    shipments: Shipments, summary: Summary,
+) -> None:  # fmt: skip
+    """Answers as decisions, one row a part of a line; refused orders as rejects."""
+    for batch, pending in answered:
+        answers: OrderAnswers = pending.wait()[0]
+        refused = np.flatnonzero(np.isin(answers.reply, list(_REFUSALS)))
+        for order in refused:
+            reply = Reply(int(answers.reply[order]))
+            for line in range(batch.first_line[order] - batch.first_line[0], batch.first_line[order + 1] - batch.first_line[0]):
+                rejects.add(int(batch.row[line]), "order_id", batch.order_id[order].as_py(), reply.name, _REFUSALS[reply])
+        accepted = np.flatnonzero(~np.isin(answers.reply, list(_REFUSALS)))
+        summary.orders += accepted.size
+        summary.repeated_orders += int(answers.again[accepted].sum())
+        summary.postal_area_orders += int(batch.area[accepted].sum())
+        lines = elements(answers.first_line, accepted)
+        summary.lines += lines.size
+        summary.units += int(answers.quantity[lines].sum(dtype=np.int64))
+        table = _decision_rows(engine.state, batch, answers, accepted)
+        writer.append(table)
+        order_of_line = owners(answers.first_line)
+        shipments.add(batch, answers, order_of_line[owners(answers.first_part)])
+
+
+def _decision_rows(state: State, batch: OrderFile, answers: OrderAnswers, accepted: Any) -> pa.RecordBatch:
+    line_of = owners(answers.first_part)
+    order_of = owners(answers.first_line)[line_of]
+    # the file's line of an answer's line: lines of refused orders have no answer
+    file_line = elements(batch.first_line - batch.first_line[0], accepted)[line_of]
+    short = answers.node == NO_NODE
+    area = pa.array(batch.area[order_of])
+    return pa.record_batch(
+        {
+            "order_id": batch.order_id.take(pa.array(order_of)),
+            "line": pa.array(batch.line[file_line]),
+            "sku": batch.sku.take(pa.array(file_line)),
+            "quantity": pa.array(answers.part_quantity),
+            "node_id": state.names[Namespace.NODE].texts(answers.node.astype(np.int32)),
+            "outcome": pa.DictionaryArray.from_arrays(pa.array(short.astype(np.int8)), ["ALLOCATED", "SHORT"]).cast(
+                pa.string()
+            ),
+            "note": pa.compute.if_else(area, "POSTAL_AREA", ""),
+            "distance_m": pa.array(answers.metres, mask=short),
+        }
+    )

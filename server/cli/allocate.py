@@ -1,0 +1,165 @@
+"""`allot allocate`: the file job. Reads the files, lets the engine decide, writes decisions and rejects, sums up."""
+
+import secrets
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from server.cli.output import BAD_USAGE, DONE, FOUND_WRONG, Bar, bar, fail, say, show_json, show_table
+
+File = typer.Option(help="CSV, CSV.gz or Parquet, by its name.")
+
+
+def allocate(
+    orders: Annotated[Path, typer.Option(help="order_id, channel, placed_at, postal_code, sku, quantity and more.")],
+    nodes: Annotated[Path, typer.Option(help="node_id and latitude, longitude in degrees, or postal_code.")],
+    stock: Annotated[Path, typer.Option(help="sku, node_id, on_hand.")],
+    decisions: Annotated[Path, typer.Option(help="Where the decisions go: one row a part of a line.")],
+    postal_codes: Annotated[
+        Path | None, typer.Option(help="postal_code, latitude, longitude. [default: India's]", show_default=False)
+    ] = None,
+    rate_card: Annotated[Path | None, typer.Option(help="TOML; with it, the summary has the cost.")] = None,
+    policy: Annotated[str, typer.Option(help="How nodes are chosen: nearest.")] = "nearest",
+    rejects: Annotated[Path | None, typer.Option(help="Where rejected rows go, with row, column, value, reason.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Data folder: decide durably. Made if it is not there.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Allocate a file of orders to the nearest nodes.
+
+    Example: allot allocate --orders orders.csv --nodes nodes.csv --stock stock.csv --decisions out.csv --rejects bad.csv
+    """
+    if policy != "nearest":
+        fail(f"--policy {policy}: there is only nearest", BAD_USAGE)
+    with bar() as progress:
+        result, rejected = _run(orders, nodes, stock, decisions, postal_codes, rate_card, rejects, data, progress)
+    if json:
+        show_json(result)
+    else:
+        _show(result, decisions, rejects, data)
+    raise typer.Exit(FOUND_WRONG if rejected else DONE)
+
+
+def _run(
+    orders_file: Path, nodes_file: Path, stock_file: Path, decisions: Path, postal_codes: Path | None,
+    rate_card: Path | None, rejects_file: Path | None, data: Path | None, progress: Bar,
+) -> tuple[dict[str, Any], bool]:  # fmt: skip
+    from engine.intake.decisions import DecisionWriter
+    from engine.intake.job import Shipments, Summary, memory_engine, put_catalogue, put_nodes, write_answers
+    from engine.intake.job import allocate as send
+    from engine.intake.job import count_stock
+    from engine.intake.nodes import read_nodes
+    from engine.intake.orders import read_orders
+    from engine.intake.postal_codes import Places
+    from engine.intake.rate_card import RateCard
+    from engine.intake.stock import read_stock
+
+    clock = time.perf_counter
+    started = clock()
+    progress.stage("reading")
+    card = RateCard.read(rate_card) if rate_card else None
+    places = Places.read(postal_codes) if postal_codes else Places.india()
+    nodes = read_nodes(nodes_file, places)
+    stock = read_stock(stock_file, nodes.node_id)
+    orders = read_orders(orders_file, places)
+    read = clock()
+    summary, shipments = Summary(), Shipments(nodes)
+    with DecisionWriter(decisions) as writer:  # before anything is decided: it must be possible to write
+        progress.stage("opening" if data else "preparing")
+        engine = _open(data, progress) if data else memory_engine()
+        with engine:
+            before = engine.state.sequence
+            stamp = time.time_ns() // 1000
+            node_index = put_nodes(engine, nodes, stamp)
+            summary.stock_statement = count_stock(engine, stock, node_index, _changed_at(stock_file), stamp)
+            put_catalogue(engine, orders, stamp)
+            progress.stage("allocating", len(orders.order_id))
+            answered = send(engine, orders, stamp, data is not None, progress.advance)
+            decided = clock()
+            progress.stage("writing", len(orders.order_id))
+            write_answers(engine, answered, writer, orders.rejects, shipments, summary)
+            summary.sequence = engine.state.sequence
+            summary.changed = engine.state.sequence != before
+    if rejects_file:
+        orders.rejects.write(rejects_file)
+    written = clock()
+    summary.rejected_lines = len(orders.rejects)
+    summary.stock_rejects = len(stock.rejects)
+    summary.shipments, summary.split_orders = shipments.count, shipments.split_orders
+    summary.allocated_units, summary.short_units = shipments.allocated_units, shipments.short_units
+    if shipments.allocated_units:
+        summary.mean_distance_m = round(shipments.unit_metres / shipments.allocated_units)
+    summary.cost = shipments.cost(card) if card else None
+    return _result(summary, read - started, decided - read, written - decided, orders, stock, data), bool(
+        summary.rejected_lines or summary.stock_rejects
+    )
+
+
+def _open(data: Path, progress: Bar) -> Any:
+    from engine.folder import DataFolder
+    from engine.writer import Engine
+
+    if not DataFolder.exists(data):
+        if data.exists() and any(data.iterdir()):
+            fail(f"{data} is not empty and no data folder of allot: name another folder")
+        DataFolder.create(data, secrets.token_bytes(32)).close()
+    return Engine.open(data, progress.to, publish=False)
+
+
+def _changed_at(path: Path) -> int:
+    return path.stat().st_mtime_ns // 1000
+
+
+def _result(
+    summary: Any, read: float, decide: float, write: float, orders: Any, stock: Any, data: Path | None
+) -> dict[str, Any]:
+    result = asdict(summary)
+    total = read + decide + write
+    result["seconds"] = {
+        "read": round(read, 4), "allocate": round(decide, 4), "write": round(write, 4), "total": round(total, 4)
+    }  # fmt: skip
+    result["orders_per_second"] = round(summary.orders / total) if total else 0
+    result["rejects_by_reason"] = dict(orders.rejects.by_reason())
+    if stock.negative_rows:
+        result["notes"].append(f"{stock.negative_rows} stock rows are negative: their cells have nothing available")
+    if stock.rejects:
+        result["notes"].append(f"{len(stock.rejects)} stock rows were left out: {dict(stock.rejects.by_reason())}")
+    if summary.stock_statement == "too old":
+        result["notes"].append("the stock file is older than the last one taken: its figures were not taken")
+    if data and not summary.changed:
+        result["notes"].append("nothing was changed: the folder knew all of it")
+    return result
+
+
+def _show(result: dict[str, Any], decisions: Path, rejects: Path | None, data: Path | None) -> None:
+    units = result["units"] or 1
+    rows: list[tuple[str, Any]] = [
+        ("orders", result["orders"]),
+        ("lines", result["lines"]),
+        ("units", result["units"]),
+        ("allocated units", f"{result['allocated_units']:,}  ({result['allocated_units'] / units:.1%})"),
+        ("short units", f"{result['short_units']:,}  ({result['short_units'] / units:.1%})"),
+        ("shipments", result["shipments"]),
+        ("split orders", f"{result['split_orders']:,}  ({result['split_orders'] / (result['orders'] or 1):.1%})"),
+        ("mean distance", "-" if result["mean_distance_m"] is None else f"{result['mean_distance_m'] / 1000:,.0f} km"),
+        ("cost (minor units)", "no rate card" if result["cost"] is None else result["cost"]),
+        ("rejected lines", result["rejected_lines"]),
+    ]
+    rows += [(f"  {reason.lower().replace('_', ' ')}", count) for reason, count in result["rejects_by_reason"].items()]
+    if data:
+        rows += [("known before", result["repeated_orders"]), ("journal sequence", result["sequence"])]
+    seconds = result["seconds"]
+    rows += [
+        ("read / allocate / write", f"{seconds['read']:.2f} / {seconds['allocate']:.2f} / {seconds['write']:.2f} s"),
+        ("orders a second", result["orders_per_second"]),
+    ]
+    show_table("allocated, nearest", rows)
+    for remark in result["notes"]:
+        say(f"note: {remark}")
+    say(f"decisions: {decisions}")
+    if result["rejected_lines"]:
+        say(f"rejects: {rejects}" if rejects else "rejects: give --rejects FILE to see each with row, column and reason")
+    if data:
+        say(f"next: allot verify --data {data}")

@@ -1,0 +1,39 @@
+"""`allot export`: the history of a data folder as Parquet files."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from server.cli.output import bar, fail, show_json, show_table
+
+WHAT = ("orders", "lines", "movements", "decisions")
+
+
+def export(
+    data: Annotated[Path, typer.Option(help="Data folder.")],
+    out: Annotated[Path, typer.Option(help="Folder for the Parquet files.")],
+    what: Annotated[str, typer.Option(help="Which of orders,lines,movements,decisions.")] = ",".join(WHAT),
+    json: Annotated[bool, typer.Option("--json", help="Print the rows of each file as JSON.")] = False,
+) -> None:
+    """Write orders, lines, movements and decisions to Parquet. Changes nothing; may run beside a writer.
+
+    Example: allot export --data /var/lib/allot --out /tmp/history
+    """
+    wanted = {name.strip() for name in what.split(",") if name.strip()}
+    unknown = wanted - set(WHAT)
+    if unknown or not wanted:
+        fail(f"--what {what}: give some of {', '.join(WHAT)}")
+    from engine.export import export as write
+    from engine.folder import DataFolder
+    from engine.journal.segments import Journal
+
+    folder = DataFolder.open(data)
+    with bar() as progress:
+        progress.stage("exporting")
+        rows = write(Journal.open(folder.disk, read_only=True), out, wanted, progress.to)
+    folder.close()
+    if json:
+        show_json(rows)
+    else:
+        show_table(f"exported to {out}", list(rows.items()))

@@ -1,0 +1,80 @@
+"""What commands say, and where: results on stdout (a table, or JSON), progress on stderr and only on a terminal.
+
+Exit codes: 0 done, 1 something was rejected or found wrong, 2 bad usage or input that cannot be used.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+DONE, FOUND_WRONG, BAD_USAGE = 0, 1, 2
+_stderr = Console(stderr=True, highlight=False)
+
+
+def fail(message: str, code: int = BAD_USAGE) -> NoReturn:
+    """End with one line on stderr."""
+    print(f"allot: {message}", file=sys.stderr)
+    raise typer.Exit(code)
+
+
+class Bar:
+    """A progress bar that several stages share; silent where stderr is no terminal."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task: Any = None
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        """Begin a stage."""
+        if self._task is not None:
+            self._progress.update(self._task, total=1, completed=1)
+            self._progress.remove_task(self._task)
+        self._task = self._progress.add_task(name, total=total)
+
+    def advance(self, amount: int) -> None:
+        """So much more of the stage is done."""
+        self._progress.advance(self._task, amount)
+
+    def to(self, done: int, total: int) -> None:
+        """So much of the stage is done, of so much."""
+        self._progress.update(self._task, completed=done, total=total)
+
+
+@contextmanager
+def bar() -> Iterator[Bar]:
+    """A progress bar for the length of a block."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=_stderr, transient=True, disable=not sys.stderr.isatty()) as progress:
+        yield Bar(progress)
+
+
+def show_json(value: Any) -> None:
+    """The machine-readable result, alone on stdout."""
+    print(json.dumps(value))
+
+
+def show_table(title: str, rows: list[tuple[str, Any]]) -> None:
+    """The result for a person: names left, figures right."""
+    table = Table(title=title, show_header=False, title_justify="left", title_style="bold")
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(justify="right")
+    for name, value in rows:
+        table.add_row(name, f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value))
+    Console(highlight=False).print(table)
+
+
+def say(message: str) -> None:
+    """A line of result for a person."""
+    Console(highlight=False, soft_wrap=True).print(message)
+
+
+def note(message: str) -> None:
+    """A remark on stderr."""
+    print(message, file=sys.stderr)
