@@ -150,6 +150,7 @@ class FakeDisk:
         used = sum(len(file.content) for file in self._files.values())
         file = self._files[name]
         if self.capacity_bytes is not None and used + size - len(file.content) > self.capacity_bytes:
+            file.content.extend(bytes(max(0, self.capacity_bytes - used)))  # what there was is taken all the same
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), name)
         file.content.extend(bytes(max(0, size - len(file.content))))
 

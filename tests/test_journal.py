@@ -106,6 +106,23 @@ def test_bodies_that_are_nearly_all_zero_come_back_as_they_were(disk: Any) -> No
     assert bodies(open_journal(disk)) == written
 
 
+def test_short_and_long_bodies_are_masked_by_the_same_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    chance = random.Random(3)
+    mask = int(frames._MASK).to_bytes(8, "little")
+    for _ in range(300):
+        words = [chance.choice([bytes(8), mask])] * (8 * chance.randrange(1, 30))
+        for _ in range(chance.randrange(4)):
+            words[chance.randrange(len(words))] = chance.choice([b"12345678", b"1" + bytes(7), mask, bytes(8)])
+        offset = 64 * chance.randrange(1, 9)
+        body, other = bytearray().join(words), bytearray().join(words)
+        monkeypatch.setattr(frames, "_SHORT_BYTES", 8192)
+        count = frames.mask(body, offset)
+        monkeypatch.setattr(frames, "_SHORT_BYTES", 0)
+        assert (count, body) == (frames.mask(other, offset), other)
+        assert frames.mask(body, offset) == count
+        assert body == bytearray().join(words)
+
+
 def test_segments_are_sealed_and_follow_on_each_other(disk: Any) -> None:
     journal = filled(disk, 60)
     listed = journal.segments()
@@ -340,12 +357,13 @@ def test_a_second_writer_is_fenced_at_a_new_segment(disk: Any) -> None:
 
 
 def test_a_full_disk_is_soft_and_passes() -> None:
-    disk = FakeDisk(capacity_bytes=CHUNK_BYTES)
+    disk = FakeDisk(capacity_bytes=CHUNK_BYTES + 1000)
     journal = filled(disk, 5)
     for _ in range(2):
         with pytest.raises(JournalFull):
             journal.reserve(3000)
     assert len(bodies(journal)) == 5
+    assert disk.size(FIRST) == CHUNK_BYTES
     append(journal, b"small ones still fit")
     disk.capacity_bytes = None
     append(journal, body_of(7, 3000))

@@ -254,6 +254,15 @@ def test_a_body_cut_short_is_refused(keep: int) -> None:
         decode(body[:keep])
 
 
+@pytest.mark.parametrize("rows", [3, 100])
+def test_texts_that_end_after_their_column_are_refused(rows: int) -> None:
+    body = body_of([(schema.NAMES, names_of(pa.array(["abcd"] * rows)))])
+    at = body.index(b"abcdabcd") - (8 if rows == 100 else 4)
+    body[at : at + 4] = (5000).to_bytes(4, "little")
+    with pytest.raises(RecordUnreadable, match="texts end after their column"):
+        decode(body)
+
+
 def test_bytes_left_over_are_refused() -> None:
     with pytest.raises(RecordUnreadable, match="8 bytes left over"):
         decode(body_of(all_parts(1, np.ones(1, np.int32))) + bytes(8))
