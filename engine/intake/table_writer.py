@@ -4,21 +4,23 @@ The rows go into a file beside the wanted one, which takes its name only when ev
 half a table, and a failed job leaves the old file as it was. Not fsynced: what is written here can be made again.
 """
 
+import contextlib
+import gzip
 import os
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
-from engine.intake.tables import FileKind, IntakeError, kind_of
+from engine.intake.tables import FileKind, IntakeError, bytes_table, holds_byte, kind_of
 
 _BARE = pyarrow.csv.WriteOptions(include_header=False, quoting_style="none")
 _QUOTED = pyarrow.csv.WriteOptions(include_header=False, quoting_style="needed")
-_NEEDS_QUOTES = '[",\r\n]'
+_GZIP_LEVEL = 1
+_NEEDS_QUOTES = bytes_table(b'",\r\n')
 
 
 class TableWriter:
@@ -41,15 +43,10 @@ class TableWriter:
         if self.path.is_dir():
             raise IntakeError(f"{self.path}: is a folder; name a file to write")
         try:
-            self._file = pa.OSFile(str(self._partial), "wb")
+            self._open()
         except OSError as error:
+            self._discard()
             raise IntakeError(f"{self.path}: cannot be written: {_why(error)}") from None
-        if self._kind is FileKind.PARQUET:
-            self._parquet = pyarrow.parquet.ParquetWriter(self._file, self.schema)
-        else:
-            gzipped = self._kind is FileKind.CSV_GZ
-            self._sink = pa.CompressedOutputStream(self._file, "gzip") if gzipped else self._file
-            self._sink.write((",".join(self.schema.names) + "\n").encode())
         return self
 
     def append(self, batch: pa.RecordBatch) -> None:
@@ -72,11 +69,23 @@ class TableWriter:
             if error is None:
                 os.replace(self._partial, self.path)
         except OSError as failed:
-            self._partial.unlink(missing_ok=True)
+            self._discard()
             if error is None:
                 raise IntakeError(f"{self.path}: cannot be written: {_why(failed)}") from None
         if error is not None:
-            self._partial.unlink(missing_ok=True)
+            self._discard()
+
+    def _discard(self) -> None:
+        with contextlib.suppress(OSError):  # the reason that is told is the first one
+            self._partial.unlink()
+
+    def _open(self) -> None:
+        self._file = pa.OSFile(str(self._partial), "wb")
+        if self._kind is FileKind.PARQUET:
+            self._parquet = pyarrow.parquet.ParquetWriter(self._file, self.schema)
+        else:
+            self._sink = self._file if self._kind is FileKind.CSV else _gzipped(self._file)
+            self._sink.write((",".join(self.schema.names) + "\n").encode())
 
     def _close(self) -> None:
         for stream in (self._parquet, self._sink, self._file):
@@ -92,9 +101,15 @@ def _has_quotable(batch: pa.RecordBatch) -> bool:
     """Whether a text needs quotes in CSV. Arrow alternatively quotes all: a larger and slower file."""
     for column in batch.columns:
         texts = column.dictionary if pa.types.is_dictionary(column.type) else column
-        if pa.types.is_string(texts.type) and pc.any(pc.match_substring_regex(texts, _NEEDS_QUOTES)).as_py():
+        if pa.types.is_string(texts.type) and holds_byte(texts, _NEEDS_QUOTES):
             return True
     return False
+
+
+def _gzipped(file: Any) -> Any:
+    """Arrow's own gzip stream knows only the highest level, which takes ten times as long. No time stamp: equal rows
+    give equal files."""
+    return gzip.GzipFile(filename="", mode="wb", compresslevel=_GZIP_LEVEL, fileobj=file, mtime=0)
 
 
 def _why(error: OSError) -> str:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.intake.rejects import Reason
+from engine.intake.tables import bytes_table, holds_byte
 
 ABSENT = np.iinfo(np.int64).min  # an optional number or time that a row does not give
 
@@ -29,13 +30,6 @@ _REASONS = (
 _CURRENCY = re.compile("[A-Z]{3}")
 
 Faults = list[tuple[Reason, Any]]  # in order of precedence: a reason and bool [row], which rows fail by it
-
-
-def bytes_table(wanted: bytes) -> Any:
-    """bool [256], for holds_byte."""
-    table = np.zeros(256, np.bool_)
-    table[list(wanted)] = True
-    return table
 
 
 _CONTROL_BYTES = bytes_table(bytes(range(32)) + b"\x7f\xc2")  # \xc2 leads U+0080 to U+00BF
@@ -71,18 +65,6 @@ def times(texts: pa.StringArray) -> tuple[Any, Faults]:
     microseconds are cut off.
     """
     return _by_distinct(texts, _instant)
-
-
-def holds_byte(texts: pa.StringArray, wanted: Any) -> bool:
-    """Whether any of the wanted bytes (bool [256]) is in the texts: one pass over their memory, to spare a regex."""
-    if len(texts) == 0:
-        return False
-    _, offset_buffer, data = texts.buffers()
-    if data is None:
-        return False
-    offsets = np.frombuffer(offset_buffer, np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    seen = np.bincount(np.frombuffer(data, np.uint8)[offsets[0] : offsets[-1]], minlength=256)
-    return bool((seen[wanted] > 0).any())
 
 
 def _by_distinct(texts: pa.StringArray, read: Callable[[str], tuple[int, Reason | None]]) -> tuple[Any, Faults]:
