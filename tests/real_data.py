@@ -94,6 +94,6 @@ def write_nodes(path: Path) -> Path:
 
 
 def pincodes() -> dict[str, tuple[float, float, str]]:
-    """latitude, longitude, source ("offices" or "pin3_median") of India's postal codes, repaired elsewhere; real only."""
+    """latitude, longitude, source ("offices" or "pin3_median") of India's codes, repaired elsewhere; real only."""
     with gzip.open(DATA / PINCODES, "rt", newline="") as file:
         return {r["pincode"]: (float(r["lat"]), float(r["lon"]), r["source"]) for r in csv.DictReader(file) if r["lat"]}

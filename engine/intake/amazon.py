@@ -33,8 +33,8 @@ _COLUMNS = {
 }
 # The other columns tell lines apart that are not the same line. `index` only numbers the rows.
 _OTHERS = (
-    "Status", "Fulfilment", "Style", "Category", "Size", "ASIN", "Courier Status", "ship-city", "ship-state", "ship-country",
-    "promotion-ids", "B2B", "fulfilled-by", "promo-count", "promo-free-shipping",
+    "Status", "Fulfilment", "Style", "Category", "Size", "ASIN", "Courier Status", "ship-city", "ship-state",
+    "ship-country", "promotion-ids", "B2B", "fulfilled-by", "promo-count", "promo-free-shipping",
 )  # fmt: skip
 _RUPEES = re.compile(r"(-?)([0-9]{1,16})(?:\.([0-9]*))?")
 _TIMES = ("placed_at", "ship_by", "deliver_by")
@@ -51,10 +51,10 @@ class _ReportRejects(Rejects):
 
 
 def read_amazon_report(path: str | Path, places: Places) -> OrderFile:
-    """The orders of a report, day by day, in the order of the file within a day. Raises IntakeError for an unusable file.
+    """The orders of a report by day, and within a day as in the file. Raises IntakeError for an unusable file.
 
     Days are put in order because stock is given out in the order of the orders, and the report begins with the newest.
-    placed_at is midnight UTC: the report has no time of day. Each row fails by the first of: NO_ADDRESS; DUPLICATE_LINE;
+    placed_at is midnight UTC: the report has no time of day. A row fails by the first of: NO_ADDRESS; DUPLICATE_LINE;
     the checks of an orders file (a quantity of 0, mostly cancelled lines, is ZERO). A line is a duplicate where it
     differs from an earlier one by nothing but `index`: the report states quantities, so a customer who wants two has
     one line with a quantity of 2, and the same line again is a slip of the export that must not be shipped twice.
@@ -102,7 +102,7 @@ def _unit_prices(amounts: pa.StringArray, quantities: pa.StringArray) -> pa.Stri
 
 
 def _unit_price(amount: str, quantity: str) -> str:
-    """Rupees of a line to paise of a unit, in integers; what is no sum of money stays as it is, for the check to refuse.
+    """Rupees of a line to paise of a unit, in integers; what is no sum of money stays, for the check to refuse.
 
     Paise that do not divide by the quantity are rounded down: the units never come to more than the line did.
     """

@@ -12,6 +12,7 @@ import importlib.resources
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,12 +70,13 @@ def read_indian_codes(cache: Path, progress: Progress | None = None) -> IndianCo
 def _keep(path: Path, codes: IndianCodes) -> None:
     table = pa.table([pa.array(column) for column in codes], schema=pa.schema(_COLUMNS))
     beside = path.with_name(f"{path.name}.{os.getpid()}")  # several may build it at once; the last rename wins
-    try:
+    with suppress(OSError):  # a cache is a convenience: a full or read-only disk must not stop the job
         path.parent.mkdir(parents=True, exist_ok=True)
-        pyarrow.parquet.write_table(table, beside, write_page_checksum=True)
-        beside.replace(path)
-    except OSError:  # a cache is a convenience: a full or read-only disk must not stop the job
-        beside.unlink(missing_ok=True)
+        try:
+            pyarrow.parquet.write_table(table, beside, write_page_checksum=True)
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
 
 
 def _read_offices(progress: Progress) -> tuple[Any, Any, Any]:
