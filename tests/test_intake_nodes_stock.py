@@ -72,6 +72,7 @@ BAD_NODES = {
     "node_id,latitude,longitude\nN1,91,1\n": "row 1, latitude: '91'",
     "node_id,latitude,longitude\nN1,1,-180.1\n": "row 1, longitude: '-180.1'",
     "node_id,latitude,longitude\nN1,1,1\nN2,x,1\n": "row 2, latitude: 'x'",
+    "node_id,latitude,longitude,postal_code\nN1,,,110001\nN2,x,1,\n": "row 2, latitude: 'x'",
     "node_id,latitude,longitude\nN1,1,\n": "row 1, longitude: ''",
     "node_id,latitude,longitude\nN1,nan,1\n": "row 1, latitude: 'nan'",
     "node_id,latitude,longitude\nN1,,\n": "row 1, latitude '': is missing",

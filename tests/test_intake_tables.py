@@ -155,6 +155,14 @@ def test_row_numbers_hold_beyond_the_first_block(tmp_path: Path) -> None:
     assert table.columns["order_id"][650_000].as_py() == "650001"
 
 
+def test_values_over_several_lines_are_one_value_wherever_a_block_of_the_file_ends(tmp_path: Path) -> None:
+    note = "line\n" * 1000 + "7,8,9\n"
+    (tmp_path / "o.csv").write_text("order_id,quantity,note\n" + "".join(f'{n},1,"{note}"\n' for n in range(3000)))
+    table = read_table(tmp_path / "o.csv", NEEDED)
+    assert (table.rows, table.ragged) == (3000, [])
+    assert table.columns["order_id"].to_pylist() == [str(n) for n in range(3000)]
+
+
 def test_a_header_without_rows_is_a_table_and_no_answer_where_rows_are_needed(tmp_path: Path) -> None:
     (tmp_path / "o.csv").write_text("order_id,quantity\n")
     table = read_table(tmp_path / "o.csv", NEEDED)

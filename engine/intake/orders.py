@@ -88,14 +88,13 @@ def grouped(table: FileTable, places: Places, rejects: Rejects) -> OrderFile:
     sieve = Sieve(table, rejects)
     ids = sieve.texts("order_id", ORDER_ID_CHARACTERS_MAX)
     channel = _channel(sieve)
-    named = sieve.accepted.copy()  # the rows whose order is known: they count in `line` even where rejected below
     postal_code, place = _placed(sieve, places)
     sieve.texts("sku", SKU_CHARACTERS_MAX)
     quantity = sieve.numbers("quantity", 1, LINE_UNITS_MAX, needed=True)
     placed_at = sieve.times("placed_at") if "placed_at" in table.columns else np.full(table.row.size, ABSENT)
     options = _options(sieve)
 
-    order = _order_codes(ids, channel, named)
+    order = _order_codes(ids, channel)
     line, by_order = _positions(order)
     _refuse_beside_others(sieve, order, by_order, postal_code)
     lines = by_order[sieve.accepted[by_order]]
@@ -145,14 +144,14 @@ def _options(sieve: Sieve) -> dict[str, Any]:
     return options
 
 
-def _order_codes(ids: pa.StringArray, channel: pa.DictionaryArray, named: Any) -> Any:
-    """int64 [row] the order of each row, numbered by first appearance; -1 where its id or channel will not do."""
+def _order_codes(ids: pa.StringArray, channel: pa.DictionaryArray) -> Any:
+    """int64 [row] the order of each row, numbered by first appearance; rejected rows too, as they count in `line`."""
     coded = ids.dictionary_encode()
     order = coded.indices.to_numpy().astype(np.int64)
     if len(channel.dictionary) > 1:
         order += channel.indices.to_numpy().astype(np.int64) * len(coded.dictionary)
         order = pa.array(order).dictionary_encode().indices.to_numpy().astype(np.int64)
-    return np.where(named, order, -1)
+    return order
 
 
 def _positions(order: Any) -> tuple[Any, Any]:
