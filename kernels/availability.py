@@ -107,10 +107,10 @@ def _sum_block(
 
 @leaf
 def _ats(free: int, own: int, share_ppm: int, buffer: int, cap: int, threshold: int) -> int:
-    shared = np.int64(free)
+    shared: int | np.int64 = free
     if share_ppm != SHARE_WHOLE:  # without a sign the division is a multiplication
         shared = np.int64(np.uint64(free * share_ppm) // np.uint64(SHARE_WHOLE))
-    value = min(cap, max(0, own + shared - buffer))
+    value = int(min(cap, max(0, own + shared - buffer)))
     return value if value >= threshold else 0
 
 

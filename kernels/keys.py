@@ -16,7 +16,7 @@ from kernels.prefetch import AHEAD, prefetch
 
 SECRET_WORDS = 4  # words 0 and 1 key `hash_texts`, 2 and 3 the names of kernels/texts.py
 LOCATION, ROW = 2, 3  # words of a slot: where the journal has the answer; the order's row then, or NONE
-EMPTY = -(2**63)  # the location that marks a free slot; its row is NONE
+EMPTY = -(2**63)  # the location that marks a free slot, whose other words mean nothing
 ABSENT = EMPTY  # the location of a key that is not there
 SLOTS_MIN = 64
 LOAD_PERCENT_MAX = 60
@@ -157,13 +157,10 @@ def hash_texts(secret: U64, domains: U64, offsets: Offsets, data: Bytes, keys: U
 
 
 class KeyIndex(NamedTuple):
-    """From 128-bit keys to where they were answered: two slots a cache line, nothing straddles."""
+    """From 128-bit keys to where they were answered: two slots a cache line."""
 
-    slots: I64x2  # [capacity, 4] the two words of the key; its location, or EMPTY; its order row. A power of two of them
-    count: I64  # [1] entries
-
-
-LOCATION, ROW = 2, 3  # words of a slot
+    slots: I64x2  # [capacity, 4] the two words of the key, LOCATION, ROW; capacity is a power of two
+    count: I64  # type: ignore[assignment]  # [1] entries
 
 
 @leaf
@@ -178,7 +175,7 @@ def _shift_of(index: KeyIndex) -> Word:
 
 
 @leaf
-def _slot_of(index: KeyIndex, shift: Word, key: Word, key_2: Word) -> int:
+def _slot_of(index: KeyIndex, shift: Word, key: Word, key_2: Word) -> np.int64:
     """The slot that holds the key, or the free one where it belongs."""
     slots = index.slots
     last = slots.shape[0] - 1
@@ -191,14 +188,14 @@ def _slot_of(index: KeyIndex, shift: Word, key: Word, key_2: Word) -> int:
 
 @kernel
 def find_keys(index: KeyIndex, keys: U64x2, locations: I64, rows: I32) -> None:
-    """Look keys [n, 2] up; locations [n] and rows [n] are written, ABSENT and -1 where a key is not there."""
+    """Look keys [n, 2] up; locations [n] and rows [n] are written, ABSENT and NONE where a key is not there."""
     shift = _shift_of(index)
     for i in range(locations.size):
         if i + AHEAD < locations.size:
             prefetch(index.slots, np.int64(keys[i + AHEAD, 0] >> shift))
         slot = _slot_of(index, shift, keys[i, 0], keys[i, 1])
         locations[i] = index.slots[slot, LOCATION]
-        rows[i] = -1
+        rows[i] = NONE
         if locations[i] != ABSENT:
             rows[i] = index.slots[slot, ROW]
 
@@ -207,9 +204,9 @@ def find_keys(index: KeyIndex, keys: U64x2, locations: I64, rows: I32) -> None:
 def find_or_insert(index: KeyIndex, keys: U64x2, provisional: I64, found: I64, rows: I32, slots: I64) -> None:
     """Look keys [n, 2] up, and insert those that are not there with their provisional location.
 
-    found [n] and rows [n] are written: what was there, ABSENT and -1 where the key was inserted; a key that comes twice
-    finds the provisional location of its first time. slots [n] is written: for `set_values`, good until the next `rehash`.
-    The index must have room for n more (`with_room`). provisional [n], never EMPTY.
+    found [n] and rows [n] are written: what was there, ABSENT and NONE where the key was inserted; a key that comes
+    twice finds the provisional location of its first time. slots [n] is written: for `set_values`, good until the next
+    `rehash`. provisional [n], never EMPTY. The index must have room for n more (`with_room`).
     """
     shift = _shift_of(index)
     for i in range(provisional.size):
@@ -218,20 +215,20 @@ def find_or_insert(index: KeyIndex, keys: U64x2, provisional: I64, found: I64, r
         slot = _slot_of(index, shift, keys[i, 0], keys[i, 1])
         found[i] = index.slots[slot, LOCATION]
         slots[i] = slot
-        rows[i] = -1
+        rows[i] = NONE
         if found[i] != EMPTY:
             rows[i] = index.slots[slot, ROW]
         else:
             index.slots[slot, 0] = np.int64(keys[i, 0])
             index.slots[slot, 1] = np.int64(keys[i, 1])
             index.slots[slot, LOCATION] = provisional[i]
-            index.slots[slot, ROW] = -1
+            index.slots[slot, ROW] = NONE
             index.count[0] += 1
 
 
 @kernel
 def set_values(index: KeyIndex, slots: I64, locations: I64, rows: I32) -> None:
-    """Give the entries in slots [n] their locations [n], never EMPTY, and order rows [n], -1 for none."""
+    """Give the entries in slots [n] their locations [n], never EMPTY, and order rows [n], or NONE."""
     for i in range(slots.size):
         index.slots[slots[i], LOCATION] = locations[i]
         index.slots[slots[i], ROW] = rows[i]
@@ -239,10 +236,10 @@ def set_values(index: KeyIndex, slots: I64, locations: I64, rows: I32) -> None:
 
 @kernel
 def rehash(old: KeyIndex, new: KeyIndex, before_location: int, location_of_row: I64) -> None:
-    """Copy entries into an empty index, but those answered before `before_location` whose order row is not theirs any more.
+    """Copy entries into an empty index with room for them, less those before a location whose row is no longer theirs.
 
-    location_of_row [row]: of the open orders; a row may have been freed and taken by another order since. 0 copies all.
-    `new` must have room for them.
+    location_of_row [row]: of the orders in the book; a row may have been freed, and taken by another order, since.
+    With before_location 0 all are copied.
     """
     shift = _shift_of(new)
     for slot in range(old.slots.shape[0]):
@@ -250,7 +247,7 @@ def rehash(old: KeyIndex, new: KeyIndex, before_location: int, location_of_row: 
         if location == EMPTY:
             continue
         row = old.slots[slot, ROW]
-        if location >= before_location or (row >= 0 and location_of_row[row] == location):
+        if location >= before_location or (0 <= row < location_of_row.size and location_of_row[row] == location):
             to = _slot_of(new, shift, np.uint64(old.slots[slot, 0]), np.uint64(old.slots[slot, 1]))
             new.slots[to, :] = old.slots[slot, :]
             new.count[0] += 1
@@ -276,8 +273,8 @@ def with_room(index: KeyIndex, entries: int) -> KeyIndex:
     return larger
 
 
-def rehash_kept(index: KeyIndex, before_location: int, location_of_row: np.ndarray) -> KeyIndex:
+def rehash_kept(index: KeyIndex, before_location: int, location_of_row: I64) -> KeyIndex:
     """A new index without the entries answered before a location, those of open orders kept."""
-    smaller = new_index(int(index.count[0]))
-    rehash(index, smaller, before_location, location_of_row)
-    return smaller
+    kept = new_index(int(index.count[0]))
+    rehash(index, kept, before_location, location_of_row)
+    return kept
