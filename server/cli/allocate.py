@@ -121,11 +121,11 @@ def _result(
         "read": round(read, 4), "allocate": round(decide, 4), "write": round(write, 4), "total": round(total, 4)
     }  # fmt: skip
     result["orders_per_second"] = round(summary.orders / total) if total else 0
-    result["rejects_by_reason"] = dict(orders.rejects.by_reason())
+    result["rejects_by_reason"] = dict(orders.rejects.counts())
     if stock.negative_rows:
         result["notes"].append(f"{stock.negative_rows} stock rows are negative: their cells have nothing available")
     if stock.rejects:
-        result["notes"].append(f"{len(stock.rejects)} stock rows were left out: {dict(stock.rejects.by_reason())}")
+        result["notes"].append(f"{len(stock.rejects)} stock rows were left out: {dict(stock.rejects.counts())}")
     if summary.stock_statement == "too old":
         result["notes"].append("the stock file is older than the last one taken: its figures were not taken")
     if data and not summary.changed:

@@ -32,13 +32,13 @@ def amazon_report(
             found.rejects.write(rejects)
     result = {
         "rows": found.rows, "orders": len(found.order_id), "lines": len(found.sku), "rejected_rows": len(found.rejects),
-        "rejects_by_reason": dict(found.rejects.by_reason()),
+        "rejects_by_reason": dict(found.rejects.counts()),
     }  # fmt: skip
     if json:
         show_json(result)
     else:
         rows = [(name.replace("_", " "), value) for name, value in result.items() if isinstance(value, int)]
-        rows += [(f"  {reason.lower().replace('_', ' ')}", count) for reason, count in found.rejects.by_reason().items()]
+        rows += [(f"  {reason.lower().replace('_', ' ')}", count) for reason, count in found.rejects.counts().items()]
         show_table(f"imported {report.name}", rows)
         say(f"orders: {orders}")
     raise typer.Exit(FOUND_WRONG if found.rejects else DONE)
