@@ -143,8 +143,15 @@ def test_an_office_far_from_its_area_is_dropped():
 
 def test_degrees_and_minutes_are_corrected_where_another_office_confirms_it():
     decimal = 19 + 45 / 60, 73 + 30 / 60
-    found = offices((400001, 19.45, 73.30), (400001, *decimal))  # 19 degrees 45 minutes, 73 degrees 30 minutes
+    found = offices((400001, 19.45, 73.30), (400001, *decimal), (400002, *decimal))  # 19 degrees 45', 73 degrees 30'
     assert found["400001"][:2] == pytest.approx(decimal)
+
+
+def test_a_right_office_is_not_moved_to_the_side_of_a_wrong_one():
+    wrong = 19.45, 73.30  # which is where 19.27, 73.18 would be if those were minutes
+    around = [(400002, 19.27, 73.18), (400003, 19.28, 73.17), (400004, 19.26, 73.19)]
+    found = offices((400001, 19.27, 73.18), (400001, *wrong), *around)
+    assert found["400001"][:2] == pytest.approx(((19.27 + 19.45) / 2, (73.18 + 73.30) / 2))
 
 
 def test_degrees_and_minutes_stay_where_no_other_office_confirms_it():
@@ -229,5 +236,5 @@ def test_india_agrees_with_a_table_repaired_elsewhere(cached):
     np.testing.assert_array_equal(codes.area, [source == "pin3_median" for _, _, source in there])
     points = np.array([(latitude, longitude) for latitude, longitude, _ in there])
     apart = kilometres(codes.latitude_e7 / 1e7, codes.longitude_e7 / 1e7, points[:, 0], points[:, 1])
-    assert (apart < 1).mean() > 0.97
-    assert (apart < 10).mean() > 0.985
+    assert (apart < 1).mean() > 0.98
+    assert (apart < 10).mean() > 0.99

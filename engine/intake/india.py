@@ -22,7 +22,7 @@ import pyarrow.parquet
 
 from engine.intake.rate_card import kilometres
 
-REPAIR_RULES = 1  # raise it with every change of what comes out
+REPAIR_RULES = 2  # raise it with every change of what comes out
 LATITUDES, LONGITUDES = (6.0, 38.0), (67.0, 98.5)  # India with its islands, degrees
 DEFAULT_POINT_CODES_MAX = 5  # a point that more codes share is a default somebody typed, not a place
 DEFAULT_POINT_DECIMALS = 4  # such points differ by a digit behind these
@@ -99,8 +99,8 @@ def repair(code: Any, latitude: Any, longitude: Any) -> IndianCodes:
 
     In this order: exchanged coordinates are exchanged back; points outside of India are dropped; so are default
     points, and points too far from the median of their three-digit area; degrees and minutes written as decimal degrees
-    are corrected where another office of the code confirms it. A code's point is the median of what remains, or of its
-    area where nothing does; a code whose area has none either is left out.
+    are corrected where another office of the code and the area confirm it. A code's point is the median of what
+    remains, or of its area where nothing does; a code whose area has none either is left out.
     """
     exchanged = _in_india(longitude, latitude)
     latitude, longitude = np.where(exchanged, longitude, latitude), np.where(exchanged, latitude, longitude)
@@ -110,8 +110,8 @@ def repair(code: Any, latitude: Any, longitude: Any) -> IndianCodes:
     areas, area_north, area_east = _medians(at // 1000, north, east)
     area = np.searchsorted(areas, at // 1000)
     near = kilometres(north, east, area_north[area], area_east[area]) <= AREA_KM_MAX
-    at, north, east = at[near], north[near], east[near]
-    north, east = _minutes_corrected(at, north, east)
+    at, north, east, area = at[near], north[near], east[near], area[near]
+    north, east = _minutes_corrected(at, north, east, area_north[area], area_east[area])
     return _points(np.unique(code), _medians(at, north, east), _medians(at // 1000, north, east))
 
 
@@ -139,8 +139,12 @@ def _medians(key: Any, latitude: Any, longitude: Any) -> tuple[Any, Any, Any]:
     return keys, medians[0], medians[1]
 
 
-def _minutes_corrected(code: Any, latitude: Any, longitude: Any) -> tuple[Any, Any]:
-    """28.43 may have been meant as 28 degrees 43 minutes. It was, where that lies beside another office of the code."""
+def _minutes_corrected(code: Any, latitude: Any, longitude: Any, area_north: Any, area_east: Any) -> tuple[Any, Any]:
+    """28.43 may have been meant as 28 degrees 43 minutes. It was, where that lies beside another office of the code.
+
+    And nearer to the middle of its area, in degrees [office] too: where several offices of a code stand wrong, a right
+    one would otherwise be moved to their side.
+    """
     north, east = _as_minutes(latitude), _as_minutes(longitude)
     by_code = np.argsort(code, kind="stable")
     _, first, count = np.unique(code[by_code], return_index=True, return_counts=True)
@@ -150,7 +154,10 @@ def _minutes_corrected(code: Any, latitude: Any, longitude: Any) -> tuple[Any, A
     other = by_code[start + np.arange(one.size) - np.repeat(np.cumsum(offices) - offices, offices)]
     confirmed = kilometres(north[one], east[one], latitude[other], longitude[other]) < CONFIRMED_KM_MAX
     moved = kilometres(latitude[one], longitude[one], latitude[other], longitude[other]) > MOVED_KM_MIN
-    corrected = one[confirmed & moved]
+    as_written, as_minutes = (
+        kilometres(*point, area_north, area_east) for point in ((latitude, longitude), (north, east))
+    )
+    corrected = one[confirmed & moved & (as_minutes < as_written)[one]]
     latitude, longitude = latitude.copy(), longitude.copy()
     latitude[corrected], longitude[corrected] = north[corrected], east[corrected]
     return latitude, longitude
