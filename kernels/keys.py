@@ -249,7 +249,7 @@ def rehash(old: KeyIndex, new: KeyIndex, before_location: int, location_of_row: 
         row = old.slots[slot, ROW]
         if location >= before_location or (0 <= row < location_of_row.size and location_of_row[row] == location):
             to = _slot_of(new, shift, np.uint64(old.slots[slot, 0]), np.uint64(old.slots[slot, 1]))
-            for word in range(4):
+            for word in range(4):  # half the time of assigning the row
                 new.slots[to, word] = old.slots[slot, word]
             new.count[0] += 1
 
