@@ -1,6 +1,8 @@
-"""Answers, and the first answer again: a repeated key is answered from the journal, not from what became of the order since.
+"""Answers, and the first answer again: a repeated key is answered from the journal, not from what became of the order
+since.
 
-`OrderAnswers` is built from the very tables that the journal gets, so the first answer and a later one come the same way.
+`OrderAnswers` is built from the very tables that the journal gets, so the first answer and a later one come the same
+way.
 """
 
 from collections import OrderedDict
@@ -59,7 +61,9 @@ class RecordOrders:
 
 def record_orders(tables: Sequence[tuple[schema.Table, Mapping[str, Any]]]) -> RecordOrders:
     """Gather the order tables of a record; a commit may hold several."""
-    columns = [joined([c for t, c in tables if t is table], table) for table in (schema.ORDERS, schema.LINES, schema.PARTS)]
+    columns = [
+        joined([c for t, c in tables if t is table], table) for table in (schema.ORDERS, schema.LINES, schema.PARTS)
+    ]
     orders, lines, parts = columns
     return RecordOrders(orders, lines, parts, offsets(orders["line_count"]), offsets(lines["part_count"]))
 
@@ -80,7 +84,9 @@ def joined(pieces: Sequence[Mapping[str, Any]], table: schema.Table) -> Mapping[
         else:
             dtype = schema.DTYPES[column.kind]
             filled = [
-                piece[column.name] if column.name in piece else np.full(_rows(piece, table), NULL_OF[column.kind], dtype)
+                piece[column.name]
+                if column.name in piece
+                else np.full(_rows(piece, table), NULL_OF[column.kind], dtype)
                 for piece in pieces
             ]
             out[column.name] = np.concatenate(filled) if filled else np.empty(0, dtype)
@@ -171,12 +177,12 @@ def from_record(orders: RecordOrders, places: Any, again: bool) -> OrderAnswers:
     )  # fmt: skip
 
 
-def without_order(reply: Any) -> OrderAnswers:
-    """Answers to requests that came to no order: conflicts, unknown or ended reservations."""
+def without_order(reply: Any, again: bool = False) -> OrderAnswers:
+    """Answers to requests that came to no order: conflicts, unknown or ended reservations, refusals given again."""
     count = len(reply)
     none_i32, none_i64 = np.empty(0, np.int32), np.zeros(1, np.int64)
     return OrderAnswers(
-        np.asarray(reply, np.uint8), np.zeros(count, np.int64), np.zeros(count, bool), np.zeros(count + 1, np.int64),
+        np.asarray(reply, np.uint8), np.zeros(count, np.int64), np.full(count, again), np.zeros(count + 1, np.int64),
         none_i32, none_i32, none_i64, np.empty(0, np.int16), np.empty(0, np.uint8), none_i32, none_i32,
     )  # fmt: skip
 

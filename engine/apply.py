@@ -1,6 +1,7 @@
 """Effects of a commit, applied to the state: the one way in which the state changes, live and in replay.
 
-A live commit decides and applies table by table (engine/commit.py); replay applies the tables of a record as they stand.
+A live commit decides and applies table by table (engine/commit.py); replay applies the tables of a record as they
+stand.
 """
 
 from collections.abc import Mapping, Sequence
@@ -153,12 +154,11 @@ def apply_orders(
     """
     count = orders["number"].size
     rows = np.empty(count, np.int32)
-    entries = Entries(
-        *(owned(orders[name]) for name in ("number", "is_reservation", "channel", "postal_code", "line_count", "outcome")),
-        owned(orders["expires_at"]),
-        *(owned(lines[name]) for name in ("sku", "quantity", "part_count")),
-        *(owned(parts[name]) for name in ("node", "stage", "quantity", "fenced")),
-    )
+    order_names = ("number", "is_reservation", "channel", "postal_code", "line_count", "outcome", "expires_at")
+    columns: list[Any] = [owned(orders[name]) for name in order_names]
+    columns += [owned(lines[name]) for name in ("sku", "quantity", "part_count")]
+    columns += [owned(parts[name]) for name in ("node", "stage", "quantity", "fenced")]
+    entries = Entries(*columns)
     enter_orders(entries, location, claimed, state.book, state.cells, state.fences, rows)
     locations = np.arange(location, location + count)
     if slots is None:
@@ -203,8 +203,8 @@ def apply_closures(state: State, columns: Columns) -> None:
 
 def apply_movements(state: State, columns: Columns) -> None:
     """Stock moves."""
-    stock = (owned(columns[name]) for name in ("sku", "node", "figure", "quantity"))
-    move_stock(*stock, state.book, state.cells)
+    sku, node, figure, quantity = (owned(columns[name]) for name in ("sku", "node", "figure", "quantity"))
+    move_stock(sku, node, figure, quantity, state.book, state.cells)
 
 
 def apply_answers(state: State, columns: Columns, location: int) -> None:

@@ -1,4 +1,5 @@
-"""What each channel may sell, kept up to date commit by commit: the figures last published, and the sequence they are from.
+"""What each channel may sell, kept up to date commit by commit: the figures last published, and the sequence they are
+from.
 
 The sequence of the commit is the version, so versions only go up, through restarts too.
 """

@@ -1,6 +1,7 @@
 """Catalogue commands: names, nodes, postal codes, channels, exceptions and ring-fences enter or change.
 
-Texts get their indices here, and distances their whole metres; both go into the journal, so that replay measures nothing.
+Texts get their indices here, and distances their whole metres; both go into the journal, so that replay measures
+nothing.
 """
 
 from dataclasses import fields
@@ -13,7 +14,7 @@ import xxhash
 from engine import schema
 from engine.answers import Replies
 from engine.apply import hash_keys
-from engine.commands import PutChannels, PutExceptions, PutFences, PutNames, PutNodes, PutPostalCodes
+from engine.commands import Put, PutChannels, PutExceptions, PutFences, PutNames, PutNodes, PutPostalCodes
 from engine.commit import Commit
 from engine.decide import remember
 from engine.outcomes import Method, Namespace, OutOfRoom, Reply
@@ -22,7 +23,6 @@ from kernels.columns import NODES_MAX
 from kernels.distance import metres
 
 NO_CHANNEL = np.array([-1], np.int16)
-Put = PutNames | PutNodes | PutPostalCodes | PutChannels | PutExceptions | PutFences
 
 
 def put(commit: Commit, command: Put) -> Replies:
@@ -51,7 +51,7 @@ def _content(command: Put) -> Any:
             hashed.update(value.to_bytes(8, "little", signed=True))
         elif field.name != "request_id":
             for text in value.to_pylist():
-                hashed.update(text.encode() + b"\\0")
+                hashed.update(len(text).to_bytes(4, "little") + text.encode())
     digest = hashed.intdigest()
     return np.array([[digest >> 64, digest & 0xFFFFFFFFFFFFFFFF]], np.uint64)
 

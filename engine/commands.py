@@ -92,7 +92,9 @@ class ActOnUnits:
 
 @dataclass(frozen=True)
 class MoveStock:
-    """One stock statement or movement: received, adjusted, unavailable are changes; counted, safety stock are figures."""
+    """One stock statement or movement: received, adjusted, unavailable are changes; counted, safety stock are
+    figures.
+    """
 
     request_id: str
     sku: Any  # int32 [row]
@@ -190,8 +192,8 @@ class Forget:
     before_sequence: int
 
 
-Command = PlaceOrders | Reserve | Confirm | Release | ActOnUnits | MoveStock | Retire | Forget
-Command |= PutNames | PutNodes | PutPostalCodes | PutChannels | PutExceptions | PutFences
+Put = PutNames | PutNodes | PutPostalCodes | PutChannels | PutExceptions | PutFences
+Command = PlaceOrders | Reserve | Confirm | Release | ActOnUnits | MoveStock | Retire | Forget | Put
 
 
 def _taken(column: Any, rows: Any) -> Any:

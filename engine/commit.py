@@ -88,7 +88,14 @@ class Commit:
         )
 
     def answer(
-        self, method: Method, channel: Any, request_id: pa.StringArray, content: Any, reply: Any, quantity: Any, slots: Any
+        self,
+        method: Method,
+        channel: Any,
+        request_id: pa.StringArray,
+        content: Any,
+        reply: Any,
+        quantity: Any,
+        slots: Any,
     ) -> None:
         """Remember answers to requests other than orders and reservations."""
         count = reply.size

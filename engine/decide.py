@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from engine import schema
 from engine.answers import (
     OrderAnswers,
     Replies,
@@ -26,7 +27,6 @@ from engine.commit import Commit, find_locations
 from engine.lifecycle import CHANGE_TABLE, SOURCES, TARGET, Action
 from engine.outcomes import Cause, Method, MovementKind, Reply
 from engine.ragged import offsets, owned, owners
-from engine import schema
 from engine.state import State
 from kernels.columns import NO_NODE, NONE, Batch, Drawn, Figure, Head, OnShort, OrderKind, Outcome, Stage
 from kernels.keys import ABSENT, with_room
@@ -126,7 +126,8 @@ def _order_tables(
         "number": number, "is_reservation": np.full(count, is_reservation, np.uint8), "order_id": order_id,
         "channel": batch.channel, "postal_code": batch.postal_code,
         "line_count": np.diff(batch.first_line).astype(np.int32), "outcome": drawn.outcome,
-        "expires_at": expires_at if is_reservation else np.zeros(count, np.int64), "reservation": np.zeros(count, np.int64),
+        "expires_at": expires_at if is_reservation else np.zeros(count, np.int64),
+        "reservation": np.zeros(count, np.int64),
     }  # fmt: skip
     lines = {"sku": batch.sku, "quantity": batch.quantity, "part_count": drawn.part_count}
     parts = {
@@ -150,7 +151,9 @@ def _stages(state: State, batch: Batch, drawn: Drawn, is_reservation: bool) -> A
     return stage
 
 
-def _answers(batch: Batch, orders: Mapping[str, Any], lines: Mapping[str, Any], parts: Mapping[str, Any]) -> OrderAnswers:
+def _answers(
+    batch: Batch, orders: Mapping[str, Any], lines: Mapping[str, Any], parts: Mapping[str, Any]
+) -> OrderAnswers:
     return OrderAnswers(
         orders["outcome"], orders["number"], np.zeros(batch.channel.size, bool), batch.first_line, batch.sku,
         batch.quantity, offsets(lines["part_count"]), parts["node"], parts["stage"], parts["quantity"], parts["metres"],
@@ -173,7 +176,9 @@ def confirm(commit: Commit, command: Confirm) -> OrderAnswers:
     pieces = [_confirm_rows(commit, command, rows, content, slots) for rows in groups if rows.size]
     again = np.flatnonzero(~new)
     locations = commit.first_locations(keys[again])
-    pieces += [_confirmed_before(commit, content[row], location) for row, location in zip(again, locations, strict=True)]
+    pieces += [
+        _confirmed_before(commit, content[row], location) for row, location in zip(again, locations, strict=True)
+    ]
     taken = [rows for rows in groups if rows.size] + [np.array([row]) for row in again]
     return in_order(pieces, taken) if pieces else without_order(np.empty(0, np.uint8))
 
@@ -190,7 +195,7 @@ def _confirmed_before(commit: Commit, content: Any, location: int) -> OrderAnswe
     if (first["content_high"], first["content_low"]) != (content[0], content[1]):
         return without_order([Reply.KEY_CONFLICT])
     if first["outcome"] > Reply.REFUSED or first["quantity"] == 0:
-        return without_order([first["outcome"]])
+        return without_order([first["outcome"]], again=True)
     order = int(first["quantity"])
     return from_record(commit.first_answers.orders_of(order >> PLACE_BITS), np.array([order & PLACE_MASK]), again=True)
 
@@ -221,12 +226,10 @@ def _plain(commit: Commit, command: Confirm, new: Any) -> Any:
     order_keys = hash_keys(state, command.channel, Method.PLACE_ORDER, command.order_id)
     ordered, _ = find_locations(state, order_keys)
     same_place = (command.postal_code == NONE) | (command.postal_code == state.book.orders.postal_code[rows])
-    picked = np.flatnonzero(new & is_open & (ordered == ABSENT) & same_place)
-    for named in (rows[picked], order_keys[picked, 0]):
-        first = np.zeros(picked.size, bool)
-        first[np.unique(named, return_index=True)[1]] = True
-        if not first.all():
+    for named in (rows[new & is_open], order_keys[new, 0]):
+        if np.unique(named).size < named.size:  # the first to name it counts: one by one
             return np.empty(0, np.int64)
+    picked = np.flatnonzero(new & is_open & (ordered == ABSENT) & same_place)
     if picked.size:
         held = read(state, rows[picked])
         lost = owners(offsets(held.line_count))[owners(offsets(held.part_count))[held.stage == Stage.SHORT]]
@@ -240,9 +243,11 @@ def read(state: State, rows: Any) -> OpenOrders:
     totals = np.empty(2, np.int64)
     size_orders(rows, state.book, totals)
     lines, parts = int(totals[0]), int(totals[1])
+    line, sku, quantity, part_count = (np.empty(lines, np.int32) for _ in range(4))
+    part, part_quantity, fenced = (np.empty(parts, np.int32) for _ in range(3))
     out = OpenOrders(
-        np.empty(rows.size, np.int32), *(np.empty(lines, np.int32) for _ in range(4)), np.empty(parts, np.int32),
-        np.empty(parts, np.int16), np.empty(parts, np.uint8), np.empty(parts, np.int32), np.empty(parts, np.int32),
+        np.empty(rows.size, np.int32), line, sku, quantity, part_count, part, np.empty(parts, np.int16),
+        np.empty(parts, np.uint8), part_quantity, fenced,
     )  # fmt: skip
     read_orders(rows, state.book, out)
     return out
@@ -327,7 +332,9 @@ def release(commit: Commit, command: Release) -> Replies:
         commit.close(np.sort(rows[first]), Cause.RELEASED)
     for row in np.setdiff1d(np.flatnonzero(new), first):
         reply[row] = _reservation_reply(commit, int(locations[row]))
-    return remember(commit, Method.RELEASE, command.channel, command.request_id, keys, content, new, slots, reply, quantity)
+    return remember(
+        commit, Method.RELEASE, command.channel, command.request_id, keys, content, new, slots, reply, quantity
+    )
 
 
 def remember(
@@ -338,7 +345,13 @@ def remember(
     rows = np.flatnonzero(new)
     if rows.size:
         commit.answer(
-            method, channel[rows], request_id.take(pa.array(rows)), content[rows], reply[rows], quantity[rows], slots[rows]
+            method,
+            channel[rows],
+            request_id.take(pa.array(rows)),
+            content[rows],
+            reply[rows],
+            quantity[rows],
+            slots[rows],
         )
     again = np.flatnonzero(~new)
     for row, location in zip(again, commit.first_locations(keys[again]), strict=True):
@@ -358,18 +371,18 @@ def act_on(commit: Commit, command: ActOnUnits) -> Replies:
     keys = hash_keys(state, command.channel, Method.ACT_ON_UNITS, command.request_id)
     content = _act_content(state, command)
     new, slots = commit.look_up(keys)
-    locations, rows = find_locations(
-        state, hash_keys(state, command.channel, Method.PLACE_ORDER, command.order_id)
-    )
+    locations, rows = find_locations(state, hash_keys(state, command.channel, Method.PLACE_ORDER, command.order_id))
     orders = state.book.orders
     is_open = (rows != NONE) & (orders.kind[rows] == OrderKind.ORDER) & (orders.location[rows] == locations)
     reply = np.where(is_open, Reply.DONE, Reply.UNKNOWN_ORDER).astype(np.uint8)
     quantity = np.zeros(count, np.int64)
     doing = np.flatnonzero(new & is_open)
     if doing.size:
-        moved = _act(commit, command, doing, rows[doing])
+        held = read(state, rows[doing])
+        moved = _act(commit, command, doing, rows[doing], held)
         quantity[doing] = np.maximum(moved, 0)
         reply[doing[moved < 0]] = Reply.NOT_ENOUGH_UNITS
+        reply[doing[command.line[doing] > held.line_count]] = Reply.UNKNOWN_LINE
     return remember(
         commit, Method.ACT_ON_UNITS, command.channel, command.request_id, keys, content, new, slots, reply, quantity
     )
@@ -389,10 +402,9 @@ def _act_content(state: State, command: ActOnUnits) -> Any:
         return order ^ (figures * np.uint64(0x9E3779B97F4A7C15))[:, None]
 
 
-def _act(commit: Commit, command: ActOnUnits, doing: Any, rows: Any) -> Any:
-    """Let the kernel carry the acts out; journal the moves, and the movements of returned units. Returns units moved."""
+def _act(commit: Commit, command: ActOnUnits, doing: Any, rows: Any, held: OpenOrders) -> Any:
+    """Let the kernel carry the acts out; journal the moves, and the movements of returned units."""
     state = commit.state
-    held = read(state, rows)
     room = 2 * int(held.part_count.sum()) + doing.size
     acts = Acts(
         np.ascontiguousarray(rows, np.int32), command.line[doing], command.node[doing], command.action[doing],
@@ -412,9 +424,10 @@ def _act(commit: Commit, command: ActOnUnits, doing: Any, rows: Any) -> Any:
     )
     if made:
         columns = {
-            "part": moves.part[:made], "to": moves.to[:made], "quantity": moves.quantity[:made], "node": acted.at[:made],
-            "fenced": moves.fenced[:made], "metres": np.zeros(made, np.int32), "cause": np.full(made, Cause.ORDER, np.uint8),
-            "number": acted.number[:made], "line": acted.line[:made], "from": acted.source[:made], "sku": acted.sku[:made],
+            "part": moves.part[:made], "to": moves.to[:made], "quantity": moves.quantity[:made],
+            "node": acted.at[:made], "fenced": moves.fenced[:made], "metres": np.zeros(made, np.int32),
+            "cause": np.full(made, Cause.ORDER, np.uint8), "number": acted.number[:made], "line": acted.line[:made],
+            "from": acted.source[:made], "sku": acted.sku[:made],
         }  # fmt: skip
         commit.moved(columns)
         restock = command.restock[doing][acted.act[:made]]

@@ -1,4 +1,5 @@
-"""Rows that own a varying number of other rows: orders and lines, lines and parts. Offsets, and how to take some of them.
+"""Rows that own a varying number of other rows: orders and lines, lines and parts. Offsets, and how to take some of
+them.
 
 And `owned`, for columns on their way into a kernel.
 """
@@ -31,5 +32,7 @@ def owners(first: Any) -> Any:
 
 
 def owned(array: Any) -> Any:
-    """The array itself, or a copy where it is a read-only view of Arrow's or the journal's memory, which no kernel takes."""
+    """The array itself, or a copy where it is a read-only view of Arrow's or the journal's memory, which no kernel
+    takes.
+    """
     return array if array.flags.writeable else array.copy()

@@ -1,4 +1,5 @@
-"""What a journal record holds: its tables, their columns and types. The one definition; encoder, replay, views and export read it.
+"""What a journal record holds: its tables, their columns and types. The one definition; encoder, replay, views and
+export read it.
 
 A commit is a list of tables, applied in their order. Tables and columns have numbers that are never reused: records
 evolve by addition. A column that is `optional` may be missing from a record (None in memory).
@@ -51,23 +52,28 @@ OPTIONAL = True
 # Catalogue. `names` binds a text to the next index of its namespace (enum Namespace); indices are dense from 0.
 NAMES = _table(1, "names", ("namespace", U8), ("index", I32), ("text", TEXT))
 NODES = _table(2, "nodes", ("node", I16), ("latitude_e7", I32), ("longitude_e7", I32), ("active", U8))
-POSTAL_CODES = _table(3, "postal_codes", ("postal_code", I32), ("latitude_e7", I32), ("longitude_e7", I32), ("area", U8))
+POSTAL_CODES = _table(
+    3, "postal_codes", ("postal_code", I32), ("latitude_e7", I32), ("longitude_e7", I32), ("area", U8)
+)
 DISTANCES = _table(4, "distances", ("postal_code", I32), ("node", I16), ("metres", I32))
 CHANNELS = _table(
     5, "channels", ("channel", I16), ("priority", I32), ("on_short", U8), ("split", U8), ("share_ppm", I32),
-    ("buffer", I32), ("cap", I32), ("threshold", I32), ("nodes_0", U64), ("nodes_1", U64), ("nodes_2", U64), ("nodes_3", U64),
+    ("buffer", I32), ("cap", I32), ("threshold", I32),
+    ("nodes_0", U64), ("nodes_1", U64), ("nodes_2", U64), ("nodes_3", U64),
 )  # fmt: skip
 EXCEPTIONS = _table(
-    6, "exceptions", ("channel", I16), ("sku", I32), ("share_ppm", I32), ("buffer", I32), ("cap", I32), ("threshold", I32),
+    6, "exceptions",
+    ("channel", I16), ("sku", I32), ("share_ppm", I32), ("buffer", I32), ("cap", I32), ("threshold", I32),
 )  # fmt: skip
 FENCES = _table(7, "fences", ("channel", I16), ("sku", I32), ("node", I16), ("units", I32))
 
-# Orders and reservations: rows of `orders`, each followed by its `line_count` rows of `lines`, each with its `part_count` rows of `parts`.
+# Orders and reservations: each row of `orders` has `line_count` rows of `lines`, each of those `part_count` of `parts`.
 ORDERS = _table(
     10, "orders", ("number", I64), ("is_reservation", U8), ("order_id", TEXT), ("channel", I16), ("postal_code", I32),
     ("line_count", I32), ("outcome", U8), ("expires_at", I64), ("reservation", I64),
     ("placed_at", I64, OPTIONAL), ("currency", I16, OPTIONAL), ("payment_method", I16, OPTIONAL),
-    ("service_level", I16, OPTIONAL), ("ship_by", I64, OPTIONAL), ("deliver_by", I64, OPTIONAL), ("customer", TEXT, OPTIONAL),
+    ("service_level", I16, OPTIONAL), ("ship_by", I64, OPTIONAL), ("deliver_by", I64, OPTIONAL),
+    ("customer", TEXT, OPTIONAL),
 )  # fmt: skip
 LINES = _table(
     11, "lines", ("sku", I32), ("quantity", I32), ("part_count", I32),
@@ -85,7 +91,8 @@ RETIRED = _table(15, "retired", ("order", I32), ("number", I64))
 
 # Stock.
 MOVEMENTS = _table(
-    20, "movements", ("sku", I32), ("node", I16), ("kind", U8), ("figure", U8), ("quantity", I32), ("cause", U8), ("reference", I64),
+    20, "movements",
+    ("sku", I32), ("node", I16), ("kind", U8), ("figure", U8), ("quantity", I32), ("cause", U8), ("reference", I64),
 )  # fmt: skip
 STATEMENTS = _table(21, "statements", ("source", I32), ("counted_at", I64))
 

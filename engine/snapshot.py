@@ -46,7 +46,10 @@ def _columns(state: State) -> Iterator[tuple[str, Any]]:
     for namespace, names in state.names.items():
         texts = names.texts(np.arange(len(names), dtype=np.int32))
         _, offsets, data = texts.buffers()
-        yield f"names_{namespace}_offsets", np.frombuffer(offsets, np.int32)[: len(names) + 1] if len(names) else np.zeros(1, np.int32)
+        yield (
+            f"names_{namespace}_offsets",
+            np.frombuffer(offsets, np.int32)[: len(names) + 1] if len(names) else np.zeros(1, np.int32),
+        )
         yield f"names_{namespace}_data", np.frombuffer(data, np.uint8) if data and len(names) else np.empty(0, np.uint8)
     for name, place, count in (("nodes", state.nodes, nodes), ("postal_codes", state.postal_codes, codes)):
         for field in ("latitude_e7", "longitude_e7", "flag"):
@@ -104,7 +107,9 @@ def load_snapshot(disk: Disk, name: str, state: State) -> None:
     columns: dict[str, Any] = {}
     for field, dtype, shape, offset in json.loads(bytes(body[8 : 8 + size])):
         count = int(np.prod(shape, dtype=np.int64))
-        columns[field] = np.frombuffer(body, dtype, count, 8 + size + offset).reshape(shape) if count else np.empty(shape, dtype)
+        columns[field] = (
+            np.frombuffer(body, dtype, count, 8 + size + offset).reshape(shape) if count else np.empty(shape, dtype)
+        )
     _fill(state, columns)
     state.sequence, state.stamp = sequence, stamp
     state.rebuild_derived()
@@ -177,7 +182,9 @@ def start_state(disk: Disk, journal: Any, state: State, progress: Callable[[int,
     return name
 
 
-def replay(journal: Any, state: State, progress: Callable[[int, int], None] | None = None, up_to: int | None = None) -> None:
+def replay(
+    journal: Any, state: State, progress: Callable[[int, int], None] | None = None, up_to: int | None = None
+) -> None:
     """Apply the records after the state's sequence, to the end or up to a sequence."""
     last = journal.next_sequence - 1 if up_to is None else up_to
     if state.sequence >= last:

@@ -1,6 +1,6 @@
-"""The state of one engine: catalogue, stock, open orders, keys. Columns that kernels read and write, owned by one writer.
+"""The state of one engine: catalogue, stock, open orders, keys. Columns of kernels, owned by one writer.
 
-Commands are decided against it (engine/decide.py), effects are applied to it (engine/apply.py), snapshots are made of it.
+Commands are decided against it (engine/decide.py), effects applied to it (engine/apply.py), snapshots made of it.
 """
 
 from dataclasses import dataclass
@@ -70,13 +70,15 @@ class State:
         skus = most.skus_max
         self.book = Book(
             Orders(
-                reserve(most.orders_max, np.int64), reserve(most.orders_max, np.int64), reserve(most.orders_max, np.int64),
-                reserve(most.orders_max, np.int16), reserve(most.orders_max, np.int32), reserve(most.orders_max, np.uint8),
+                reserve(most.orders_max, np.int64), reserve(most.orders_max, np.int64),
+                reserve(most.orders_max, np.int64), reserve(most.orders_max, np.int16),
+                reserve(most.orders_max, np.int32), reserve(most.orders_max, np.uint8),
                 reserve(most.orders_max, np.int32),
             ),
             Lines(*(reserve(most.lines_max, np.int32) for _ in Lines._fields)),
             Parts(
-                reserve(most.parts_max, np.int32), reserve(most.parts_max, np.int16), reserve(most.parts_max, np.uint8),
+                reserve(most.parts_max, np.int32), reserve(most.parts_max, np.int16),
+                reserve(most.parts_max, np.uint8),
                 *(reserve(most.parts_max, np.int32) for _ in range(4)),
             ),
             np.zeros(len(Head), np.int64), reserve(skus, np.int32), np.zeros(1, np.uint64), reserve(skus, np.int32),
@@ -94,13 +96,15 @@ class State:
             reserve(most.fences_max, np.int32), reserve(most.fences_max, np.int64), reserve(most.fences_max, np.int32),
         )  # fmt: skip
         channels = most.channels_max
+        zeros = [np.zeros(channels, np.int32) for _ in range(5)]
         self.policies = Policies(
-            np.zeros((channels, NODES_MAX // 64), np.uint64), np.zeros(channels, np.uint8), np.zeros(channels, np.uint8),
-            *(np.zeros(channels, np.int32) for _ in range(5)),
-            reserve(skus, np.int32), reserve(most.exceptions_max, np.int16), reserve((most.exceptions_max, 4), np.int32),
+            np.zeros((channels, NODES_MAX // 64), np.uint64),
+            np.zeros(channels, np.uint8), np.zeros(channels, np.uint8),
+            zeros[0], zeros[1], zeros[2], zeros[3], zeros[4], reserve(skus, np.int32),
+            reserve(most.exceptions_max, np.int16), reserve((most.exceptions_max, 4), np.int32),
             reserve(most.exceptions_max, np.int32),
         )  # fmt: skip
-        self.groups = np.zeros((channels, NODES_MAX // 64), np.uint64)  # node group as set; policies.nodes: its active nodes
+        self.groups = np.zeros((channels, NODES_MAX // 64), np.uint64)  # as set; policies.nodes has the active ones
         self.places = self._reserve_places(NODE_STRIDE)
 
     def _reserve_cells(self, stride: int, row_of: Any) -> Cells:
@@ -169,7 +173,9 @@ class State:
             (Head.PARTS, parts, self.limits.parts_max, "parts_max"),
         ):
             if self.head(head) + more > most:
-                raise OutOfRoom(f"{field} is {most}, {self.head(head)} are in use: retire closed orders or raise the limit")
+                raise OutOfRoom(
+                    f"{field} is {most}, {self.head(head)} are in use: retire closed orders or raise the limit"
+                )
 
     def take_changes(self) -> Any:
         """SKUs whose stock changed since the last call, int32 [n]; None of them is changed any more."""

@@ -1,4 +1,5 @@
-"""Stock commands: receipts, counts, adjustments. What a count takes away is released, what a receipt brings serves back-orders.
+"""Stock commands: receipts, counts, adjustments. What a count takes away is released, what a receipt brings serves
+back-orders.
 
 Both in the same commit, so that ATS never rises in between (RULES.md, "Stock").
 """
@@ -113,7 +114,7 @@ def _take(commit: Commit, command: MoveStock, movements: dict[str, Any]) -> None
     less = on_hand & (movements["quantity"] < 0)
     if less.any():
         release_over_committed(commit, movements["sku"][less], movements["node"][less])
-    more = movements["quantity"] > 0
+    more = np.where(on_hand, movements["quantity"], -movements["quantity"]) > 0  # of the other figures, less is more
     if more.any() and state.head(Head.WAITING_PARTS):
         serve_back_orders(commit, np.unique(movements["sku"][more]))
 
@@ -133,7 +134,8 @@ def release_over_committed(commit: Commit, sku: Any, node: Any) -> None:
     parts = parts[: committed_parts(over, book, state.cells, parts)]
     order = book.lines.order[book.parts.line[parts]]
     is_order = book.orders.kind[order] == OrderKind.ORDER
-    parts = parts[np.lexsort((parts, -book.orders.number[order], is_order))]
+    position = _positions(state, order, book.parts.line[parts])
+    parts = parts[np.lexsort((position, -book.orders.number[order], is_order))]
     left = {(int(r), int(n)): int(d) for r, n, d in zip(rows[is_over], node[is_over], deficit[is_over], strict=True)}
     taken: list[tuple[int, int]] = []
     for part in parts:
@@ -157,7 +159,9 @@ def _make_short(commit: Commit, part: Any, units: Any) -> None:
     commit.move(move_columns(state, part, to, units, Cause.COUNT), claimed=False)
 
 
-def move_columns(state: State, part: Any, to: Any, units: Any, cause: Cause, node: Any = None, fenced: Any = None) -> Any:
+def move_columns(
+    state: State, part: Any, to: Any, units: Any, cause: Cause, node: Any = None, fenced: Any = None
+) -> Any:
     """The journal's columns of moves out of parts as they stand now. node, fenced: where the units get a node."""
     book = state.book
     line = book.parts.line[part]

@@ -84,7 +84,9 @@ class StockCount:
                 self._add(columns, columns["to"] == Stage.SHIPPED, -1)
 
     def _add(self, columns: Any, rows: Any, sign: int) -> None:
-        for sku, node, units in zip(columns["sku"][rows], columns["node"][rows], columns["quantity"][rows], strict=True):
+        for sku, node, units in zip(
+            columns["sku"][rows], columns["node"][rows], columns["quantity"][rows], strict=True
+        ):
             key = int(sku) << 12 | int(node)
             self._units[key] = self._units.get(key, 0) + sign * int(units)
 
@@ -138,7 +140,10 @@ def oversold_units(state: State) -> int:
 
 
 def verify(
-    disk: Disk, empty: Callable[[], State], from_snapshot: bool = False, progress: Callable[[int, int], None] | None = None
+    disk: Disk,
+    empty: Callable[[], State],
+    from_snapshot: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Verification:
     """Replay and check everything, from the first record or, with from_snapshot, from the last snapshot.
 

@@ -1,4 +1,5 @@
-"""The writer: commands in, decided, journaled, answered. One thread decides; another makes the last commit durable meanwhile.
+"""The writer: commands in, decided, journaled, answered. One thread decides; another makes the last commit durable
+meanwhile.
 
 Nobody is answered before their commit is durable. At most one record is unsynced in the journal, so a torn tail can be
 told from damage. Any error after deciding is final: the engine refuses everything, and the process must end.
@@ -101,9 +102,7 @@ class Engine:
         self._syncer: threading.Thread | None = None
 
     @classmethod
-    def open(
-        cls, path: Path, progress: Callable[[int, int], None] | None = None, publish: bool = True
-    ) -> "Engine":
+    def open(cls, path: Path, progress: Callable[[int, int], None] | None = None, publish: bool = True) -> "Engine":
         """Take a data folder: lock, last snapshot, tail of the journal. FolderError, JournalError, StateDiverged."""
         folder = DataFolder.open(path)
         folder.lock()

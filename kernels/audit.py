@@ -1,4 +1,5 @@
-"""The invariants of the state, each looked at in every row: what the verify command, the tests and the simulation share.
+"""The invariants of the state, each looked at in every row: what the verify command, the tests and the simulation
+share.
 
 A finding is a code, a place and two figures; engine/verify.py puts it into words.
 """
@@ -61,7 +62,11 @@ def _report(findings: Findings, count: int, fault: int, place: int, first: int, 
 @leaf
 def _audit_cell(row: int, node: int, cells: Cells, held: I32x3, findings: Findings, count: int) -> int:
     figures = cells.figures[row, node]
-    on_hand, reserved, allocated = np.int64(figures[_ON_HAND]), np.int64(figures[_RESERVED]), np.int64(figures[_ALLOCATED])
+    on_hand, reserved, allocated = (
+        np.int64(figures[_ON_HAND]),
+        np.int64(figures[_RESERVED]),
+        np.int64(figures[_ALLOCATED]),
+    )
     place = (np.int64(row) << 12) | node
     committed = reserved + allocated
     if reserved < 0 or allocated < 0 or committed > on_hand + figures[_DEFICIT]:
@@ -164,5 +169,3 @@ def audit(book: Book, cells: Cells, fences: Fences, fence_count: int, sku_count:
 def new_findings(room: int = 100) -> Findings:
     """Room for so many findings."""
     return Findings(np.zeros(room, np.uint8), np.zeros((room, 3), np.int64))
-
-

@@ -1,4 +1,5 @@
-"""The columns of the state: which arrays there are, their shapes and units. Kernels read and write them; engine/state.py owns them.
+"""The columns of the state: which arrays there are, their shapes and units. Kernels read and write them;
+engine/state.py owns them.
 
 Rows of orders, lines and parts come from a high-water mark and, once freed, from free lists, so that the same effects
 always give the same rows. Indices are local to one engine.
@@ -165,7 +166,7 @@ class Head(IntEnum):
 
 
 class Expiries(NamedTuple):
-    """When reservations expire: a binary heap, earliest first. Entries of ended reservations stay until they are due."""
+    """When reservations expire: a heap, earliest first. Entries of ended reservations stay until they are due."""
 
     at: I64  # [entry] UTC us
     number: I64  # [entry] the reservation's number

@@ -65,7 +65,8 @@ def watch_expiries(rows: I32, book: Book, heap: Expiries) -> None:
 
 @kernel
 def take_due(stamp: int, book: Book, heap: Expiries, rows: I32) -> int:
-    """Take the entries due at `stamp` (UTC us) out of the heap; rows[k] gets the reservations among them. Returns how many.
+    """Take the entries due at `stamp` (UTC us) out of the heap; rows[k] gets the reservations among them. Returns how
+    many.
 
     `rows` has room for every open reservation.
     """
@@ -89,5 +90,3 @@ def rebuild_expiries(book: Book, heap: Expiries) -> None:
         if book.orders.kind[row] == _RESERVATION:
             _push(heap, book.heads[_SIZE], book.orders.due_at[row], book.orders.number[row], row)
             book.heads[_SIZE] += 1
-
-

@@ -43,7 +43,9 @@ def _emit(drawn: Drawn, part: int, node: int, units: int, fenced: int, metres: i
 def _first_that_gives_all(
     lines: int, skus: I32, need: I32, mask: np.uint64, place: int, nodes: int, cells: Cells, places: Places
 ) -> int:
-    """The nearest node of the mask that can give every line, or NO_NODE. For at most 64 nodes and SKUs without fences."""
+    """The nearest node of the mask that can give every line, or NO_NODE. For at most 64 nodes and SKUs without
+    fences.
+    """
     for k in range(nodes):
         node = places.rank[place, k]
         if (mask >> np.uint64(node)) & _ONE:
@@ -260,7 +262,9 @@ def _masks(lines: int, skus: I32, channel: int, cells: Cells, fences: Fences, po
 
 @leaf
 def _fetch_ahead(batch: Batch, order: int, nodes: int, cells: Cells, places: Places) -> None:
-    """Bring the rows that an order some places further on will need into the cache; waiting for them is most of the time."""
+    """Bring the rows that an order some places further on will need into the cache; waiting for them is most of the
+    time.
+    """
     place = batch.postal_code[order]
     prefetch(places.rank, place * places.rank.shape[1])
     prefetch(places.metres, place * places.metres.shape[1])
@@ -273,7 +277,9 @@ def _fetch_ahead(batch: Batch, order: int, nodes: int, cells: Cells, places: Pla
 
 
 @kernel
-def nearest(batch: Batch, nodes: int, cells: Cells, fences: Fences, policies: Policies, places: Places, drawn: Drawn) -> int:
+def nearest(
+    batch: Batch, nodes: int, cells: Cells, fences: Fences, policies: Policies, places: Places, drawn: Drawn
+) -> int:
     """Draw the parts of every order of the batch, in order; returns the number of parts written.
 
     Shapes as in kernels/columns.py. `drawn` has room for sum(min(quantity, nodes) + 1) parts. Writes `available`,
@@ -355,4 +361,3 @@ def empty_drawn(orders: int, lines: int, parts: int) -> Drawn:
         np.empty(orders, np.uint8), np.empty(lines, np.int32), np.empty(parts, np.int16), np.empty(parts, np.int32),
         np.empty(parts, np.int32), np.empty(parts, np.int32),
     )  # fmt: skip
-

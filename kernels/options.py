@@ -1,4 +1,5 @@
-"""How every kernel is compiled, and where the machine code is kept. All other files in this folder use `kernel` and `leaf`.
+"""How every kernel is compiled, and where the machine code is kept. All other files in this folder use `kernel` and
+`leaf`.
 
 A kernel is compiled for one explicit signature, read from its annotations, so that a wrong dtype is an error at the
 call and never a second compilation. Machine code is cached in a folder named after a hash of all kernel sources,
@@ -109,7 +110,7 @@ else:
 
     @intrinsic  # type: ignore[untyped-decorator]
     def prefetch(_typing: Any, array: Any, index: Any) -> Any:
-        """Ask the processor to bring the cache line of `array.flat[index]` (C order) nearer. No effect on any result."""
+        """Ask the processor to bring the cache line of `array.flat[index]` (C order) nearer. Changes no result."""
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             data = cgutils.create_struct_proxy(signature.args[0])(context, builder, arguments[0]).data

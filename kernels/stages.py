@@ -483,9 +483,7 @@ def act_on_units(
                             acted.at[count] = book.parts.node[part]
                             acted.act[count] = i
                             count += 1
-                            _move(
-                                part, target[action], units, NO_NODE, 0, stamp, True, changes, book, cells, fences
-                            )
+                            _move(part, target[action], units, NO_NODE, 0, stamp, True, changes, book, cells, fences)
                         part = following
             at += 1
             line = book.lines.next[line]
@@ -516,13 +514,14 @@ def _free_order(book: Book, order: int) -> None:
         line = following
     orders.kind[order] = _FREE
     orders.number[order] = 0
+    orders.location[order] = NONE  # so that its key can be told from that of an open order
     orders.first[order] = heads[_FREE_ORDER]
     heads[_FREE_ORDER] = order
 
 
 @kernel
 def close_reservations(rows: I32, changes: I32x3, book: Book, cells: Cells, fences: Fences) -> None:
-    """Reservations end: what they still hold becomes available, ring-fences get back what was theirs, rows are freed."""
+    """Reservations end: what they hold becomes available, ring-fences get theirs back, rows are freed."""
     parts = book.parts
     for i in range(rows.size):
         line = book.orders.first[rows[i]]

@@ -114,7 +114,8 @@ def put_nodes(engine: Engine, nodes: NodeFile, stamp: int) -> Any:
     if differs.size:
         engine.commit(
             PutNodes(
-                f"file nodes {engine.state.sequence}", nodes.node_id.take(pa.array(differs)), nodes.latitude_e7[differs],
+                f"file nodes {engine.state.sequence}", nodes.node_id.take(pa.array(differs)),
+                nodes.latitude_e7[differs],
                 nodes.longitude_e7[differs], np.ones(differs.size, np.uint8),
             ),
             stamp,
@@ -240,8 +241,12 @@ def write_answers(
         refused = np.flatnonzero(np.isin(answers.reply, list(_REFUSALS)))
         for order in refused:
             reply = Reply(int(answers.reply[order]))
-            for line in range(batch.first_line[order] - batch.first_line[0], batch.first_line[order + 1] - batch.first_line[0]):
-                rejects.add(int(batch.row[line]), "order_id", batch.order_id[order].as_py(), reply.name, _REFUSALS[reply])
+            for line in range(
+                batch.first_line[order] - batch.first_line[0], batch.first_line[order + 1] - batch.first_line[0]
+            ):
+                rejects.add(
+                    int(batch.row[line]), "order_id", batch.order_id[order].as_py(), reply.name, _REFUSALS[reply]
+                )
         accepted = np.flatnonzero(~np.isin(answers.reply, list(_REFUSALS)))
         summary.orders += accepted.size
         summary.repeated_orders += int(answers.again[accepted].sum())

@@ -23,13 +23,16 @@ def allocate(
     ] = None,
     rate_card: Annotated[Path | None, typer.Option(help="TOML; with it, the summary has the cost.")] = None,
     policy: Annotated[str, typer.Option(help="How nodes are chosen: nearest.")] = "nearest",
-    rejects: Annotated[Path | None, typer.Option(help="Where rejected rows go, with row, column, value, reason.")] = None,
+    rejects: Annotated[
+        Path | None, typer.Option(help="Where rejected rows go, with row, column, value, reason.")
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="Data folder: decide durably. Made if it is not there.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Allocate a file of orders to the nearest nodes.
 
-    Example: allot allocate --orders orders.csv --nodes nodes.csv --stock stock.csv --decisions out.csv --rejects bad.csv
+    Example: allot allocate --orders orders.csv --nodes nodes.csv --stock stock.csv --decisions out.csv --rejects
+    bad.csv
     """
     if policy != "nearest":
         fail(f"--policy {policy}: there is only nearest", BAD_USAGE)
@@ -47,9 +50,16 @@ def _run(
     rate_card: Path | None, rejects_file: Path | None, data: Path | None, progress: Bar,
 ) -> tuple[dict[str, Any], bool]:  # fmt: skip
     from engine.intake.decisions import DecisionWriter
-    from engine.intake.job import Shipments, Summary, memory_engine, put_catalogue, put_nodes, write_answers
+    from engine.intake.job import (
+        Shipments,
+        Summary,
+        count_stock,
+        memory_engine,
+        put_catalogue,
+        put_nodes,
+        write_answers,
+    )
     from engine.intake.job import allocate as send
-    from engine.intake.job import count_stock
     from engine.intake.nodes import read_nodes
     from engine.intake.orders import read_orders
     from engine.intake.postal_codes import Places
@@ -160,6 +170,8 @@ def _show(result: dict[str, Any], decisions: Path, rejects: Path | None, data: P
         say(f"note: {remark}")
     say(f"decisions: {decisions}")
     if result["rejected_lines"]:
-        say(f"rejects: {rejects}" if rejects else "rejects: give --rejects FILE to see each with row, column and reason")
+        say(
+            f"rejects: {rejects}" if rejects else "rejects: give --rejects FILE to see each with row, column and reason"
+        )
     if data:
         say(f"next: allot verify --data {data}")

@@ -53,12 +53,24 @@ def _machine() -> list[dict[str, object]]:
     cache = cache_folder()
     return [
         _finding("python", platform.python_version(), sys.version_info >= (3, 11), "use Python 3.11 or newer"),
-        _finding("processor", f"{platform.machine()}, {os.cpu_count()} cores", sys.byteorder == "little", "the journal is little-endian: use another machine"),
+        _finding(
+            "processor",
+            f"{platform.machine()}, {os.cpu_count()} cores",
+            sys.byteorder == "little",
+            "the journal is little-endian: use another machine",
+        ),
         _finding("memory", f"{memory / 2**30:.1f} GiB", memory >= MEMORY_BYTES_MIN, "2 GiB is the least"),
-        _finding("address space", "unlimited" if address == resource.RLIM_INFINITY else f"{address} bytes", address == resource.RLIM_INFINITY, "ulimit -v unlimited: columns reserve address space for their limits"),
-        _finding("open files", str(files), files >= OPEN_FILES_MIN or files == resource.RLIM_INFINITY, "ulimit -n 1024"),
+        _finding(
+            "address space",
+            "unlimited" if address == resource.RLIM_INFINITY else f"{address} bytes",
+            address == resource.RLIM_INFINITY,
+            "ulimit -v unlimited: columns reserve address space for their limits",
+        ),
+        _finding(
+            "open files", str(files), files >= OPEN_FILES_MIN or files == resource.RLIM_INFINITY, "ulimit -n 1024"
+        ),
         _finding("compiled kernels", f"in {cache}" if cache.exists() else "none yet: the first run compiles", True),
-    ]  # fmt: skip
+    ]
 
 
 def _folder(data: Path) -> list[dict[str, object]]:
@@ -70,13 +82,22 @@ def _folder(data: Path) -> list[dict[str, object]]:
     try:
         folder = DataFolder.open(data)
     except FolderError as error:
-        return [_finding("data folder", str(error), False, "name a data folder, or let `allot allocate --data` make one")]
+        return [
+            _finding("data folder", str(error), False, "name a data folder, or let `allot allocate --data` make one")
+        ]
     free = shutil.disk_usage(data).free
     findings = [
         _finding("data folder", str(data), True),
-        _finding("writable", "yes" if os.access(data, os.W_OK) else "no", os.access(data, os.W_OK), f"chown or chmod {data}"),
-        _finding("free space", f"{free / 2**30:.1f} GiB", free >= FREE_BYTES_MIN, "free some: the journal sets 64 MiB aside at a time"),
-    ]  # fmt: skip
+        _finding(
+            "writable", "yes" if os.access(data, os.W_OK) else "no", os.access(data, os.W_OK), f"chown or chmod {data}"
+        ),
+        _finding(
+            "free space",
+            f"{free / 2**30:.1f} GiB",
+            free >= FREE_BYTES_MIN,
+            "free some: the journal sets 64 MiB aside at a time",
+        ),
+    ]
     try:
         folder.lock()
         findings.append(_finding("in use", "no", True))
@@ -88,13 +109,22 @@ def _folder(data: Path) -> list[dict[str, object]]:
         found = f"{journal.next_sequence - 1} records in {len(journal.segments())} segments, {size / 2**20:.1f} MiB"
         findings.append(_finding("journal", found, True))
         if journal.cut_off is not None:
-            findings.append(_finding("journal's end", "a torn write, never acknowledged; the next start cuts it off", True))
+            findings.append(
+                _finding("journal's end", "a torn write, never acknowledged; the next start cuts it off", True)
+            )
         last = snapshots(folder.disk)
         at = last[-1][0] if last else 0
         findings.append(
-            _finding("snapshot", f"at sequence {at}, {journal.next_sequence - 1 - at} records to replay", at < journal.next_sequence, "records are missing at the journal's end: restore the folder from a backup")
-        )  # fmt: skip
+            _finding(
+                "snapshot",
+                f"at sequence {at}, {journal.next_sequence - 1 - at} records to replay",
+                at < journal.next_sequence,
+                "records are missing at the journal's end: restore the folder from a backup",
+            )
+        )
     except JournalError as error:
-        findings.append(_finding("journal", str(error), False, "restore the folder from a backup; `allot verify` says more"))
+        findings.append(
+            _finding("journal", str(error), False, "restore the folder from a backup; `allot verify` says more")
+        )
     folder.close()
     return findings

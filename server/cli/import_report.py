@@ -11,7 +11,9 @@ from server.cli.output import DONE, FOUND_WRONG, bar, say, show_json, show_table
 def amazon_report(
     report: Annotated[Path, typer.Argument(help="The report: CSV or CSV.gz.")],
     orders: Annotated[Path, typer.Option(help="Where the orders go: CSV, CSV.gz or Parquet by name.")],
-    rejects: Annotated[Path | None, typer.Option(help="Where rejected rows go, with row, column, value, reason.")] = None,
+    rejects: Annotated[
+        Path | None, typer.Option(help="Where rejected rows go, with row, column, value, reason.")
+    ] = None,
     postal_codes: Annotated[
         Path | None, typer.Option(help="postal_code, latitude, longitude. [default: India's]", show_default=False)
     ] = None,

@@ -16,7 +16,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-imports = typer.Typer(help="Turn reports of marketplaces into orders files.", no_args_is_help=True, rich_markup_mode=None)
+imports = typer.Typer(
+    help="Turn reports of marketplaces into orders files.", no_args_is_help=True, rich_markup_mode=None
+)
 app.command("allocate")(allocate.allocate)
 imports.command("amazon-report")(import_report.amazon_report)
 app.add_typer(imports, name="import")

@@ -50,7 +50,13 @@ class Bar:
 @contextmanager
 def bar() -> Iterator[Bar]:
     """A progress bar for the length of a block."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=_stderr, transient=True, disable=not sys.stderr.isatty()) as progress:
         yield Bar(progress)
 

@@ -32,11 +32,16 @@ def verify(
         show_json(result.as_dict())
     else:
         rows = [
-            ("started from", result.started_from), ("records", result.records), ("orders and reservations", result.orders),
-            ("last sequence", result.last_sequence), ("snapshots compared", result.snapshots_checked),
-            ("oversold units", result.oversold_units), ("digest", result.digest),
-            ("torn at the end", result.cut_off or "nothing"), ("verdict", "clean" if result.is_clean else "FAULTS"),
-        ]  # fmt: skip
+            ("started from", result.started_from),
+            ("records", result.records),
+            ("orders and reservations", result.orders),
+            ("last sequence", result.last_sequence),
+            ("snapshots compared", result.snapshots_checked),
+            ("oversold units", result.oversold_units),
+            ("digest", result.digest),
+            ("torn at the end", result.cut_off or "nothing"),
+            ("verdict", "clean" if result.is_clean else "FAULTS"),
+        ]
         show_table(f"verify {data}", rows)
         for fault in result.faults:
             say(fault)

@@ -1,0 +1,41 @@
+# `make test` and `make demo` need Python 3.11 or newer, pip and a package registry; nothing else.
+PYTHON ?= python3
+RUN = .venv/bin/
+
+.PHONY: all venv lint types test soak demo bench warm clean
+
+all: test
+
+venv: .venv/.made
+
+.venv/.made: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(RUN)pip install -q --disable-pip-version-check -e '.[dev,bench]'
+	touch .venv/.made
+
+lint: venv
+	$(RUN)ruff check .
+	$(RUN)ruff format --check .
+
+types: venv
+	$(RUN)mypy
+
+warm: venv
+	$(RUN)allot warm --json > /dev/null
+
+test: lint types warm
+	$(RUN)pytest -m 'not soak'
+	NUMBA_BOUNDSCHECK=1 $(RUN)pytest -m 'not soak' -k kernels
+	NUMBA_DISABLE_JIT=1 $(RUN)pytest -m 'not soak' -k kernels
+
+soak: venv
+	$(RUN)pytest -m soak
+
+demo: venv
+	$(RUN)python -m server.demo
+
+bench: venv
+	$(RUN)python -m benchmarks
+
+clean:
+	rm -rf .venv demo-data .pytest_cache .ruff_cache .mypy_cache .hypothesis .benchmarks
