@@ -291,7 +291,8 @@ class Pair:
         assert (state.sequence, state.stamp) == (self.model.sequence, self.model.stamp)
         for sku in range(self.skus):
             for node in range(len(self.places)):
-                assert self.figures(sku, node) == self.model.figures(sku, node), (sku, node)
+                given, expected = self.figures(sku, node), self.model.figures(sku, node)
+                assert given == expected, f"SKU {sku}, node {node}: engine {given}, model {expected}"
                 assert self.available(sku, node) == self.model.available(sku, node), (sku, node)
         in_engine, in_model = open_orders(state), open_orders_of(self.model)
         assert in_engine == in_model

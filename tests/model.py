@@ -283,7 +283,9 @@ class Remembered:
 class Model:
     """One engine. `metres[code][node]`; `policies[channel]`; `nodes` of them all, active or not."""
 
-    def __init__(self, metres: Sequence[Sequence[int]], policies: Sequence[Policy], catalogue_keys: Iterable[str]) -> None:
+    def __init__(
+        self, metres: Sequence[Sequence[int]], policies: Sequence[Policy], catalogue_keys: Iterable[str]
+    ) -> None:
         self.metres = [list(row) for row in metres]
         self.policies = list(policies)
         self.active = [True] * len(self.metres[0])
@@ -366,7 +368,9 @@ class Model:
         for cart in asked.orders:
             key = (cart.channel, method, cart.id)
             content = (cart.code, cart.expires_at, cart.lines)
-            answers.append(self._once(key, content, lambda c=cart: self._allocate(c, reserving), OrderAnswer(Reply.DONE)))
+            answers.append(
+                self._once(key, content, lambda c=cart: self._allocate(c, reserving), OrderAnswer(Reply.DONE))
+            )
         return answers
 
     def _allocate(self, cart: Cart, reserving: bool) -> OrderAnswer:
@@ -472,11 +476,11 @@ class Model:
             key = (request.channel, Method.CONFIRM, request.request)
             if key not in self.keys:
                 new.setdefault(key, request)
-        orders = Counter((request.channel, request.order_id) for request in new.values())
-        reservations = Counter((request.channel, request.reservation) for request in new.values())
-        by_name = all(count == 1 for count in [*orders.values(), *reservations.values()])
+        orders = [(request.channel, request.order_id) for request in new.values()]
+        held = [self._reservation(request.channel, request.reservation) for request in new.values()]
+        numbers = [order.number for order in held if isinstance(order, Order)]
         rows = list(enumerate(asked.requests))
-        if by_name:
+        if len(set(orders)) == len(orders) and len(set(numbers)) == len(numbers):
             rows.sort(key=lambda row: not self._keeps_its_units(row[1]))
         answers: dict[int, OrderAnswer] = {}
         for i, request in sorted(rows, key=lambda row: self._is_repeat(asked, row[0])):
