@@ -32,10 +32,12 @@ def test_a_code_is_found_at_its_point(tmp_path):
     assert found.area.tolist() == [False] * 3
 
 
-def test_degrees_are_exact_to_seven_decimals(tmp_path):
-    places = Places.read(places_file(tmp_path, "A,28.1234567,77.7654321\nB,90,180\nC,-90,-180\nD,5.,0.00000004\n"))
-    assert places.latitude_e7.tolist() == [281_234_567, 900_000_000, -900_000_000, 50_000_000]
-    assert places.longitude_e7.tolist() == [777_654_321, 1_800_000_000, -1_800_000_000, 0]
+def test_degrees_are_exact_to_seven_decimals_and_rounded_beyond(tmp_path):
+    places = Places.read(
+        places_file(tmp_path, "A,28.1234567,77.7654321\nB,90,180\nC,-90,-180\nD,5.,0.00000004\nE,28.12345678,1\n")
+    )
+    assert places.latitude_e7.tolist() == [281_234_567, 900_000_000, -900_000_000, 50_000_000, 281_234_568]
+    assert places.longitude_e7.tolist() == [777_654_321, 1_800_000_000, -1_800_000_000, 0, 10_000_000]
 
 
 def test_an_unknown_code_is_placed_at_the_median_of_its_first_three_characters(tmp_path):
@@ -155,7 +157,8 @@ def test_a_right_office_is_not_moved_to_the_side_of_a_wrong_one():
 
 
 def test_degrees_and_minutes_stay_where_no_other_office_confirms_it():
-    assert offices((400001, 19.45, 73.30), (400001, 19.6, 73.4))["400001"][:2] == pytest.approx((19.525, 73.35))
+    area = [(400002, 19.75, 73.5), (400003, 19.75, 73.5), (400004, 19.75, 73.5)]  # it alone would say minutes
+    assert offices(*area, (400001, 19.45, 73.30), (400001, 19.6, 73.4))["400001"][:2] == pytest.approx((19.525, 73.35))
     assert offices((400001, 19.45, 73.30), (400002, 19.75, 73.5))["400001"][:2] == (19.45, 73.3)
 
 
@@ -214,6 +217,20 @@ def test_a_cache_that_cannot_be_written_stops_nothing(cached, monkeypatch, tmp_p
     monkeypatch.setattr(india, "repair", lambda *_: codes)
     (tmp_path / "file").write_text("")
     assert_same_codes(codes, read_indian_codes(tmp_path / "file" / "below"))
+
+
+def test_a_disk_that_fills_up_leaves_no_half_cache(cached, monkeypatch, tmp_path):
+    _, codes, _ = cached
+
+    def write_half(_table, path, **_):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(india, "_read_offices", lambda progress: (None, None, None))
+    monkeypatch.setattr(india, "repair", lambda *_: codes)
+    monkeypatch.setattr(india.pyarrow.parquet, "write_table", write_half)
+    assert_same_codes(codes, read_indian_codes(tmp_path))
+    assert list(tmp_path.iterdir()) == []
 
 
 def assert_same_codes(one, other):
