@@ -1,12 +1,13 @@
-"""Drives an engine from plain values (tests/model.py), and beside it the model: `Pair` asks both and compares everything.
+"""Drives an engine from plain values (tests/model.py), and the model beside it: `Pair` asks both and compares all.
 
 Scenarios and property tests begin here; `columns` and `plain` are the two directions between values and columns.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 import pyarrow as pa
 
@@ -18,12 +19,12 @@ from engine.folder import DataFolder
 from engine.journal.memory import MemoryJournal
 from engine.journal.records import decode
 from engine.outcomes import MovementKind, Namespace, Reply
-from engine.snapshot import build_snapshot
+from engine.snapshot import build_snapshot, replay
 from engine.state import State
 from engine.writer import Engine
-from kernels.columns import NONE, Figure, Head, OnShort, OrderKind, Stage
-from kernels.options import numba
-from tests import model as m
+from kernels.columns import NONE, UNITS_MAX, Figure, Head, OnShort, OrderKind, Stage
+from tests import asks
+from tests.model import Model
 
 COMPILED = not numba.config.DISABLE_JIT
 START = 1_700_000_000_000_000  # UTC us
@@ -52,9 +53,9 @@ def u8(values: Any) -> np.ndarray:
     return np.array(list(values), np.uint8)
 
 
-def node_words(nodes: Sequence[int] | frozenset[int]) -> list[np.uint64]:
+def node_words(nodes: Iterable[int]) -> list[np.uint64]:
     """A node group as four words of bits."""
-    return [np.uint64(sum(1 << node % 64 for node in nodes if node // 64 == word)) for word in range(4)]
+    return [np.uint64(sum(1 << node % 64 for node in set(nodes) if node // 64 == word)) for word in range(4)]
 
 
 # Plain values to columns
@@ -62,39 +63,40 @@ def node_words(nodes: Sequence[int] | frozenset[int]) -> list[np.uint64]:
 
 def columns(asked: Any, places: list[tuple[int, int]]) -> Any:
     """The engine's command for a plain one. places: latitude and longitude of each node, 1e-7 degrees."""
-    if isinstance(asked, (m.Place, m.Reserve)):
+    rows: Any
+    if isinstance(asked, (asks.Place, asks.Reserve)):
         return _orders(asked)
-    if isinstance(asked, m.Confirm):
+    if isinstance(asked, asks.Confirm):
         rows = asked.requests
         return asked_of.Confirm(
             texts([r.request for r in rows]), texts([r.order_id for r in rows]), i16(r.channel for r in rows),
             texts([r.reservation for r in rows]), i32(r.code for r in rows),
         )  # fmt: skip
-    if isinstance(asked, m.Release):
+    if isinstance(asked, asks.Release):
         rows = asked.requests
         return asked_of.Release(
             texts([r.request for r in rows]), i16(r.channel for r in rows), texts([r.reservation for r in rows])
         )
-    if isinstance(asked, m.Acts):
+    if isinstance(asked, asks.Acts):
         rows = asked.requests
         return asked_of.ActOnUnits(
             texts([r.request for r in rows]), i16(r.channel for r in rows), texts([r.order_id for r in rows]),
-            i32(r.line for r in rows), i16(r.node for r in rows), u8(r.action for r in rows), i32(r.units for r in rows),
-            u8(r.restock for r in rows),
+            i32(r.line for r in rows), i16(r.node for r in rows), u8(r.action for r in rows),
+            i32(r.units for r in rows), u8(r.restock for r in rows),
         )  # fmt: skip
-    if isinstance(asked, m.Stock):
+    if isinstance(asked, asks.Stock):
         sku, node, kind, units = zip(*asked.rows, strict=True)
         return asked_of.MoveStock(
             asked.request, i32(sku), i16(node), u8(kind), i32(units), asked.source, asked.counted_at
         )
-    if isinstance(asked, m.Retire):
+    if isinstance(asked, asks.Retire):
         return asked_of.Retire(asked.closed_before)
-    if isinstance(asked, m.Forget):
+    if isinstance(asked, asks.Forget):
         return asked_of.Forget(asked.before_sequence)
     return _catalogue(asked, places)
 
 
-def _orders(asked: m.Place | m.Reserve) -> asked_of.PlaceOrders:
+def _orders(asked: asks.Place | asks.Reserve) -> asked_of.PlaceOrders:
     rows = asked.orders
     lines = [line for row in rows for line in row.lines]
     first = np.concatenate([[0], np.cumsum([len(row.lines) for row in rows])]).astype(np.int64)
@@ -102,29 +104,29 @@ def _orders(asked: m.Place | m.Reserve) -> asked_of.PlaceOrders:
         texts([row.id for row in rows]), i16(row.channel for row in rows), i32(row.code for row in rows), first,
         i32(sku for sku, _ in lines), i32(units for _, units in lines),
     )  # fmt: skip
-    if isinstance(asked, m.Reserve):
+    if isinstance(asked, asks.Reserve):
         return asked_of.Reserve(*common, expires_at=np.array([row.expires_at for row in rows], np.int64))
     return asked_of.PlaceOrders(*common)
 
 
 def _catalogue(asked: Any, places: list[tuple[int, int]]) -> Any:
-    if isinstance(asked, m.Fence):
+    if isinstance(asked, asks.Fence):
         channel, sku, node, units = zip(*asked.rows, strict=True)
         return asked_of.PutFences(asked.request, i16(channel), i32(sku), i16(node), i32(units))
-    if isinstance(asked, m.Opening):
+    if isinstance(asked, asks.Opening):
         at = [places[node] for node, _ in asked.rows]
         return asked_of.PutNodes(
-            asked.request, texts([f"node-{node}" for node, _ in asked.rows]), i32(a for a, _ in at), i32(b for _, b in at),
-            u8(active for _, active in asked.rows),
+            asked.request, texts([f"node-{node}" for node, _ in asked.rows]), i32(a for a, _ in at),
+            i32(b for _, b in at), u8(active for _, active in asked.rows),
         )  # fmt: skip
-    assert isinstance(asked, m.Channels)
+    assert isinstance(asked, asks.Channels)
     policies = [policy for _, policy in asked.rows]
     count = len(policies)
     return asked_of.PutChannels(
         asked.request, texts([f"channel-{channel}" for channel, _ in asked.rows]),
         np.array([node_words(policy.nodes) for policy in policies], np.uint64), i32(p.priority for p in policies),
         u8(p.on_short for p in policies), u8(p.split for p in policies), i32([1_000_000] * count), i32([0] * count),
-        i32([m.UNITS_MAX] * count), i32([0] * count),
+        i32([UNITS_MAX] * count), i32([0] * count),
     )  # fmt: skip
 
 
@@ -135,7 +137,7 @@ def plain(answers: Any) -> list[Any]:
     """What the engine answered, as the model says it."""
     if not isinstance(answers, OrderAnswers):
         rows = zip(answers.reply, answers.quantity, answers.again, strict=True)
-        return [m.Answer(Reply(reply), int(quantity), bool(again)) for reply, quantity, again in rows]
+        return [asks.Answer(Reply(reply), int(quantity), bool(again)) for reply, quantity, again in rows]
     parts = list(
         zip(
             answers.node.tolist(), map(Stage, answers.stage), answers.part_quantity.tolist(), answers.metres.tolist(),
@@ -147,7 +149,7 @@ def plain(answers: Any) -> list[Any]:
         for i, (sku, units) in enumerate(zip(answers.sku, answers.quantity, strict=True))
     ]
     return [
-        m.OrderAnswer(
+        asks.OrderAnswer(
             Reply(reply), int(answers.number[i]), bool(answers.again[i]),
             tuple(lines[answers.first_line[i] : answers.first_line[i + 1]]),
         )
@@ -184,7 +186,7 @@ def open_orders(state: State) -> dict[int, Any]:
     return out
 
 
-def open_orders_of(model: m.Model) -> dict[int, Any]:
+def open_orders_of(model: Model) -> dict[int, Any]:
     """The same of the model."""
     return {
         order.number: (
@@ -237,7 +239,12 @@ class Pair:
     """
 
     def __init__(
-        self, nodes: int = 2, skus: int = 2, codes: int = 1, policies: Sequence[m.Policy] = (), path: Path | None = None
+        self,
+        nodes: int = 2,
+        skus: int = 2,
+        codes: int = 1,
+        policies: Sequence[asks.Policy] = (),
+        path: Path | None = None,
     ) -> None:
         self.path = path
         self.skus = skus
@@ -249,11 +256,11 @@ class Pair:
         else:
             DataFolder.create(path, SECRET, LIMITS).close()
             self.engine = Engine.open(path, publish=False)
-        policies = list(policies) or [m.Policy(EVERY_NODE)]
+        policies = list(policies) or [asks.Policy(EVERY_NODE)]
         self._catalogue(codes, policies)
         state = self.engine.state
         metres = state.places.metres[:codes, :nodes].tolist()
-        self.model = m.Model(metres, policies, ["nodes", "codes", "names", "channels"])
+        self.model = Model(metres, policies, ["nodes", "codes", "names", "channels"])
         self.model.sequence = state.sequence
         self.model.stamp = state.stamp
         self.check()
@@ -262,16 +269,16 @@ class Pair:
     def state(self) -> State:
         return self.engine.state
 
-    def _catalogue(self, codes: int, policies: list[m.Policy]) -> None:
+    def _catalogue(self, codes: int, policies: list[asks.Policy]) -> None:
         at = [(200_000_000, 700_000_000 + 9_000_000 * code + 1_000) for code in range(codes)]
         for command in (
-            columns(m.Opening("nodes", tuple((node, True) for node in range(len(self.places)))), self.places),
+            columns(asks.Opening("nodes", tuple((node, True) for node in range(len(self.places)))), self.places),
             asked_of.PutPostalCodes(
                 "codes", texts([str(400_001 + code) for code in range(codes)]), i32(a for a, _ in at),
                 i32(b for _, b in at), u8([0] * codes),
             ),
             asked_of.PutNames("names", Namespace.SKU, texts([f"sku-{sku}" for sku in range(self.skus)])),
-            columns(m.Channels("channels", tuple(enumerate(policies))), self.places),
+            columns(asks.Channels("channels", tuple(enumerate(policies))), self.places),
         ):  # fmt: skip
             self.engine.commit(command, self.stamp)
 
@@ -296,8 +303,7 @@ class Pair:
                 assert self.available(sku, node) == self.model.available(sku, node), (sku, node)
         in_engine, in_model = open_orders(state), open_orders_of(self.model)
         assert in_engine == in_model
-        given = fences(state)
-        assert given == self.model.fences
+        assert fences(state) == self.model.fences
         kinds = [order[0] for order in in_engine.values()]
         assert state.head(Head.OPEN_ORDERS) == kinds.count(OrderKind.ORDER)
         assert state.head(Head.OPEN_RESERVATIONS) == kinds.count(OrderKind.RESERVATION)
@@ -332,11 +338,12 @@ class Pair:
 
     def reopen(self, snapshot: bool = False) -> None:
         """Close the folder and start again, from the journal or from a snapshot and its tail: the state is the same."""
+        folder = self.engine.folder
         assert self.path is not None
+        assert folder is not None
         if snapshot:
             self.engine.journal.seal()
-            empty = State(self.engine.folder.secret, self.engine.folder.limits)
-            build_snapshot(self.engine.folder.disk, self.engine.journal, empty)
+            build_snapshot(folder.disk, self.engine.journal, State(folder.secret, folder.limits))
         digest = self.state.digest()
         self.engine.close()
         self.engine = Engine.open(self.path, publish=False)
@@ -354,8 +361,6 @@ class Pair:
 
 def replay_of(engine: Engine) -> State:
     """A fresh state, filled by the whole journal."""
-    from engine.snapshot import replay
-
     state = State(engine.state.secret, engine.state.limits)
     replay(engine.journal, state)
     return state
@@ -377,7 +382,7 @@ def check_invariants(state: State) -> None:
 
 
 def check_conservation(engine: Engine) -> None:
-    """1 of RELIABILITY.md: on hand is what movements brought less what orders shipped, cell by cell, from the journal."""
+    """1 of RELIABILITY.md: on hand is what movements brought less what was shipped, cell by cell, from the journal."""
     state = engine.state
     units = np.zeros((len(state.names[Namespace.SKU]), state.node_count), np.int64)
     for record in engine.journal.read(1):
@@ -397,27 +402,27 @@ def check_conservation(engine: Engine) -> None:
 # Short words for scenarios
 
 
-def received(request: str, *rows: tuple[int, int, int]) -> m.Stock:
+def received(request: str, *rows: tuple[int, int, int]) -> asks.Stock:
     """(SKU, node, units) received."""
-    return m.Stock(request, tuple((sku, node, MovementKind.RECEIVED, units) for sku, node, units in rows))
+    return asks.Stock(request, tuple((sku, node, MovementKind.RECEIVED, units) for sku, node, units in rows))
 
 
-def counted(request: str, *rows: tuple[int, int, int], source: int = -1, counted_at: int = 0) -> m.Stock:
+def counted(request: str, *rows: tuple[int, int, int], source: int = -1, counted_at: int = 0) -> asks.Stock:
     """(SKU, node, units) counted."""
     stock = tuple((sku, node, MovementKind.COUNTED, units) for sku, node, units in rows)
-    return m.Stock(request, stock, source, counted_at)
+    return asks.Stock(request, stock, source, counted_at)
 
 
-def place(id: str, *lines: tuple[int, int], channel: int = 0, code: int = 0) -> m.Place:
+def place(id: str, *lines: tuple[int, int], channel: int = 0, code: int = 0) -> asks.Place:
     """One order."""
-    return m.Place((m.Cart(id, lines, channel, code),))
+    return asks.Place((asks.Cart(id, lines, channel, code),))
 
 
-def reserve(id: str, *lines: tuple[int, int], expires_at: int, channel: int = 0, code: int = 0) -> m.Reserve:
+def reserve(id: str, *lines: tuple[int, int], expires_at: int, channel: int = 0, code: int = 0) -> asks.Reserve:
     """One reservation."""
-    return m.Reserve((m.Cart(id, lines, channel, code, expires_at),))
+    return asks.Reserve((asks.Cart(id, lines, channel, code, expires_at),))
 
 
-def policy(*nodes: int, split: bool = True, on_short: OnShort = OnShort.KEEP, priority: int = 0) -> m.Policy:
+def policy(*nodes: int, split: bool = True, on_short: OnShort = OnShort.KEEP, priority: int = 0) -> asks.Policy:
     """A channel of these nodes, or of all."""
-    return m.Policy(frozenset(nodes) or EVERY_NODE, split, on_short, priority)
+    return asks.Policy(frozenset(nodes) or EVERY_NODE, split, on_short, priority)

@@ -1,7 +1,7 @@
-"""The whole engine again, as plain Python: dicts, lists and sums, written from RULES.md. Tests compare the real one with it.
+"""The whole engine again, as plain Python: dicts, lists and sums, written from RULES.md. Tests compare the two.
 
 Nothing is counted on the side: what is allocated or reserved at a node is always added up from the orders themselves.
-The first part is what may be asked and answered, as plain values; tests/driving.py turns them into the engine's columns.
+It takes and answers plain values (tests/asks.py). Outcomes, stages and actions have the engine's names.
 """
 
 from collections import Counter
@@ -11,10 +11,29 @@ from typing import Any
 
 from engine.lifecycle import Action
 from engine.outcomes import Method, MovementKind, Reply
-from kernels.columns import OnShort, Stage
+from kernels.columns import NO_NODE, UNITS_MAX, OnShort, Stage
+from tests.asks import (
+    Act,
+    Acts,
+    Answer,
+    Cart,
+    Channels,
+    Confirm,
+    Confirmation,
+    Ending,
+    Fence,
+    Forget,
+    Opening,
+    OrderAnswer,
+    Place,
+    Policy,
+    Release,
+    Reserve,
+    Retire,
+    Stock,
+)
+from tests.rules import backed, sellable, source
 
-NO_NODE = -1
-UNITS_MAX = 1_000_000_000
 AT_THE_NODE = (Stage.ALLOCATED, Stage.PICKED, Stage.PACKED)
 AT_REST = (Stage.SHORT, Stage.DELIVERED, Stage.RETURNED, Stage.CANCELLED)
 TAKES_FROM = {
@@ -43,199 +62,6 @@ TARGET = {
     Action.RETURN: Stage.RETURNED,
     Action.CANCEL: Stage.CANCELLED,
 }
-
-
-# What may be asked
-
-
-@dataclass(frozen=True)
-class Cart:
-    """One order or reservation asked for."""
-
-    id: str
-    lines: tuple[tuple[int, int], ...]  # (SKU, units)
-    channel: int = 0
-    code: int = 0
-    expires_at: int = 0
-
-
-@dataclass(frozen=True)
-class Place:
-    orders: tuple[Cart, ...]
-
-
-@dataclass(frozen=True)
-class Reserve:
-    orders: tuple[Cart, ...]
-
-
-@dataclass(frozen=True)
-class Confirmation:
-    request: str
-    order_id: str
-    reservation: str
-    channel: int = 0
-    code: int = -1
-
-
-@dataclass(frozen=True)
-class Confirm:
-    requests: tuple[Confirmation, ...]
-
-
-@dataclass(frozen=True)
-class Ending:
-    request: str
-    reservation: str
-    channel: int = 0
-
-
-@dataclass(frozen=True)
-class Release:
-    requests: tuple[Ending, ...]
-
-
-@dataclass(frozen=True)
-class Act:
-    request: str
-    order_id: str
-    action: Action
-    units: int = 0
-    line: int = 0
-    node: int = NO_NODE
-    channel: int = 0
-    restock: int = 0
-
-
-@dataclass(frozen=True)
-class Acts:
-    requests: tuple[Act, ...]
-
-
-@dataclass(frozen=True)
-class Stock:
-    request: str
-    rows: tuple[tuple[int, int, MovementKind, int], ...]  # (SKU, node, kind, units)
-    source: int = -1
-    counted_at: int = 0
-
-
-@dataclass(frozen=True)
-class Fence:
-    request: str
-    rows: tuple[tuple[int, int, int, int], ...]  # (channel, SKU, node, units)
-
-
-@dataclass(frozen=True)
-class Opening:
-    """Nodes opened or closed."""
-
-    request: str
-    rows: tuple[tuple[int, bool], ...]  # (node, active)
-
-
-@dataclass(frozen=True)
-class Channels:
-    request: str
-    rows: tuple[tuple[int, "Policy"], ...]
-
-
-@dataclass(frozen=True)
-class Policy:
-    nodes: frozenset[int]
-    split: bool = True
-    on_short: OnShort = OnShort.KEEP
-    priority: int = 0
-
-
-@dataclass(frozen=True)
-class Retire:
-    closed_before: int
-
-
-@dataclass(frozen=True)
-class Forget:
-    before_sequence: int
-
-
-# What is answered
-
-
-@dataclass(frozen=True)
-class OrderAnswer:
-    reply: Reply
-    number: int = 0
-    again: bool = False
-    lines: tuple[Any, ...] = ()  # (SKU, units, ((node, stage, units, metres), ...))
-
-
-@dataclass(frozen=True)
-class Answer:
-    reply: Reply
-    quantity: int = 0
-    again: bool = False
-
-
-# The rule of nearest
-
-
-def source(
-    lines: Sequence[tuple[int, int]], ranked: Sequence[int], sellable: Callable[[int, int], int], split: bool
-) -> list[list[tuple[int, int]]]:
-    """For each line (SKU, units) what it takes from which node, as RULES.md ("Nearest") words it; the rest is short."""
-    need: Counter[int] = Counter()
-    for sku, units in lines:
-        need[sku] += units
-    give = {node: {sku: sellable(sku, node) for sku in need} for node in ranked}
-    left = {node: dict(units) for node, units in give.items()}
-    out = []
-    chosen = _choose(need, ranked, give, split)
-    for sku, units in lines:
-        taken = []
-        for node in ranked:
-            if node in chosen and units > 0 and left[node][sku] > 0:
-                part = min(units, left[node][sku])
-                left[node][sku] -= part
-                units -= part
-                taken.append((node, part))
-        out.append(taken)
-    return out
-
-
-def _choose(need: Counter[int], ranked: Sequence[int], give: dict[int, dict[int, int]], split: bool) -> set[int]:
-    for node in ranked:
-        if all(give[node][sku] >= units for sku, units in need.items()):
-            return {node}
-    if not split:
-        return set()
-    for i, nearer in enumerate(ranked):
-        for farther in ranked[i + 1 :]:
-            if all(give[nearer][sku] + give[farther][sku] >= units for sku, units in need.items()):
-                return {nearer, farther}
-    chosen: set[int] = set()
-    missing = dict(need)
-    while True:
-        gain = {n: sum(min(missing[sku], give[n][sku]) for sku in missing) for n in ranked if n not in chosen}
-        best = max(gain, key=lambda n: gain[n], default=None)  # the first of equals: the nearest
-        if best is None or gain[best] == 0:
-            return chosen
-        chosen.add(best)
-        missing = {sku: units - min(units, give[best][sku]) for sku, units in missing.items()}
-
-
-def backed(kept: dict[int, int], available: int) -> dict[int, int]:
-    """Ring-fences {channel: units} of one SKU at one node, and how far available units back them, in channel order."""
-    out = {}
-    for channel, units in sorted(kept.items()):
-        out[channel] = min(units, available)
-        available -= out[channel]
-    return out
-
-
-def sellable(kept: dict[int, int], available: int, channel: int) -> int:
-    """What a channel may take where the ring-fences `kept` stand."""
-    of = backed(kept, available)
-    return of.get(channel, 0) + max(0, available - sum(of.values()))
 
 
 View = Callable[[int, int], tuple[dict[int, int], int]]  # of (SKU, node): ring-fences {channel: units}, available

@@ -17,15 +17,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from engine.lifecycle import Action
 from engine.outcomes import MovementKind
 from kernels.columns import OnShort
-from tests import model as m
+from tests import asks
 from tests.driving import COMPILED, EVERY_NODE, SECOND, Pair
 
 SKUS, NODES, CODES, CHANNELS = 4, 4, 3, 3
 IDS = 12  # few, so that repeats are frequent
 POLICIES = [
-    m.Policy(EVERY_NODE, on_short=OnShort.KEEP, priority=2),
-    m.Policy(frozenset({0, 1, 3}), on_short=OnShort.BACK_ORDER, priority=1),
-    m.Policy(EVERY_NODE, split=False, on_short=OnShort.REFUSE, priority=1),
+    asks.Policy(EVERY_NODE, on_short=OnShort.KEEP, priority=2),
+    asks.Policy(frozenset({0, 1, 3}), on_short=OnShort.BACK_ORDER, priority=1),
+    asks.Policy(EVERY_NODE, split=False, on_short=OnShort.REFUSE, priority=1),
 ]
 
 skus = st.integers(0, SKUS - 1)
@@ -35,7 +35,7 @@ channels = st.integers(0, CHANNELS - 1)
 lines = st.lists(st.tuples(skus, st.integers(1, 9)), min_size=1, max_size=4).map(tuple)
 known = st.integers(0, IDS - 1).map(str)
 policies = st.builds(
-    m.Policy,
+    asks.Policy,
     st.frozensets(nodes, min_size=1),
     st.booleans(),
     st.sampled_from(OnShort),
@@ -49,7 +49,7 @@ def many(what: Any, most: int = 4) -> Any:
 
 def carts(kind: str) -> Any:
     expires = st.just(0) if kind == "order" else st.integers(1, 40).map(lambda seconds: seconds * SECOND)
-    return many(st.builds(m.Cart, known, lines, channels, codes, expires))
+    return many(st.builds(asks.Cart, known, lines, channels, codes, expires))
 
 
 class Commerce(RuleBasedStateMachine):
@@ -85,50 +85,50 @@ class Commerce(RuleBasedStateMachine):
         self.pair = Pair(NODES, SKUS, CODES, POLICIES, self.folder / "data")
         rows = tuple((sku, node, MovementKind.RECEIVED, units) for sku, node, units in stocked)
         if rows:
-            self.commit(m.Stock(self.new(), rows))
-        self.commit(m.Fence(self.new(), fences))
+            self.commit(asks.Stock(self.new(), rows))
+        self.commit(asks.Fence(self.new(), fences))
 
     @rule(orders=carts("order"))
     def place(self, orders: Any) -> None:
-        self.commit(m.Place(orders))
+        self.commit(asks.Place(orders))
 
     @rule(orders=carts("reservation"), after=st.integers(0, 5))
     def reserve(self, orders: Any, after: int) -> None:
         assert self.pair is not None
         now = self.pair.stamp + after * SECOND
-        at = tuple(m.Cart(c.id, c.lines, c.channel, c.code, now + c.expires_at) for c in orders)
-        self.commit(m.Reserve(at), after=after)
+        at = tuple(asks.Cart(c.id, c.lines, c.channel, c.code, now + c.expires_at) for c in orders)
+        self.commit(asks.Reserve(at), after=after)
 
     @rule(
-        rows=many(st.builds(m.Confirmation, known, known, known, channels, st.integers(-1, CODES - 1))),
+        rows=many(st.builds(asks.Confirmation, known, known, known, channels, st.integers(-1, CODES - 1))),
         fresh=st.booleans(),
     )
-    def confirm(self, rows: tuple[m.Confirmation, ...], fresh: bool) -> None:
+    def confirm(self, rows: tuple[asks.Confirmation, ...], fresh: bool) -> None:
         if fresh:
-            rows = tuple(m.Confirmation(self.new(), r.order_id, r.reservation, r.channel, r.code) for r in rows)
-        self.commit(m.Confirm(rows))
+            rows = tuple(asks.Confirmation(self.new(), r.order_id, r.reservation, r.channel, r.code) for r in rows)
+        self.commit(asks.Confirm(rows))
 
     @precondition(lambda self: self.pair and self.pair.model.reservations())
     @rule(data=st.data(), code=st.integers(-1, CODES - 1), after=st.integers(0, 3))
     def confirm_open_one(self, data: st.DataObject, code: int, after: int) -> None:
         assert self.pair is not None
         held = data.draw(st.sampled_from(self.pair.model.reservations()))
-        request = m.Confirmation(self.new(), self.new(), held.id, held.channel, code)
-        self.commit(m.Confirm((request,)), after=after)
+        request = asks.Confirmation(self.new(), self.new(), held.id, held.channel, code)
+        self.commit(asks.Confirm((request,)), after=after)
 
-    @rule(rows=many(st.builds(m.Ending, known, known, channels)), fresh=st.booleans())
-    def release(self, rows: tuple[m.Ending, ...], fresh: bool) -> None:
+    @rule(rows=many(st.builds(asks.Ending, known, known, channels)), fresh=st.booleans())
+    def release(self, rows: tuple[asks.Ending, ...], fresh: bool) -> None:
         if fresh:
-            rows = tuple(m.Ending(self.new(), r.reservation, r.channel) for r in rows)
-        self.commit(m.Release(rows))
+            rows = tuple(asks.Ending(self.new(), r.reservation, r.channel) for r in rows)
+        self.commit(asks.Release(rows))
 
     @precondition(lambda self: self.pair and self.pair.model.orders)
     @rule(
         data=st.data(),
         acts=many(
             st.tuples(
-                st.sampled_from(Action), st.integers(0, 6), st.integers(0, 4), st.integers(-1, NODES - 1), st.integers(0, 2),
-                known | st.none(),
+                st.sampled_from(Action), st.integers(0, 6), st.integers(0, 4), st.integers(-1, NODES - 1),
+                st.integers(0, 2), known | st.none(),
             )
         ),
     )  # fmt: skip
@@ -137,8 +137,8 @@ class Commerce(RuleBasedStateMachine):
         rows = []
         for action, units, line, node, restock, request in acts:
             order = data.draw(st.sampled_from(self.pair.model.orders))
-            rows.append(m.Act(request or self.new(), order.id, action, units, line, node, order.channel, restock))
-        self.commit(m.Acts(tuple(rows)))
+            rows.append(asks.Act(request or self.new(), order.id, action, units, line, node, order.channel, restock))
+        self.commit(asks.Acts(tuple(rows)))
 
     @rule(
         rows=many(
@@ -151,7 +151,7 @@ class Commerce(RuleBasedStateMachine):
         request=known | st.none(),
     )  # fmt: skip
     def move(self, rows: Any, request: str | None) -> None:
-        self.commit(m.Stock(request or self.new(), rows))
+        self.commit(asks.Stock(request or self.new(), rows))
 
     @rule(
         rows=many(
@@ -163,28 +163,28 @@ class Commerce(RuleBasedStateMachine):
         counted_at=st.integers(0, 9),
     )
     def count(self, rows: Any, source: int, counted_at: int) -> None:
-        self.commit(m.Stock(self.new(), rows, source, counted_at))
+        self.commit(asks.Stock(self.new(), rows, source, counted_at))
 
     @rule(rows=many(st.tuples(channels, skus, nodes, st.integers(0, 8))))
     def fence(self, rows: Any) -> None:
         assert self.pair is not None
         rows = tuple(row for row in rows if not self.has_ordered(row[0], row[1]))
         if rows:
-            self.commit(m.Fence(self.new(), rows))
+            self.commit(asks.Fence(self.new(), rows))
 
     def has_ordered(self, channel: int, sku: int) -> bool:
-        """Whether units of the SKU may be drawn from a ring-fence of the channel (see FENCE_SET_ANEW, test_scenarios)."""
+        """Whether units may be drawn from a ring-fence of the channel (see FENCE_SET_ANEW in test_scenarios.py)."""
         assert self.pair is not None
         orders = [order for order in self.pair.model.orders if order.channel == channel]
         return any(line.sku == sku for order in orders for line in order.lines)
 
     @rule(node=nodes, active=st.booleans())
     def open_or_close_a_node(self, node: int, active: bool) -> None:
-        self.commit(m.Opening(self.new(), ((node, active),)))
+        self.commit(asks.Opening(self.new(), ((node, active),)))
 
     @rule(channel=channels, policy=policies)
-    def change_a_channel(self, channel: int, policy: m.Policy) -> None:
-        self.commit(m.Channels(self.new(), ((channel, policy),)))
+    def change_a_channel(self, channel: int, policy: asks.Policy) -> None:
+        self.commit(asks.Channels(self.new(), ((channel, policy),)))
 
     @rule(after=st.integers(0, 60))
     def wait(self, after: int) -> None:
@@ -193,12 +193,12 @@ class Commerce(RuleBasedStateMachine):
     @rule(ago=st.integers(0, 20))
     def retire(self, ago: int) -> None:
         assert self.pair is not None
-        self.commit(m.Retire(self.pair.stamp - ago * SECOND))
+        self.commit(asks.Retire(self.pair.stamp - ago * SECOND))
 
     @rule(ago=st.integers(-1, 10))
     def forget(self, ago: int) -> None:
         assert self.pair is not None
-        self.commit(m.Forget(max(5, self.pair.model.sequence - ago)))
+        self.commit(asks.Forget(max(5, self.pair.model.sequence - ago)))
 
     @rule(
         orders=carts("order"),
@@ -207,8 +207,8 @@ class Commerce(RuleBasedStateMachine):
     )
     def several_commands_in_one_commit(self, orders: Any, rows: Any, acts: Any) -> None:
         stock = tuple((sku, node, MovementKind.COUNTED, units) for sku, node, units in rows)
-        cancels = tuple(m.Act(self.new(), id, Action.CANCEL, channel=channel) for id, channel in acts)
-        self.commit(m.Place(orders), m.Stock(self.new(), stock), m.Acts(cancels))
+        cancels = tuple(asks.Act(self.new(), id, Action.CANCEL, channel=channel) for id, channel in acts)
+        self.commit(asks.Place(orders), asks.Stock(self.new(), stock), asks.Acts(cancels))
 
     @rule(snapshot=st.booleans())
     def start_again(self, snapshot: bool) -> None:

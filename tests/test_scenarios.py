@@ -14,8 +14,8 @@ import pytest
 
 from engine.lifecycle import Action
 from engine.outcomes import MovementKind, Reply
-from kernels.columns import OnShort, Stage
-from tests import model as m
+from kernels.columns import UNITS_MAX, OnShort, Stage
+from tests import asks
 from tests.driving import SECOND, START, Pair, counted, place, policy, received, reserve
 
 X, Y, Z = 0, 1, 2
@@ -36,25 +36,25 @@ def _words_wrap_around() -> Iterator[None]:
         yield
 
 
-def gives(answer: m.OrderAnswer) -> list[list[tuple[int, int]]]:
+def gives(answer: asks.OrderAnswer) -> list[list[tuple[int, int]]]:
     """Per line (node, units), NO_NODE for what is short."""
     return [[(node, units) for node, _, units, _ in parts] for _, _, parts in answer.lines]
 
 
-def act(order: str, action: Action, units: int = 0, request: str = "", **more: Any) -> m.Acts:
-    return m.Acts((m.Act(request or f"{order}-{action.name}-{units}", order, action, units, **more),))
+def act(order: str, action: Action, units: int = 0, request: str = "", **more: Any) -> asks.Acts:
+    return asks.Acts((asks.Act(request or f"{order}-{action.name}-{units}", order, action, units, **more),))
 
 
-def confirm(reservation: str, order: str = "", request: str = "", code: int = -1, channel: int = 0) -> m.Confirm:
+def confirm(reservation: str, order: str = "", request: str = "", code: int = -1, channel: int = 0) -> asks.Confirm:
     order = order or f"order of {reservation}"
-    return m.Confirm((m.Confirmation(request or order, order, reservation, channel, code),))
+    return asks.Confirm((asks.Confirmation(request or order, order, reservation, channel, code),))
 
 
-def release(reservation: str, request: str = "") -> m.Release:
-    return m.Release((m.Ending(request or f"end {reservation}", reservation),))
+def release(reservation: str, request: str = "") -> asks.Release:
+    return asks.Release((asks.Ending(request or f"end {reservation}", reservation),))
 
 
-def two_nodes(at_x: int, at_y: int, *policies: m.Policy, codes: int = 1, skus: int = 2) -> Pair:
+def two_nodes(at_x: int, at_y: int, *policies: asks.Policy, codes: int = 1, skus: int = 2) -> Pair:
     pair = Pair(nodes=2, skus=skus, codes=codes, policies=policies)
     pair.commit(received("first stock", (SHIRT, X, at_x), (SHIRT, Y, at_y)))
     return pair
@@ -65,7 +65,7 @@ def two_nodes(at_x: int, at_y: int, *policies: m.Policy, codes: int = 1, skus: i
 
 def test_of_many_buyers_for_one_unit_one_gets_it() -> None:
     pair = two_nodes(0, 1, REFUSES)
-    one_batch = pair.commit(m.Place(tuple(m.Cart(f"order {i}", ((SHIRT, 1),)) for i in range(50))))
+    one_batch = pair.commit(asks.Place(tuple(asks.Cart(f"order {i}", ((SHIRT, 1),)) for i in range(50))))
     one_by_one = [pair.commit(place(f"late {i}", (SHIRT, 1)))[0] for i in range(5)]
     replies = [answer.reply for answer in one_batch + one_by_one]
     assert replies == [Reply.ALLOCATED] + [Reply.REFUSED] * 54
@@ -74,8 +74,8 @@ def test_of_many_buyers_for_one_unit_one_gets_it() -> None:
 
 def test_of_many_carts_for_one_unit_one_holds_it() -> None:
     pair = two_nodes(1, 0)
-    carts = tuple(m.Cart(f"cart {i}", ((SHIRT, 1),), expires_at=LATER) for i in range(20))
-    assert [a.reply for a in pair.commit(m.Reserve(carts))] == [Reply.ALLOCATED] + [Reply.SHORT] * 19
+    carts = tuple(asks.Cart(f"cart {i}", ((SHIRT, 1),), expires_at=LATER) for i in range(20))
+    assert [a.reply for a in pair.commit(asks.Reserve(carts))] == [Reply.ALLOCATED] + [Reply.SHORT] * 19
     assert pair.available(SHIRT, X) == 0
 
 
@@ -102,7 +102,7 @@ def test_lines_of_the_same_sku_are_one_need_and_are_answered_line_by_line() -> N
 
 def test_negative_stock_at_one_node_does_not_hide_stock_at_another() -> None:
     pair = two_nodes(0, 5)
-    pair.commit(m.Stock("lost", ((SHIRT, X, MovementKind.ADJUSTED, -7),)))
+    pair.commit(asks.Stock("lost", ((SHIRT, X, MovementKind.ADJUSTED, -7),)))
     assert (pair.available(SHIRT, X), pair.available(SHIRT, Y)) == (0, 5)
     assert gives(pair.commit(place("a", (SHIRT, 5)))[0]) == [[(Y, 5)]]
 
@@ -117,9 +117,9 @@ def test_stock_spread_over_nodes_does_not_serve_an_order_that_needs_one() -> Non
 def test_a_node_outside_the_group_or_closed_gives_nothing() -> None:
     pair = two_nodes(5, 5, policy(Y))
     assert gives(pair.commit(place("a", (SHIRT, 1)))[0]) == [[(Y, 1)]]
-    pair.commit(m.Opening("close Y", ((Y, False),)))
+    pair.commit(asks.Opening("close Y", ((Y, False),)))
     assert gives(pair.commit(place("b", (SHIRT, 1)))[0]) == [[(-1, 1)]]
-    pair.commit(m.Opening("open Y", ((Y, True),)))
+    pair.commit(asks.Opening("open Y", ((Y, True),)))
     assert gives(pair.commit(place("c", (SHIRT, 1)))[0]) == [[(Y, 1)]]
 
 
@@ -177,7 +177,7 @@ def test_confirm_that_cannot_be_served_is_refused_and_the_reservation_goes_on() 
     pair.commit(reserve("cart", (SHIRT, 4), expires_at=LATER))
     pair.commit(counted("count", (SHIRT, X, 3)))
     refused = pair.commit(confirm("cart", "order", "try 1"))[0]
-    assert refused == m.OrderAnswer(Reply.REFUSED)
+    assert refused == asks.OrderAnswer(Reply.REFUSED)
     assert pair.commit(confirm("cart", "order", "try 1"))[0] == replace(refused, again=True)
     pair.commit(received("more", (SHIRT, Y, 4)))
     assert gives(pair.commit(confirm("cart", "order", "try 2"))[0]) == [[(Y, 4)]]
@@ -188,12 +188,12 @@ def test_of_two_confirmations_in_a_batch_that_name_the_same_the_first_counts() -
     pair = two_nodes(9, 9, codes=2)
     for id in ("a", "b"):
         pair.commit(reserve(id, (SHIRT, 2), expires_at=LATER))
-    elsewhere = m.Confirmation("1", "order", "a", code=1)
-    replies = [a.reply for a in pair.commit(m.Confirm((elsewhere, m.Confirmation("2", "order", "b"))))]
+    elsewhere = asks.Confirmation("1", "order", "a", code=1)
+    replies = [a.reply for a in pair.commit(asks.Confirm((elsewhere, asks.Confirmation("2", "order", "b"))))]
     assert replies == [Reply.ALLOCATED, Reply.KEY_CONFLICT]
     pair.commit(reserve("c", (SHIRT, 2), expires_at=LATER))
-    twice = (m.Confirmation("3", "one", "c", code=1), m.Confirmation("4", "two", "c"))
-    assert [a.reply for a in pair.commit(m.Confirm(twice))] == [Reply.ALLOCATED, Reply.RESERVATION_ENDED]
+    twice = (asks.Confirmation("3", "one", "c", code=1), asks.Confirmation("4", "two", "c"))
+    assert [a.reply for a in pair.commit(asks.Confirm(twice))] == [Reply.ALLOCATED, Reply.RESERVATION_ENDED]
 
 
 # Counters
@@ -210,7 +210,7 @@ def test_counters_do_not_drift_after_cancel_move_and_expire() -> None:
     pair.commit(act("a", Action.CANCEL), act("b", Action.CANCEL))
     assert [pair.figures(SHIRT, node)[2:4] for node in (X, Y)] == [(0, 0), (0, 0)]
     assert sum(pair.figures(SHIRT, node)[0] for node in (X, Y)) == 17
-    assert pair.commit(m.Retire(pair.stamp + 1))[0].quantity == 1  # a has units under way
+    assert pair.commit(asks.Retire(pair.stamp + 1))[0].quantity == 1  # a has units under way
     pair.close()
 
 
@@ -240,7 +240,7 @@ def test_a_count_takes_from_the_lines_of_an_order_in_their_sequence() -> None:
     pair.commit(received("stock", (SHIRT, X, 9), (SHOES, X, 9)))
     pair.commit(place("gone", (SHOES, 1), (SHIRT, 1)))
     pair.commit(act("gone", Action.CANCEL))
-    pair.commit(m.Retire(START + SECOND))  # its rows are used again, in another sequence
+    pair.commit(asks.Retire(START + SECOND))  # its rows are used again, in another sequence
     pair.commit(place("order", (SHIRT, 4), (SHIRT, 5)))
     pair.commit(counted("to 3", (SHIRT, X, 3)))
     order = pair.model.orders[0]
@@ -267,13 +267,13 @@ def test_a_receipt_serves_back_orders_by_priority_then_age_before_anybody_may_bu
 
 def test_stock_out_of_quarantine_serves_back_orders_and_stock_into_it_does_not() -> None:
     pair = two_nodes(6, 0, BACK_ORDERS)
-    pair.commit(m.Stock("into", ((SHIRT, X, MovementKind.UNAVAILABLE, 6),)))
+    pair.commit(asks.Stock("into", ((SHIRT, X, MovementKind.UNAVAILABLE, 6),)))
     pair.commit(place("first", (SHIRT, 4)))
-    pair.commit(m.Stock("out", ((SHIRT, X, MovementKind.UNAVAILABLE, -4),)))
+    pair.commit(asks.Stock("out", ((SHIRT, X, MovementKind.UNAVAILABLE, -4),)))
     assert pair.figures(SHIRT, X)[2] == 4
     pair.commit(place("second", (SHIRT, 3)))
     pair.commit(act("first", Action.CANCEL))
-    pair.commit(m.Stock("into again", ((SHIRT, X, MovementKind.UNAVAILABLE, 1),)))
+    pair.commit(asks.Stock("into again", ((SHIRT, X, MovementKind.UNAVAILABLE, 1),)))
     assert pair.figures(SHIRT, X)[2] == 0
 
 
@@ -302,7 +302,7 @@ def test_returned_units_come_back_to_stock_or_to_quarantine_or_not_at_all() -> N
 
 def test_the_example_of_the_rules_through_real_allocations() -> None:
     pair = two_nodes(10, 5, policy(), policy())
-    pair.commit(m.Fence("fence", ((SHOP, SHIRT, X, 4),)))
+    pair.commit(asks.Fence("fence", ((SHOP, SHIRT, X, 4),)))
     assert gives(pair.commit(place("b", (SHIRT, 12), channel=MARKET))[0]) == [[(X, 6), (Y, 5), (-1, 1)]]
     assert pair.commit(place("b2", (SHIRT, 1), channel=MARKET))[0].reply is Reply.SHORT
     assert gives(pair.commit(place("a", (SHIRT, 5)))[0]) == [[(X, 4), (-1, 1)]]
@@ -311,7 +311,7 @@ def test_the_example_of_the_rules_through_real_allocations() -> None:
 
 def test_a_channel_uses_up_its_own_ring_fence_first_and_gets_it_back() -> None:
     pair = two_nodes(10, 5, policy(), policy())
-    pair.commit(m.Fence("fence", ((SHOP, SHIRT, X, 4),)))
+    pair.commit(asks.Fence("fence", ((SHOP, SHIRT, X, 4),)))
     pair.commit(reserve("cart", (SHIRT, 3), expires_at=LATER), place("a", (SHIRT, 3)))
     assert pair.model.fences[SHIRT, X, SHOP] == 0
     pair.commit(confirm("cart"))
@@ -328,7 +328,7 @@ def test_a_channel_uses_up_its_own_ring_fence_first_and_gets_it_back() -> None:
 def test_a_ring_fence_without_units_behind_it_counts_as_far_as_it_is_backed_in_channel_order() -> None:
     pair = Pair(nodes=1, policies=[policy(), policy(), policy()])
     pair.commit(received("stock", (SHIRT, X, 7)))
-    pair.commit(m.Fence("fences", ((1, SHIRT, X, 6), (SHOP, SHIRT, X, 5))))
+    pair.commit(asks.Fence("fences", ((1, SHIRT, X, 6), (SHOP, SHIRT, X, 5))))
     assert gives(pair.commit(place("nobody's", (SHIRT, 1), channel=2))[0]) == [[(-1, 1)]]
     assert gives(pair.commit(place("second", (SHIRT, 6), channel=1))[0]) == [[(X, 2), (-1, 4)]]
     assert gives(pair.commit(place("first", (SHIRT, 6)))[0]) == [[(X, 5), (-1, 1)]]
@@ -338,9 +338,9 @@ def test_a_ring_fence_without_units_behind_it_counts_as_far_as_it_is_backed_in_c
 def test_units_drawn_before_a_ring_fence_was_set_anew_neither_use_it_nor_come_back_to_it() -> None:
     pair = Pair(nodes=1, policies=[policy(), policy()])
     pair.commit(received("stock", (SHIRT, X, 10)))
-    pair.commit(m.Fence("four", ((SHOP, SHIRT, X, 4),)))
+    pair.commit(asks.Fence("four", ((SHOP, SHIRT, X, 4),)))
     pair.commit(reserve("cart", (SHIRT, 4), expires_at=LATER))
-    pair.commit(m.Fence("two", ((SHOP, SHIRT, X, 2),)))
+    pair.commit(asks.Fence("two", ((SHOP, SHIRT, X, 2),)))
     pair.commit(confirm("cart"))
     assert pair.model.fences[SHIRT, X, SHOP] == 2
     pair.commit(act("order of cart", Action.CANCEL))
@@ -351,7 +351,7 @@ def test_units_drawn_before_a_ring_fence_was_set_anew_neither_use_it_nor_come_ba
 def test_a_back_order_served_out_of_a_ring_fence_gives_it_back_when_cancelled() -> None:
     pair = Pair(nodes=1, policies=[BACK_ORDERS])
     pair.commit(place("a", (SHIRT, 3)))
-    pair.commit(m.Fence("three", ((SHOP, SHIRT, X, 3),)))
+    pair.commit(asks.Fence("three", ((SHOP, SHIRT, X, 3),)))
     pair.commit(received("stock", (SHIRT, X, 5)))
     assert pair.model.fences[SHIRT, X, SHOP] == 0
     pair.commit(act("a", Action.CANCEL))
@@ -367,7 +367,7 @@ def test_the_first_answer_comes_again_field_by_field_after_the_order_was_shipped
     first = pair.commit(*asked)
     first += pair.commit(confirm("r"), act("a", Action.SHIP, 7), received("more", (SHOES, X, 9)))
     pair.commit(act("a", Action.CANCEL), act("b", Action.CANCEL), after=SECOND)
-    pair.commit(m.Retire(pair.stamp + 1), after=SECOND)
+    pair.commit(asks.Retire(pair.stamp + 1), after=SECOND)
     again = pair.commit(*asked, confirm("r"), act("a", Action.SHIP, 7), received("more", (SHOES, X, 9)))
     assert again == [replace(answer, again=True) for answer in first]
     pair.close()
@@ -406,9 +406,10 @@ def test_the_same_key_with_other_content_is_refused_and_changes_nothing() -> Non
 def test_equal_keys_of_another_channel_or_method_are_other_keys() -> None:
     pair = two_nodes(10, 15, policy(), policy())
     asked = [
-        place("key", (SHIRT, 1)), place("key", (SHIRT, 1), channel=MARKET), reserve("key", (SHIRT, 1), expires_at=LATER),
-        confirm("key", "o", "key"), act("key", Action.PICK, 1, "key"), received("key", (SHIRT, X, 1)),
-        m.Fence("key", ((SHOP, SHIRT, X, 1),)), release("key", "key"),
+        place("key", (SHIRT, 1)), place("key", (SHIRT, 1), channel=MARKET),
+        reserve("key", (SHIRT, 1), expires_at=LATER), confirm("key", "o", "key"),
+        act("key", Action.PICK, 1, "key"), received("key", (SHIRT, X, 1)),
+        asks.Fence("key", ((SHOP, SHIRT, X, 1),)), release("key", "key"),
     ]  # fmt: skip
     answers = pair.commit(*asked)
     assert not any(answer.again for answer in answers)
@@ -417,8 +418,8 @@ def test_equal_keys_of_another_channel_or_method_are_other_keys() -> None:
 
 def test_the_same_order_many_times_in_one_batch_has_one_effect() -> None:
     pair = two_nodes(10, 15)
-    cart = m.Cart("a", ((SHIRT, 2),))
-    answers = pair.commit(m.Place((cart,) * 20))
+    cart = asks.Cart("a", ((SHIRT, 2),))
+    answers = pair.commit(asks.Place((cart,) * 20))
     assert {replace(answer, again=False) for answer in answers} == {answers[0]}
     assert [answer.again for answer in answers] == [False] + [True] * 19
     assert pair.available(SHIRT, X) == 8
@@ -426,12 +427,14 @@ def test_the_same_order_many_times_in_one_batch_has_one_effect() -> None:
 
 def test_in_one_batch_the_same_key_with_other_content_is_refused() -> None:
     pair = two_nodes(10, 15)
-    carts = [m.Cart("a", ((SHIRT, units),)) for units in (2, 2, 3, 2)]
-    replies = [(a.reply, a.again) for a in pair.commit(m.Place((carts[0], m.Cart("b", ((SHIRT, 1),)), *carts[1:])))]
+    carts = [asks.Cart("a", ((SHIRT, units),)) for units in (2, 2, 3, 2)]
+    replies = [
+        (a.reply, a.again) for a in pair.commit(asks.Place((carts[0], asks.Cart("b", ((SHIRT, 1),)), *carts[1:])))
+    ]
     same, conflict = (Reply.ALLOCATED, True), (Reply.KEY_CONFLICT, False)
     assert replies == [(Reply.ALLOCATED, False), (Reply.ALLOCATED, False), same, conflict, same]
-    acts = tuple(m.Act("act", "a", Action.PICK, units) for units in (1, 1, 2))
-    assert [a.reply for a in pair.commit(m.Acts(acts))] == [Reply.DONE, Reply.DONE, Reply.KEY_CONFLICT]
+    acts = tuple(asks.Act("act", "a", Action.PICK, units) for units in (1, 1, 2))
+    assert [a.reply for a in pair.commit(asks.Acts(acts))] == [Reply.DONE, Reply.DONE, Reply.KEY_CONFLICT]
     assert pair.figures(SHIRT, X)[5] == 1
 
 
@@ -461,7 +464,7 @@ def test_a_forgotten_key_is_a_new_one_but_never_that_of_an_open_order() -> None:
     pair = two_nodes(10, 0)
     pair.commit(place("open", (SHIRT, 1)), place("closed", (SHIRT, 1)))
     pair.commit(act("closed", Action.CANCEL))
-    pair.commit(m.Retire(pair.stamp + 2), m.Forget(pair.state.sequence + 1), after=SECOND)
+    pair.commit(asks.Retire(pair.stamp + 2), asks.Forget(pair.state.sequence + 1), after=SECOND)
     answers = pair.commit(place("open", (SHIRT, 1)), place("closed", (SHIRT, 1)))
     assert [answer.again for answer in answers] == [True, False]
 
@@ -495,8 +498,8 @@ def test_commands_of_one_commit_see_what_those_before_them_did() -> None:
         place("after", (SHIRT, 1)), place("a", (SHIRT, 3)),
     )  # fmt: skip
     assert [answer.reply for answer in answers] == [
-        Reply.REFUSED, Reply.DONE, Reply.ALLOCATED, Reply.REFUSED, Reply.DONE, Reply.ALLOCATED, Reply.DONE, Reply.REFUSED,
-        Reply.ALLOCATED,
+        Reply.REFUSED, Reply.DONE, Reply.ALLOCATED, Reply.REFUSED, Reply.DONE, Reply.ALLOCATED, Reply.DONE,
+        Reply.REFUSED, Reply.ALLOCATED,
     ]  # fmt: skip
     assert pair.state.sequence == 5
     pair.close()
@@ -504,7 +507,7 @@ def test_commands_of_one_commit_see_what_those_before_them_did() -> None:
 
 def test_everything_is_the_same_after_a_start_from_the_journal_and_from_a_snapshot(tmp_path: Path) -> None:
     pair = Pair(2, 2, 2, [policy(), BACK_ORDERS], tmp_path / "data")
-    pair.commit(received("stock", (SHIRT, X, 9), (SHIRT, Y, 4)), m.Fence("fence", ((SHOP, SHIRT, X, 3),)))
+    pair.commit(received("stock", (SHIRT, X, 9), (SHIRT, Y, 4)), asks.Fence("fence", ((SHOP, SHIRT, X, 3),)))
     pair.commit(place("a", (SHIRT, 5)), place("b", (SHOES, 2), channel=MARKET))
     pair.commit(reserve("r", (SHIRT, 4), expires_at=LATER), reserve("s", (SHIRT, 1), expires_at=START + SECOND))
     pair.reopen()
@@ -537,7 +540,7 @@ ANSWERS: list[tuple[Reply, Callable[[Pair], Any]]] = [
     (Reply.UNKNOWN_LINE, lambda pair: act("old", Action.PICK, 1, line=2)),
     (Reply.NOT_ENOUGH_UNITS, lambda pair: act("old", Action.PICK, 2)),
     (Reply.STATEMENT_TOO_OLD, lambda pair: counted("2", (SHIRT, X, 5), source=0, counted_at=1)),
-    (Reply.FIGURE_OUT_OF_RANGE, lambda pair: received("2", (SHIRT, X, m.UNITS_MAX))),
+    (Reply.FIGURE_OUT_OF_RANGE, lambda pair: received("2", (SHIRT, X, UNITS_MAX))),
 ]
 
 

@@ -1,0 +1,141 @@
+"""What may be asked of an engine and what it answers, as plain values: no columns, no indices into anything.
+
+tests/driving.py turns them into the engine's commands and back; tests/model.py takes them as they are.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from engine.lifecycle import Action
+from engine.outcomes import MovementKind, Reply
+from kernels.columns import NO_NODE, OnShort
+
+# What may be asked
+
+
+@dataclass(frozen=True)
+class Cart:
+    """One order or reservation asked for."""
+
+    id: str
+    lines: tuple[tuple[int, int], ...]  # (SKU, units)
+    channel: int = 0
+    code: int = 0
+    expires_at: int = 0
+
+
+@dataclass(frozen=True)
+class Place:
+    orders: tuple[Cart, ...]
+
+
+@dataclass(frozen=True)
+class Reserve:
+    orders: tuple[Cart, ...]
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    request: str
+    order_id: str
+    reservation: str
+    channel: int = 0
+    code: int = -1
+
+
+@dataclass(frozen=True)
+class Confirm:
+    requests: tuple[Confirmation, ...]
+
+
+@dataclass(frozen=True)
+class Ending:
+    request: str
+    reservation: str
+    channel: int = 0
+
+
+@dataclass(frozen=True)
+class Release:
+    requests: tuple[Ending, ...]
+
+
+@dataclass(frozen=True)
+class Act:
+    request: str
+    order_id: str
+    action: Action
+    units: int = 0
+    line: int = 0
+    node: int = NO_NODE
+    channel: int = 0
+    restock: int = 0
+
+
+@dataclass(frozen=True)
+class Acts:
+    requests: tuple[Act, ...]
+
+
+@dataclass(frozen=True)
+class Stock:
+    request: str
+    rows: tuple[tuple[int, int, MovementKind, int], ...]  # (SKU, node, kind, units)
+    source: int = -1
+    counted_at: int = 0
+
+
+@dataclass(frozen=True)
+class Fence:
+    request: str
+    rows: tuple[tuple[int, int, int, int], ...]  # (channel, SKU, node, units)
+
+
+@dataclass(frozen=True)
+class Opening:
+    """Nodes opened or closed."""
+
+    request: str
+    rows: tuple[tuple[int, bool], ...]  # (node, active)
+
+
+@dataclass(frozen=True)
+class Channels:
+    request: str
+    rows: tuple[tuple[int, "Policy"], ...]
+
+
+@dataclass(frozen=True)
+class Policy:
+    nodes: frozenset[int]
+    split: bool = True
+    on_short: OnShort = OnShort.KEEP
+    priority: int = 0
+
+
+@dataclass(frozen=True)
+class Retire:
+    closed_before: int
+
+
+@dataclass(frozen=True)
+class Forget:
+    before_sequence: int
+
+
+# What is answered
+
+
+@dataclass(frozen=True)
+class OrderAnswer:
+    reply: Reply
+    number: int = 0
+    again: bool = False
+    lines: tuple[Any, ...] = ()  # (SKU, units, ((node, stage, units, metres), ...))
+
+
+@dataclass(frozen=True)
+class Answer:
+    reply: Reply
+    quantity: int = 0
+    again: bool = False

@@ -1,0 +1,251 @@
+"""kernels/nearest.py against the rule as tests/rules.py words it: seeded random shops of odd sizes, order by order."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from kernels.columns import (
+    NO_NODE,
+    NODES_MAX,
+    NONE,
+    Batch,
+    Cells,
+    Drawn,
+    Fences,
+    OnShort,
+    Outcome,
+    Places,
+    Policies,
+)
+from kernels.nearest import empty_drawn, nearest, parts_max
+from tests.driving import COMPILED, node_words
+from tests.rules import backed, sellable, source
+
+CHANNELS = 3
+CODES = 5
+AWAY = -77  # in columns that nothing may touch
+
+
+@pytest.fixture(autouse=True)
+def _words_wrap_around() -> Iterator[None]:
+    with np.errstate(over="ignore"):
+        yield
+
+
+@dataclass
+class Shop:
+    """Stock, ring-fences and policies as plain Python; `columns` makes what the kernel takes."""
+
+    available: list[list[int] | None]  # of each SKU, units by node; None: the SKU has no row
+    metres: list[list[int]]
+    groups: list[set[int]]
+    split: list[bool]
+    on_short: list[OnShort]
+    fences: dict[tuple[int, int, int], int] = field(default_factory=dict)  # (SKU, node, channel): units
+
+    @property
+    def nodes(self) -> int:
+        return len(self.metres[0])
+
+    def columns(self) -> tuple[Cells, Fences, Policies, Places]:
+        with_row = [sku for sku, units in enumerate(self.available) if units is not None]
+        random.Random(1).shuffle(with_row)
+        row_of = np.full(len(self.available), NONE, np.int32)
+        row_of[with_row] = range(len(with_row))
+        stride = self.nodes + 2
+        available = np.full((len(with_row) + 1, stride), AWAY, np.int32)
+        stocked = np.zeros((len(with_row) + 1, -(-stride // 64)), np.uint64)
+        for row, sku in enumerate(with_row):
+            units = self.available[sku]
+            assert units is not None
+            available[row, : self.nodes] = units
+            stocked[row] = node_words({n for n, u in enumerate(units) if u})[: stocked.shape[1]]
+        head, following = np.full(len(self.available), NONE, np.int32), []
+        for row, (sku, _, _) in enumerate(self.fences):
+            following.append(head[sku])
+            head[sku] = row
+        _, node, channel = np.array(list(self.fences), np.int16).reshape(-1, 3).T.copy()
+        fences = Fences(
+            head, node.copy(), channel.copy(), np.array(list(self.fences.values()), np.int32),
+            np.zeros(len(self.fences), np.int64), np.array(following, np.int32),
+        )  # fmt: skip
+        zeros = np.zeros(CHANNELS, np.int32)
+        policies = Policies(
+            np.array([node_words(frozenset(group)) for group in self.groups], np.uint64),
+            np.array(self.split, np.uint8), np.array(self.on_short, np.uint8), zeros, zeros, zeros, zeros, zeros,
+            zeros, np.zeros(1, np.int16), np.zeros((1, 4), np.int32), zeros,
+        )  # fmt: skip
+        metres = np.full((CODES, stride), AWAY, np.int32)
+        metres[:, : self.nodes] = self.metres
+        rank = np.zeros((CODES, stride), np.uint8)
+        for code, row_of_code in enumerate(self.metres):
+            rank[code, : self.nodes] = sorted(range(self.nodes), key=lambda node: row_of_code[node])
+        return Cells(row_of, np.zeros((1, 1, 8), np.int32), available, stocked), fences, policies, Places(metres, rank)
+
+    def units(self, sku: int, node: int) -> int:
+        of = self.available[sku]
+        return 0 if of is None else of[node]
+
+    def kept(self, sku: int, node: int) -> dict[int, int]:
+        return {channel: units for (s, n, channel), units in self.fences.items() if (s, n) == (sku, node)}
+
+    def allocate(self, lines: list[tuple[int, int]], channel: int, code: int) -> tuple[Outcome, list[list[tuple]]]:
+        """The order decided and taken, in plain Python: per line (node, units, fenced, metres)."""
+        ranked = sorted(range(self.nodes), key=lambda node: self.metres[code][node])
+        ranked = [node for node in ranked if node in self.groups[channel]]
+
+        def give(sku: int, node: int) -> int:
+            return sellable(self.kept(sku, node), self.units(sku, node), channel)
+
+        drawn = source(lines, ranked, give, self.split[channel])
+        given, asked = sum(u for taken in drawn for _, u in taken), sum(units for _, units in lines)
+        if given < asked and self.on_short[channel] is OnShort.REFUSE:
+            return Outcome.REFUSED, [[] for _ in lines]
+        out = []
+        for (sku, units), taken in zip(lines, drawn, strict=True):
+            parts = []
+            for node, part in taken:
+                fenced = min(part, backed(self.kept(sku, node), self.units(sku, node)).get(channel, 0))
+                if fenced:
+                    self.fences[sku, node, channel] -= fenced
+                stock = self.available[sku]
+                assert stock is not None
+                stock[node] -= part
+                parts.append((node, part, fenced, self.metres[code][node]))
+            short = units - sum(part for _, part in taken)
+            out.append(parts + ([(NO_NODE, short, 0, 0)] if short else []))
+        outcome = Outcome.ALLOCATED if given == asked else Outcome.PARTLY if given else Outcome.SHORT
+        return outcome, out
+
+
+def random_shop(rng: random.Random, nodes: int, skus: int, fences: int, units_max: int) -> Shop:
+    def units() -> int:
+        return rng.choice((0, 0, 1, rng.randint(0, units_max)))
+
+    available = [None if rng.random() < 0.1 else [units() for _ in range(nodes)] for _ in range(skus)]
+    far = rng.choice((3, 1000, 3_000_000))  # metres; few give many ties
+    shop = Shop(
+        available,
+        [[rng.randint(0, far) for _ in range(nodes)] for _ in range(CODES)],
+        [set(range(nodes))] + [{n for n in range(nodes) if rng.random() < 0.7} for _ in range(CHANNELS - 1)],
+        [rng.random() < 0.8 for _ in range(CHANNELS)],
+        [rng.choice(list(OnShort)) for _ in range(CHANNELS)],
+    )
+    for _ in range(fences):
+        shop.fences[rng.randrange(skus), rng.randrange(nodes), rng.randrange(CHANNELS)] = rng.randint(0, units_max)
+    return shop
+
+
+def random_orders(rng: random.Random, skus: int, orders: int, lines_max: int, units_max: int) -> list[tuple]:
+    out = []
+    for _ in range(orders):
+        lines = rng.randint(1, lines_max)
+        few = rng.sample(range(skus), min(skus, rng.randint(1, lines)))  # so that SKUs come twice
+        order = [(rng.choice(few), rng.randint(1, units_max)) for _ in range(lines)]
+        out.append((rng.randrange(CHANNELS), rng.randrange(CODES), order))
+    return out
+
+
+def batch_of(orders: list[tuple]) -> Batch:
+    lines = [line for _, _, order in orders for line in order]
+    first = np.cumsum([0] + [len(order) for _, _, order in orders])
+    return Batch(
+        np.array([channel for channel, _, _ in orders], np.int16), np.array([code for _, code, _ in orders], np.int32),
+        first.astype(np.int64), np.array([s for s, _ in lines], np.int32), np.array([u for _, u in lines], np.int32),
+    )  # fmt: skip
+
+
+def parts_of(drawn: Drawn, batch: Batch, order: int) -> list[list[tuple]]:
+    at = int(drawn.part_count[: batch.first_line[order]].sum())
+    out = []
+    for line in range(batch.first_line[order], batch.first_line[order + 1]):
+        end = at + int(drawn.part_count[line])
+        columns = (drawn.node, drawn.quantity, drawn.fenced, drawn.metres)
+        out.append(list(zip(*(column[at:end].tolist() for column in columns), strict=True)))
+        at = end
+    return out
+
+
+def compare(shop: Shop, orders: list[tuple]) -> None:
+    """The kernel on the whole batch, the rule order by order: decisions and what is left must be the same."""
+    cells, fences, policies, places = shop.columns()
+    batch = batch_of(orders)
+    room = parts_max(batch.quantity, shop.nodes)
+    drawn = empty_drawn(len(orders), batch.sku.size, room + 1)
+    drawn.node[room] = AWAY
+    count = nearest(batch, shop.nodes, cells, fences, policies, places, drawn)
+    assert count == drawn.part_count.sum() <= room
+    assert drawn.node[room] == AWAY
+    for i, (channel, code, lines) in enumerate(orders):
+        outcome, parts = shop.allocate(lines, channel, code)
+        assert (Outcome(drawn.outcome[i]), parts_of(drawn, batch, i)) == (outcome, parts), (i, channel, code, lines)
+    after, fences_after, _, _ = shop.columns()
+    assert (cells.available == after.available).all()
+    assert (cells.stocked == after.stocked).all()
+    assert (fences.remaining == fences_after.remaining).all()
+
+
+CASES = 25 if COMPILED else 2
+
+
+@pytest.mark.parametrize("fences", [0, 40], ids=["no ring-fences", "ring-fences"])
+@pytest.mark.parametrize("nodes", [1, 2, 22, 63, 64, 65, 200])
+def test_a_batch_is_allocated_as_the_rule_says(nodes: int, fences: int) -> None:
+    for seed in range(CASES if nodes < 100 else max(2, CASES // 5)):
+        rng = random.Random(f"{nodes} {fences} {seed}")
+        skus = rng.choice((1, 3, 20))
+        units_max = rng.choice((1, 2, 12))
+        shop = random_shop(rng, nodes, skus, fences, units_max)
+        compare(shop, random_orders(rng, skus, 30, rng.choice((1, 2, 5)), units_max))
+
+
+@pytest.mark.parametrize("lines", [62, 63, 64, 65, 70])
+def test_orders_of_many_lines_are_allocated_as_the_rule_says(lines: int) -> None:
+    for seed in range(CASES // 3 + 1):
+        rng = random.Random(f"{lines} {seed}")
+        units_max = rng.choice((1, 3))
+        shop = random_shop(rng, rng.choice((2, 6, 66)), 80, rng.choice((0, 200)), units_max)
+        for units in shop.available:  # well stocked, so that whole orders fit one node or two
+            if units is not None:
+                units[:] = [u or rng.randint(0, 9) for u in units]
+        orders = [
+            (rng.randrange(CHANNELS), 0, [(sku, rng.randint(1, units_max)) for sku in rng.sample(range(80), lines)])
+            for _ in range(3)
+        ]
+        compare(shop, orders)
+
+
+def test_a_pair_that_covers_only_together_is_found_before_a_greedy_third() -> None:
+    """Each half of the lines at one node, at every pair of positions, past the 64 lines that fit a word too."""
+    for lines in (1, 2, 63, 64, 65, 69):
+        for units in (1, 2):
+            near, far = [units if i % 2 else 0 for i in range(lines)], [0 if i % 2 else units for i in range(lines)]
+            if lines == 1:
+                near, far = [units - 1], [1]
+            stock: list[list[int] | None] = [[0, near[i], 0, far[i]] for i in range(lines)]
+            shop = Shop(
+                stock, [[1, 2, 3, 4]] * CODES, [{0, 1, 2, 3}] * CHANNELS, [True] * CHANNELS, [OnShort.KEEP] * CHANNELS
+            )
+            compare(shop, [(0, 0, [(sku, units) for sku in range(lines)])])
+
+
+def test_the_largest_quantities_do_not_overflow() -> None:
+    billion = 1_000_000_000
+    shop = Shop(
+        [[billion, billion, billion], [billion, 0, billion]], [[1, 2, 3]] * CODES, [{0, 1, 2}] * CHANNELS,
+        [True] * CHANNELS, [OnShort.KEEP] * CHANNELS,
+    )  # fmt: skip
+    compare(shop, [(0, 0, [(0, billion), (1, billion)]), (1, 0, [(0, billion)]), (2, 0, [(0, billion), (1, billion)])])
+
+
+def test_no_order_is_no_work() -> None:
+    shop = Shop([[1]], [[1]] * CODES, [{0}] * CHANNELS, [True] * CHANNELS, [OnShort.KEEP] * CHANNELS)
+    cells, fences, policies, places = shop.columns()
+    empty = batch_of([])._replace(sku=np.empty(0, np.int32), quantity=np.empty(0, np.int32))
+    assert nearest(empty, 1, cells, fences, policies, places, empty_drawn(0, 0, 0)) == 0
+
+
+assert NODES_MAX >= 200
