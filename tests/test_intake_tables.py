@@ -20,6 +20,7 @@ from engine.intake.tables import IntakeError, need_rows, read_table
 NEEDED = ("order_id", "quantity")
 LONG = b"order_id,quantity\n" + b"".join(b"%d,%d\n" % (n * n, n % 7) for n in range(20_000))
 PARQUET = pa.table({"order_id": ["A", "B"], "quantity": [1, 2]})
+LATIN_1 = pa.table({"order_id": pa.array([b"A", b"B\xe9"]).view(pa.string()), "quantity": [1, 2]})
 
 
 def parquet_bytes(table: pa.Table) -> bytes:
@@ -58,6 +59,8 @@ UNUSABLE: list[tuple[str, str, bytes, str]] = [
         b"order_id,quantity\nA,1\nB\xe9,1\n",
         "row 2 is not UTF-8 text; save the file as CSV in UTF-8",
     ),
+    ("Latin-1 row with a cell too many", "o.csv", b"order_id,quantity\nA,1\nB\xe9,1,2\n", "row 2 is not UTF-8 text"),
+    ("Latin-1 in Parquet", "o.parquet", parquet_bytes(LATIN_1), "column order_id is damaged or not UTF-8 text"),
     ("Latin-1 header", "o.csv", b"order_id,quantity,\xe9\nA,1,1\n", "the header is not UTF-8"),
     ("UTF-16", "o.csv", "order_id,quantity\nA,1\n".encode("utf-16"), "the header is not UTF-8"),
     (

@@ -6,8 +6,11 @@ holds for all three kinds. What makes a whole file unusable is an IntakeError; w
 
 import csv
 import gzip
+import re
+import sys
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -103,8 +106,9 @@ def _parsed_csv(path: Path, chosen: list[str], ragged: list[tuple[int, str]], th
         return "skip"
 
     compression = "gzip" if kind_of(path) is FileKind.CSV_GZ else None
+    undecodable: list[Any] = []
     try:
-        with pa.input_stream(str(path), compression=compression) as stream:
+        with pa.input_stream(str(path), compression=compression) as stream, _unraisable_to(undecodable):
             return pyarrow.csv.read_csv(
                 stream,
                 pyarrow.csv.ReadOptions(use_threads=threads, block_size=_BLOCK_BYTES),
@@ -114,11 +118,24 @@ def _parsed_csv(path: Path, chosen: list[str], ragged: list[tuple[int, str]], th
                 ),
             )
     except pa.ArrowInvalid as error:
-        if "UTF8" in str(error) and threads:
+        is_text = not undecodable and "UTF8" not in str(error)
+        if not is_text and threads:
             return _parsed_csv(path, chosen, ragged, threads=False)  # to name the row
-        raise IntakeError(f"{path}: {_csv_fault(error, chosen)}") from None
+        raise IntakeError(f"{path}: {_csv_fault(error, is_text)}") from None
     except OSError as error:
         raise IntakeError(f"{path}: {_gzip_fault(error)}") from None
+
+
+@contextmanager
+def _unraisable_to(found: list[Any]) -> Iterator[None]:
+    """Arrow decodes a ragged row before it asks what to do with it. Where that fails it fails the file, which is right,
+    but also reports to the interpreter, which would print a traceback beside our one line."""
+    before = sys.unraisablehook
+    sys.unraisablehook = found.append
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def _csv_header(path: Path) -> list[str]:
@@ -162,14 +179,23 @@ def _read_parquet(path: Path, needed: Sequence[str], optional: Sequence[str]) ->
             for name in chosen:
                 _refuse_type(path, name, schema.field(name).type)
             table = file.read(chosen)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         if isinstance(error, FileNotFoundError | PermissionError):
             raise
         raise IntakeError(
             f"{path}: is not a whole Parquet file (cut off, or another kind): {_one_line(error)}"
         ) from None
-    columns = {name: as_text(_joined(path, table.column(name))) for name in chosen}
+    columns = {name: _checked_text(path, name, _joined(path, table.column(name))) for name in chosen}
     return FileTable(str(path), columns, np.arange(1, table.num_rows + 1), [], table.num_rows)
+
+
+def _checked_text(path: Path, name: str, values: pa.Array) -> pa.StringArray:
+    """Parquet's reader does not look at the bytes of texts, and everything after this rests on their being UTF-8."""
+    try:
+        values.validate(full=True)
+        return as_text(values)
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        raise IntakeError(f"{path}: column {name} is damaged or not UTF-8 text: {_one_line(error)}") from None
 
 
 def _refuse_type(path: Path, name: str, kind: pa.DataType) -> None:
@@ -190,9 +216,8 @@ def as_text(values: pa.Array) -> pa.StringArray:
         kind = values.type
     if pa.types.is_floating(kind):
         return _float_text(values.cast(pa.float64()))
-    if pa.types.is_timestamp(
-        kind
-    ):  # through an integer: drops the zone, whose instants are UTC, without a zone database
+    if pa.types.is_timestamp(kind):
+        # through an integer: drops the zone, whose instants are UTC, without a zone database
         values = values.cast(pa.timestamp("us", kind.tz), safe=False).cast(pa.int64()).cast(pa.timestamp("us"))
     return values.cast(pa.string()).fill_null("")
 
@@ -248,15 +273,12 @@ def _refuse_open_quote(table: FileTable) -> None:
         )
 
 
-def _csv_fault(error: Exception, chosen: list[str]) -> str:
+def _csv_fault(error: Exception, is_text: bool) -> str:
     text = _one_line(error)
-    if "UTF8" in text:
-        place = text.partition(": CSV conversion")[0].removeprefix("In CSV ")
-        index, _, row = place.removeprefix("column #").partition(": Row #")
-        if index.isdigit() and int(index) < len(chosen) and row.isdigit():
-            return f"row {int(row) - 1} is not UTF-8 text; save the file as CSV in UTF-8"
-        return f"is not UTF-8 text ({place}); save the file as CSV in UTF-8"
-    return f"cannot be read as CSV: {text}"
+    if is_text:
+        return f"cannot be read as CSV: {text}"
+    row = re.search("Row #([0-9]+)", text)  # Arrow counts the header as row 1, and names the row before it quotes it
+    return f"{f'row {int(row[1]) - 1}' if row else 'the file'} is not UTF-8 text; save the file as CSV in UTF-8"
 
 
 def _gzip_fault(error: Exception) -> str:

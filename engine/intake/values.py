@@ -1,12 +1,12 @@
 """Turns texts of a file into integers and times, and finds the texts that will not do. Used by every reader of rows.
 
-Each function looks at a whole column and says which rows fail and why; numbers and times are read once per distinct
-text, because files repeat them.
+Each function looks at a whole column and says which rows fail and why. Numbers and times are read once per distinct
+text, because files repeat them; those in the usual spelling all at once, because some files do not.
 """
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,9 @@ ABSENT = np.iinfo(np.int64).min  # an optional number or time that a row does no
 
 _NUMBER = re.compile(r"([+-]?)([0-9]+)(?:\.([0-9]*))?")
 _DIGITS_MAX = 18
+_USUAL_NUMBER = f"^[0-9]{{1,{_DIGITS_MAX}}}$"
+_USUAL_TIME = r"^\d{4}-\d\d-\d\d[T ]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?Z?$"
+_DATE_CHARACTERS = 10
 _TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -55,7 +58,9 @@ def currency_faults(texts: pa.StringArray) -> Faults:
 
 def whole_numbers(texts: pa.StringArray, low: int, high: int) -> tuple[Any, Faults]:
     """int64 [row], ABSENT for an empty text, and the faults. "2.0" is 2; no text goes through a float."""
-    return _by_distinct(texts, lambda text: _whole(text, low, high))
+    return _by_distinct(
+        texts, lambda text: _whole(text, low, high), lambda distinct: _usual_numbers(distinct, low, high)
+    )
 
 
 def times(texts: pa.StringArray) -> tuple[Any, Faults]:
@@ -64,19 +69,53 @@ def times(texts: pa.StringArray) -> tuple[Any, Faults]:
     ISO 8601: a date, or a date and time with T or a space between; without an offset it is UTC. Digits beyond
     microseconds are cut off.
     """
-    return _by_distinct(texts, _instant)
+    return _by_distinct(texts, _instant, _usual_times)
 
 
-def _by_distinct(texts: pa.StringArray, read: Callable[[str], tuple[int, Reason | None]]) -> tuple[Any, Faults]:
+def _nothing_usual(distinct: pa.StringArray) -> tuple[Any, Any]:
+    return np.full(len(distinct), ABSENT), np.zeros(len(distinct), np.bool_)
+
+
+def _by_distinct(
+    texts: pa.StringArray,
+    read: Callable[[str], tuple[int, Reason | None]],
+    usual: Callable[[pa.StringArray], tuple[Any, Any]] = _nothing_usual,
+) -> tuple[Any, Faults]:
+    """usual: the values of distinct texts and which of them it could tell; `read` decides on each of the others."""
     coded = texts.dictionary_encode()
-    distinct = [read(text) if text else (ABSENT, None) for text in coded.dictionary.to_pylist()]
+    values, told = usual(coded.dictionary)
+    reasons = np.zeros(values.size, np.int8)
+    others = np.flatnonzero(~told)
+    for at, text in zip(others, coded.dictionary.take(pa.array(others)).to_pylist(), strict=True):
+        values[at], reason = read(text) if text else (ABSENT, None)
+        reasons[at] = _REASONS.index(reason)
     codes = coded.indices.to_numpy(zero_copy_only=False)
-    if not distinct:
-        return np.empty(0, np.int64), []
-    values = np.array([value for value, _ in distinct], np.int64)
-    reasons = np.array([_REASONS.index(reason) for _, reason in distinct], np.int8)
     found = reasons[codes]
     return values[codes], [(_REASONS[code], found == code) for code in np.unique(reasons) if code]  # type: ignore[misc]
+
+
+def _usual_numbers(distinct: pa.StringArray, low: int, high: int) -> tuple[Any, Any]:
+    """Digits alone, within the limits."""
+    digits = pc.if_else(pc.match_substring_regex(distinct, _USUAL_NUMBER), distinct, pa.scalar(None, pa.string()))
+    values = digits.cast(pa.int64()).fill_null(ABSENT).to_numpy().copy()
+    return values, (values >= low) & (values <= high) & (values != ABSENT)
+
+
+def _usual_times(distinct: pa.StringArray) -> tuple[Any, Any]:
+    """Dates of the calendar with a time to the second or finer, in UTC."""
+    days = pc.utf8_slice_codeunits(distinct, 0, _DATE_CHARACTERS).dictionary_encode()
+    is_day = np.array([_is_day(text) for text in days.dictionary.to_pylist()], np.bool_)[days.indices.to_numpy()]
+    told = is_day & _bools(pc.match_substring_regex(distinct, _USUAL_TIME))  # now the cast cannot fail
+    times = pc.if_else(pa.array(told), pc.utf8_rtrim(distinct, "Z"), pa.scalar(None, pa.string()))
+    return times.cast(pa.timestamp("us")).cast(pa.int64()).fill_null(ABSENT).to_numpy().copy(), told
+
+
+def _is_day(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _whole(text: str, low: int, high: int) -> tuple[int, Reason | None]:
