@@ -201,6 +201,16 @@ def open_orders_of(model: Model) -> dict[int, Any]:
     }  # fmt: skip
 
 
+def figures_of(state: State, sku: int, node: int) -> tuple[tuple[int, ...], int]:
+    """The figures of a cell, ON_HAND to DEFICIT, and its available units."""
+    row = state.cells.row_of[sku]
+    if row == NONE:
+        return (0,) * Figure.SPARE, 0
+    available = int(state.cells.available[row, node])
+    assert int(state.cells.stocked[row, node // 64]) >> node % 64 & 1 == (available > 0)
+    return tuple(state.cells.figures[row, node, : Figure.SPARE].tolist()), available
+
+
 def fences(state: State) -> dict[tuple[int, int, int], int]:
     """Units still kept, by (SKU, node, channel)."""
     out = {}
@@ -322,19 +332,10 @@ class Pair:
         assert self.state.head(Head.WAITING_PARTS) == sum(map(len, expected.values()))
 
     def figures(self, sku: int, node: int) -> tuple[int, ...]:
-        row = self.state.cells.row_of[sku]
-        if row == NONE:
-            return (0,) * 7
-        return tuple(self.state.cells.figures[row, node, : Figure.SPARE].tolist())
+        return figures_of(self.state, sku, node)[0]
 
     def available(self, sku: int, node: int) -> int:
-        row = self.state.cells.row_of[sku]
-        if row == NONE:
-            return 0
-        units = int(self.state.cells.available[row, node])
-        bit = int(self.state.cells.stocked[row, node // 64]) >> node % 64 & 1
-        assert bit == (units > 0)
-        return units
+        return figures_of(self.state, sku, node)[1]
 
     def reopen(self, snapshot: bool = False) -> None:
         """Close the folder and start again, from the journal or from a snapshot and its tail: the state is the same."""

@@ -1,4 +1,4 @@
-"""Nearest allocation and ring-fences as RULES.md words them, in plain Python: what tests/model.py and the kernels share.
+"""Nearest allocation and ring-fences as RULES.md words them, in plain Python, for tests/model.py and kernel tests.
 
 Nothing is changed here: units and ring-fences come in as figures, who gives what goes out.
 """
