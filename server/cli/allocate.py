@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from server.cli.output import BAD_USAGE, DONE, FOUND_WRONG, Bar, bar, fail, say, show_json, show_table
+from server.cli.output import BAD_USAGE, DONE, FOUND_WRONG, Bar, bar, fail, note, say, show_json, show_table
 
 File = typer.Option(help="CSV, CSV.gz or Parquet, by its name.")
 
@@ -70,7 +70,7 @@ def _run(
     started = clock()
     progress.stage("reading")
     card = RateCard.read(rate_card) if rate_card else None
-    places = Places.read(postal_codes) if postal_codes else Places.india()
+    places = Places.read(postal_codes) if postal_codes else Places.india(progress.stage)
     nodes = read_nodes(nodes_file, places)
     stock = read_stock(stock_file, nodes.node_id)
     orders = read_orders(orders_file, places)
@@ -80,6 +80,9 @@ def _run(
         progress.stage("opening" if data else "preparing")
         engine = _open(data, progress) if data else memory_engine()
         with engine:
+            if getattr(engine.journal, "cut_off", None):
+                cut = engine.journal.cut_off
+                note(f"{cut.segment}: a torn write of sequence {cut.sequence} was cut off; nobody had been answered")
             before = engine.state.sequence
             stamp = time.time_ns() // 1000
             node_index = put_nodes(engine, nodes, stamp)

@@ -28,7 +28,7 @@ def amazon_report(
 
     with bar() as progress:
         progress.stage("reading")
-        found = read_amazon_report(report, Places.read(postal_codes) if postal_codes else Places.india())
+        found = read_amazon_report(report, Places.read(postal_codes) if postal_codes else Places.india(progress.stage))
         write_orders(orders, found)
         if rejects:
             found.rejects.write(rejects)
