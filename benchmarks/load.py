@@ -1,0 +1,147 @@
+"""The canonical load: 100,000 SKUs, 32 nodes, 19,600 postal codes, orders of 1.7 lines. Generated; every draw has a
+seed.
+
+SKUs and postal codes are drawn evenly, which is the hardest case for the caches: real demand is skewed, and hot rows
+stay near. Every benchmark takes its orders, stock and catalogue from here.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from engine.columns import reserve
+from engine.commands import Command, MoveStock, PlaceOrders, PutChannels, PutNames, PutNodes, PutPostalCodes
+from engine.outcomes import MovementKind, Namespace
+from kernels.columns import NODES_MAX, NONE, Batch, Cells, Fences, OnShort, Places, Policies
+
+SKUS, NODES, POSTAL_CODES, CHANNELS = 100_000, 32, 19_600, 4
+BATCH_ORDERS = 13_000
+STAMP = 1_700_000_000_000_000  # UTC us, of the first commit
+LINES_PER_ORDER = 1.7
+UNITS_PER_LINE = 1.2
+_LINES = ([1, 2, 3, 4, 5], [0.6, 0.2, 0.12, 0.06, 0.02])  # lines of an order, and how often: 1.7 in the mean
+_UNITS = ([1, 2, 3], [0.85, 0.1, 0.05])
+_CATALOGUE_SEED, _STOCK_SEED, _ORDERS_SEED = 11, 12, 13
+
+
+def orders(count: int, seed: int = 0) -> Batch:
+    """Orders as the kernels take them. seed: another one, other orders."""
+    rng = np.random.default_rng((_ORDERS_SEED, seed))
+    first = np.zeros(count + 1, np.int64)
+    np.cumsum(rng.choice(_LINES[0], p=_LINES[1], size=count), out=first[1:])
+    lines = int(first[-1])
+    return Batch(
+        rng.integers(0, CHANNELS, count).astype(np.int16),
+        rng.integers(0, POSTAL_CODES, count).astype(np.int32),
+        first,
+        rng.integers(0, SKUS, lines).astype(np.int32),
+        rng.choice(_UNITS[0], p=_UNITS[1], size=lines).astype(np.int32),
+    )
+
+
+def order_ids(count: int, seed: int) -> pa.StringArray:
+    """Text keys like 171-0505492-1223515, 19 bytes each, no two alike for the same 10,000 seeds."""
+    rng = np.random.default_rng((_ORDERS_SEED, seed, 1))
+    number = np.arange(count, dtype=np.int64) + seed * 1_000_000
+    drawn = rng.integers(0, 10_000_000, count)
+    text = np.full((count, 19), ord("-"), np.uint8)
+    for columns, value in ((range(2, -1, -1), 100 + number // 10_000_000 % 900), (range(10, 3, -1), drawn)):
+        for column in columns:
+            text[:, column] = ord("0") + value % 10
+            value = value // 10
+    value = number % 10_000_000
+    for column in range(18, 11, -1):
+        text[:, column] = ord("0") + value % 10
+        value = value // 10
+    text[:, 4] = ord("0") + number // 9_000_000_000 % 10
+    offsets = np.arange(0, 19 * (count + 1), 19, dtype=np.int32)
+    return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(text.reshape(-1)))
+
+
+def place_orders(batches: int, first_seed: int = 0, size: int = BATCH_ORDERS) -> Iterator[PlaceOrders]:
+    """Batches of orders as commands."""
+    for seed in range(first_seed, first_seed + batches):
+        yield PlaceOrders(order_ids(size, seed), *orders(size, seed))
+
+
+def stock(units: float) -> Any:
+    """Units of each cell, int32 [sku, node]: so many in all in the mean, spread at random (Poisson)."""
+    rng = np.random.default_rng(_STOCK_SEED)
+    return rng.poisson(units / (SKUS * NODES), (SKUS, NODES)).astype(np.int32)
+
+
+def cells(available: Any) -> Cells:
+    """The cells of such stock, in memory like the engine's."""
+    columns = reserve(available.shape, np.int32, huge_pages=True), reserve((SKUS, 1), np.uint64, huge_pages=True)
+    columns[0][:], columns[1][:] = available, stocked(available)
+    return Cells(np.arange(SKUS, dtype=np.int32), np.zeros((0, NODES, 8), np.int32), *columns)
+
+
+def stocked(available: Any) -> Any:
+    """The bits of nodes that have stock, uint64 [sku, 1]."""
+    bits = (available > 0).astype(np.uint64) << np.arange(NODES, dtype=np.uint64)
+    return bits.sum(axis=1, dtype=np.uint64)[:, None]
+
+
+def places() -> Places:
+    """Metres and ranks of the postal codes."""
+    rng = np.random.default_rng(_CATALOGUE_SEED)
+    metres = rng.integers(1_000, 2_000_000, (POSTAL_CODES, NODES)).astype(np.int32)
+    return Places(metres, np.argsort(metres, axis=1, kind="stable").astype(np.uint8))
+
+
+def no_fences() -> Fences:
+    """Not a single ring-fence."""
+    empty = np.zeros(0, np.int32)
+    return Fences(
+        np.full(SKUS, NONE, np.int32), np.zeros(0, np.int16), np.zeros(0, np.int16), empty, np.zeros(0, np.int64), empty
+    )
+
+
+def policies(channels: int = CHANNELS, groups: int = 1) -> Policies:
+    """Open channels; with several groups each has another set of nodes, and a channel publishes only a share."""
+    rng = np.random.default_rng(_CATALOGUE_SEED)
+    nodes = np.zeros((groups, NODES_MAX // 64), np.uint64)
+    nodes[:, 0] = (1 << NODES) - 1 if groups == 1 else rng.integers(1, 1 << NODES, groups)
+    zeros = np.zeros(channels, np.int32)
+    return Policies(
+        nodes[np.arange(channels) % groups], np.ones(channels, np.uint8),
+        np.full(channels, OnShort.KEEP, np.uint8), zeros, zeros + 900_000, zeros + 1, zeros + 1_000_000_000, zeros + 2,
+        np.full(SKUS, NONE, np.int32), np.zeros(0, np.int16), np.zeros((0, 4), np.int32), np.zeros(0, np.int32),
+    )  # fmt: skip
+
+
+def catalogue(units: float) -> list[Command]:
+    """The commands that bring nodes, postal codes, SKUs, channels and stock into an empty engine."""
+    rng = np.random.default_rng(_CATALOGUE_SEED)
+
+    def coordinates(count: int) -> tuple[Any, Any]:
+        north = rng.integers(80_000_000, 340_000_000, count, np.int32)
+        return north, rng.integers(690_000_000, 950_000_000, count, np.int32)
+
+    available = stock(units)
+    sku, node = np.nonzero(available)
+    zeros = np.zeros(CHANNELS, np.int32)
+    return [
+        PutNodes(
+            "nodes", pa.array([f"FC{i:02d}" for i in range(NODES)]), *coordinates(NODES),
+            np.ones(NODES, np.uint8),
+        ),
+        PutPostalCodes(
+            "codes", pa.array([str(110_000 + i) for i in range(POSTAL_CODES)]), *coordinates(POSTAL_CODES),
+            np.zeros(POSTAL_CODES, np.uint8),
+        ),
+        PutNames("skus", Namespace.SKU, pa.array([f"SKU-{i:06d}-XL" for i in range(SKUS)])),
+        PutChannels(
+            "channels", pa.array(["web", "amazon.in", "flipkart", "social"]),
+            np.full((CHANNELS, NODES_MAX // 64), np.uint64(2**64 - 1)), zeros,
+            np.full(CHANNELS, OnShort.KEEP, np.uint8), np.ones(CHANNELS, np.uint8), zeros + 900_000,
+            zeros + 1, zeros + 1_000_000_000, zeros + 2,
+        ),
+        MoveStock(
+            "stock", sku.astype(np.int32), node.astype(np.int16), np.full(sku.size, MovementKind.COUNTED, np.uint8),
+            available[sku, node],
+        ),
+    ]  # fmt: skip
