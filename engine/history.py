@@ -186,28 +186,32 @@ class History:
 
 
 class _Entered:
-    """Orders of one record, with their lines and parts beside them."""
+    """Orders of one record, with their lines and parts beside them.
+
+    A refused order has no number: its rows say 0. `key` is the number, or less than 0 and unique where there is none.
+    """
 
     def __init__(self, record: Record, place: int, orders: Columns, lines: Columns, parts: Columns) -> None:
         """place: of the first order in its record."""
-        self.record, self.place = record, place
+        self.record = record
         self.orders, self.lines, self.parts = orders, lines, parts
         self.first_line = offsets(orders["line_count"])
         self.order_of_line = owners(self.first_line)
         self.line_of_part = owners(offsets(lines["part_count"]))
         self.order_of_part = self.order_of_line[self.line_of_part]
         self.sku_of_part = lines["sku"][self.line_of_part]
+        location = (record.sequence << PLACE_BITS) + place + np.arange(orders["number"].size)
+        self.key = np.where(orders["number"] != 0, orders["number"], -location)
         self.position = np.arange(self.order_of_line.size) - self.first_line[self.order_of_line] + 1
 
     def order_rows(self) -> Columns:
-        """Orders and reservations. `number` is 0 where refused; `location` is unique and rises."""
+        """Orders and reservations."""
         orders, count = self.orders, self.orders["number"].size
-        location = (self.record.sequence << PLACE_BITS) + self.place
         rows = {name: orders[name] for name in _ORDER_COLUMNS}
         for name, null in _ORDER_OPTIONS.items():
             rows[name] = orders[name] if name in orders else np.full(count, null)
         return rows | {
-            "customer": orders.get("customer", _blanks(count)), "location": np.arange(location, location + count),
+            "customer": orders.get("customer", _blanks(count)), "key": self.key,
             "sequence": np.full(count, self.record.sequence), "stamp": np.full(count, self.record.stamp),
         }  # fmt: skip
 
@@ -234,7 +238,7 @@ class _Entered:
 
     def _order_columns(self, order: Any) -> dict[str, Any]:
         return {
-            "number": self.orders["number"][order], "channel": self.orders["channel"][order],
+            "number": self.orders["number"][order], "key": self.key[order], "channel": self.orders["channel"][order],
             "order_id": self.orders["order_id"].take(pa.array(order)),
         }  # fmt: skip
 
