@@ -10,9 +10,10 @@ import numpy as np
 
 from kernels.columns import NONE, Cells, Fences, Policies
 from kernels.fences import fenced_at, own_backed
-from kernels.options import I16, I32, I32x2, I64x2, U64x2, kernel, leaf
+from kernels.options import I16, I32, I32x2, I64x2, U64x2, kernel, leaf, prefetch
 
 SHARE_WHOLE = 1_000_000  # share_ppm of everything
+_FETCH_CHANNELS_MAX = 16  # of more, the processor sees the sequence by itself
 _BLOCK = 64  # SKUs taken together, so that the loops over channels are long and stay in the nearest cache
 
 
@@ -106,6 +107,24 @@ def _sum_block(
 
 
 @leaf
+def _fetch(skus: I32, nodes: int, cells: Cells, published: Published) -> None:
+    """Bring the rows of a block of SKUs into the cache while the block before it is computed."""
+    if skus.size == 0 or skus[-1] - skus[0] == skus.size - 1:
+        return  # side by side, as in a full pass: the processor reads ahead by itself
+    width = cells.available.shape[1]
+    channels = published.ats.shape[1]
+    for i in range(skus.size):
+        sku = np.int64(skus[i])
+        row = np.int64(cells.row_of[sku])
+        if row != NONE:
+            for node in range(0, nodes, 16):
+                prefetch(cells.available, row * width + node)
+        for channel in range(0, min(channels, _FETCH_CHANNELS_MAX), 8):
+            prefetch(published.ats, sku * channels + channel)
+            prefetch(published.version, sku * channels + channel)
+
+
+@leaf
 def _ats(free: int, own: int, share_ppm: int, buffer: int, cap: int, threshold: int) -> int:
     shared: int | np.int64 = free
     if share_ppm != SHARE_WHOLE:  # without a sign the division is a multiplication
@@ -169,6 +188,7 @@ def publish(
     count = 0
     for first in range(0, skus.size, _BLOCK):
         block = skus[first : first + _BLOCK]
+        _fetch(skus[first + _BLOCK : first + 2 * _BLOCK], nodes, cells, published)
         any_fence = _sum_block(block, cells, fences, groups, masks, unfenced, free, own)
         _limit_block(block, policies, groups, free, own, ats)
         count = _publish_block(block, sequence, ats, published, changes, count)
