@@ -3,7 +3,6 @@
 Here stand the interface that any store of records keeps, and its errors. Segments of files are in segments.py; a
 Redis stream or a PostgreSQL table can stand in their place, because the expected sequence is the fence.
 """
-# ruff: noqa: N818 - the errors are named after what has become of the journal
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol

@@ -52,7 +52,7 @@ _PADDING = [bytes(count) for count in range(8)]
 LIFTS: dict[tuple[int, int], Callable[[Mapping[str, Any], int], Any]] = {}
 
 
-class RecordUnreadable(Exception):  # noqa: N818 - named like the journal's other errors
+class RecordUnreadable(Exception):
     """The body names a table, column, kind or encoding that this program does not know, or does not add up."""
 
 
