@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -64,7 +65,9 @@ def _run(
     from engine.intake.orders import read_orders
     from engine.intake.postal_codes import Places
     from engine.intake.rate_card import RateCard
+    from engine.intake.rejects import SCHEMA as REJECTS
     from engine.intake.stock import read_stock
+    from engine.intake.table_writer import TableWriter
 
     clock = time.perf_counter
     started = clock()
@@ -76,7 +79,8 @@ def _run(
     orders = read_orders(orders_file, places)
     read = clock()
     summary, shipments = Summary(), Shipments(nodes)
-    with DecisionWriter(decisions) as writer:  # before anything is decided: it must be possible to write
+    rejects = TableWriter(rejects_file, REJECTS) if rejects_file else nullcontext()
+    with DecisionWriter(decisions) as writer, rejects as rejected:  # before deciding: it must be possible to write
         progress.stage("opening" if data else "preparing")
         engine = _open(data, progress) if data else memory_engine()
         with engine:
@@ -95,8 +99,9 @@ def _run(
             write_answers(engine, answered, writer, orders.rejects, shipments, summary)
             summary.sequence = engine.state.sequence
             summary.changed = engine.state.sequence != before
-    if rejects_file:
-        orders.rejects.write(rejects_file)
+        if rejected:
+            for batch in orders.rejects.table().to_batches():
+                rejected.append(batch)
     written = clock()
     summary.rejected_lines = len(orders.rejects)
     summary.stock_rejects = len(stock.rejects)

@@ -1,0 +1,306 @@
+"""The command line: help with examples, JSON, exit codes, a second run that changes nothing, and input that cannot be
+used, each of which ends with one line on stderr, exit code 2 and no half-written file."""
+
+import csv
+import gzip
+import itertools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from tests import real_data
+from tests.command_line import run, spawn, write_csv
+
+COMMANDS = ("allocate", "import amazon-report", "verify", "export", "snapshot", "warm", "doctor")
+TOOLS = real_data.DATA.parent / "tools"
+REPORT_CUT = 3000  # lines of the report that the outside judge sees
+
+
+class Shop:
+    """A folder with small input files: three nodes, four SKUs of scarce stock, orders of one to three lines."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.data = folder / "data"
+        self.decisions = folder / "decisions.csv"
+        self.rejects = folder / "rejects.csv"
+        self.nodes = write_csv(folder / "nodes.csv", "node_id,latitude,longitude",
+                               [("DEL", 28.6, 77.2), ("BOM", 18.9, 72.8), ("MAA", 13.1, 80.3)])  # fmt: skip
+        cells = [(f"S{sku}", node, 9 + sku) for sku in range(4) for node in ("DEL", "BOM", "MAA")]
+        self.stock = write_csv(folder / "stock.csv", "sku,node_id,on_hand", cells)
+        codes = ("110001", "400001", "600001")
+        rows = [(f"O{order}", "shop", codes[order % 3], f"S{(order + line) % 4}", 1 + line)
+                for order in range(60) for line in range(1 + order % 3)]  # fmt: skip
+        self.orders = write_csv(folder / "orders.csv", "order_id,channel,postal_code,sku,quantity", rows)
+        self.lines = len(rows)
+        places = [("110001", 28.62, 77.21), ("400001", 18.94, 72.84), ("600001", 13.09, 80.28)]
+        self.places = write_csv(folder / "places.csv", "postal_code,latitude,longitude", places)
+
+    def allocate(self, *more: object, **instead: object) -> list[object]:
+        files = {"orders": self.orders, "nodes": self.nodes, "stock": self.stock, "postal_codes": self.places,
+                 "decisions": self.decisions, "rejects": self.rejects} | instead  # fmt: skip
+        named = ((f"--{name.replace('_', '-')}", value) for name, value in files.items())
+        return ["allocate", *itertools.chain.from_iterable(named), *more]
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    return Shop(tmp_path)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example(command: str):
+    found = run(*command.split(), "--help")
+    assert (found.code, found.err) == (0, "")
+    assert f"Example: allot {command}" in " ".join(found.out.split())
+
+
+def test_the_list_of_commands_here_is_that_of_the_program():
+    listed = run("--help").out.split("Commands:")[1]
+    names = {line.split()[0] for line in listed.splitlines() if line.startswith("  ") and line[2] != " "}
+    assert names == {command.split()[0] for command in COMMANDS}
+
+
+@pytest.mark.parametrize("command", ["", "allocate", "import", "nonsense", "verify", "allocate --orders"])
+def test_wrong_usage_is_exit_code_2_without_a_traceback(command: str):
+    found = run(*command.split())
+    assert found.code == 2
+    assert "Traceback" not in found.err
+
+
+def test_each_command_prints_json_that_parses_and_nothing_else(shop: Shop):
+    summary = run(*shop.allocate("--data", shop.data, "--json"))
+    assert (summary.code, summary.err) == (0, "")
+    assert {"orders", "lines", "units", "allocated_units", "short_units", "split_orders", "shipments",
+            "rejected_lines", "cost", "seconds", "orders_per_second"} <= set(summary.json)  # fmt: skip
+    assert set(summary.json["seconds"]) == {"read", "allocate", "write", "total"}
+    assert summary.json["lines"] == shop.lines
+    assert summary.json["units"] == summary.json["allocated_units"] + summary.json["short_units"]
+    verified = run("verify", "--data", shop.data, "--json")
+    assert (verified.code, verified.err, verified.json["clean"]) == (0, "", True)
+    exported = run("export", "--data", shop.data, "--out", shop.folder / "history", "--json")
+    assert (exported.code, exported.err) == (0, "")
+    assert exported.json["lines"] == shop.lines
+    snapshot = run("snapshot", "--data", shop.data, "--json")
+    assert (snapshot.code, snapshot.err) == (0, "")
+    assert (shop.data / snapshot.json["snapshot"]).exists()
+    assert run("verify", "--data", shop.data, "--from-snapshot", "--json").json["digest"] == verified.json["digest"]
+    for command in (("doctor", "--data", shop.data), ("warm",)):
+        found = run(*command, "--json")
+        assert found.err == ""
+        assert isinstance(found.json, dict)
+
+
+def test_without_json_a_person_reads_a_table_and_what_comes_next(shop: Shop):
+    found = run(*shop.allocate("--data", shop.data))
+    assert (found.code, found.err) == (0, "")
+    assert "allocated units" in found.out
+    assert "allot verify --data" in found.out
+    assert "clean" in run("verify", "--data", shop.data).out
+
+
+def test_a_rejected_row_is_exit_code_1_and_the_rest_is_decided(shop: Shop):
+    with open(shop.orders, "a") as file:
+        file.write("X1,shop,110001,S0,0\nX2,shop,999999,S0,1\nX3,shop,110001,S1,1\n")
+    found = run(*shop.allocate("--json"))
+    assert found.code == 1
+    assert (found.json["lines"], found.json["rejected_lines"]) == (shop.lines + 1, 2)
+    with open(shop.rejects, newline="") as file:
+        assert [(reject["column"], reject["value"]) for reject in csv.DictReader(file)] == [
+            ("quantity", "0"), ("postal_code", "999999")]  # fmt: skip
+
+
+def test_the_same_files_again_change_nothing_and_the_command_says_so(shop: Shop):
+    first = run(*shop.allocate("--data", shop.data, "--json"))
+    decided = shop.decisions.read_bytes()
+    journal = {path.name: path.read_bytes() for path in shop.data.iterdir()}
+    again = run(*shop.allocate("--data", shop.data, "--json"))
+    assert (first.code, again.code) == (0, 0)
+    assert (first.json["changed"], again.json["changed"]) == (True, False)
+    assert again.json["repeated_orders"] == again.json["orders"] == first.json["orders"]
+    assert again.json["notes"] == ["nothing was changed: the folder knew all of it"]
+    assert shop.decisions.read_bytes() == decided
+    assert {path.name: path.read_bytes() for path in shop.data.iterdir()} == journal
+
+
+def test_stateless_and_durable_decide_the_same_in_every_form_of_file(shop: Shop):
+    assert run(*shop.allocate()).code == 0
+    decided = shop.decisions.read_bytes()
+    assert run(*shop.allocate("--data", shop.data)).code == 0
+    assert shop.decisions.read_bytes() == decided
+    zipped, columns = shop.folder / "decisions.csv.gz", shop.folder / "decisions.parquet"
+    assert run(*shop.allocate(decisions=zipped)).code == 0
+    assert gzip.decompress(zipped.read_bytes()) == decided
+    assert run(*shop.allocate(decisions=columns)).code == 0
+    assert pyarrow.parquet.read_table(columns).num_rows == decided.count(b"\n") - 1
+
+
+def test_a_known_order_with_other_content_is_a_reject_and_the_first_answer_stays(shop: Shop):
+    run(*shop.allocate("--data", shop.data))
+    digest = run("verify", "--data", shop.data, "--json").json["digest"]
+    shop.orders.write_text("order_id,channel,postal_code,sku,quantity\nO0,shop,110001,S0,2\n")
+    found = run(*shop.allocate("--data", shop.data, "--json"))
+    assert (found.code, found.json["orders"], found.json["rejected_lines"]) == (1, 0, 1)
+    assert "KEY_CONFLICT" in shop.rejects.read_text()
+    verified = run("verify", "--data", shop.data, "--json").json
+    assert (verified["clean"], verified["digest"]) == (True, digest)
+
+
+# Input that cannot be used: what is done to the shop's files, and a word of the line that says so
+
+
+def missing_file(shop: Shop) -> list[object]:
+    shop.orders.unlink()
+    return shop.allocate()
+
+
+def wrong_delimiter(shop: Shop) -> list[object]:
+    shop.orders.write_text(shop.orders.read_text().replace(",", ";"))
+    return shop.allocate()
+
+
+def missing_column(shop: Shop) -> list[object]:
+    shop.orders.write_text(shop.orders.read_text().replace("quantity", "amount", 1))
+    return shop.allocate()
+
+
+def empty_file(shop: Shop) -> list[object]:
+    shop.orders.write_text("")
+    return shop.allocate()
+
+
+def empty_nodes(shop: Shop) -> list[object]:
+    shop.nodes.write_text("")
+    return shop.allocate()
+
+
+def cut_gzip(shop: Shop) -> list[object]:
+    cut = shop.folder / "cut.csv.gz"
+    whole = gzip.compress(shop.orders.read_bytes())
+    cut.write_bytes(whole[: len(whole) // 2])
+    return shop.allocate(orders=cut)
+
+
+def cut_parquet(shop: Shop) -> list[object]:
+    cut = shop.folder / "cut.parquet"
+    pyarrow.parquet.write_table(pa.table({"order_id": ["A"]}), cut)
+    cut.write_bytes(cut.read_bytes()[:-9])
+    return shop.allocate(orders=cut)
+
+
+def parquet_of_another_type(shop: Shop) -> list[object]:
+    path = shop.folder / "orders.parquet"
+    table = pa.table({"order_id": ["A"], "postal_code": ["110001"], "sku": ["S0"], "quantity": [[1, 2]]})
+    pyarrow.parquet.write_table(table, path)
+    return shop.allocate(orders=path)
+
+
+def csv_named_parquet(shop: Shop) -> list[object]:
+    return shop.allocate(orders=shop.orders.rename(shop.folder / "orders.parquet"))
+
+
+def unknown_ending(shop: Shop) -> list[object]:
+    return shop.allocate(orders=shop.orders.rename(shop.folder / "orders.xlsx"))
+
+
+def not_text(shop: Shop) -> list[object]:
+    shop.orders.write_bytes(shop.orders.read_bytes() + b"\xff\xfe\x00,shop,110001,S0,1\n")
+    return shop.allocate()
+
+
+def unknown_policy(shop: Shop) -> list[object]:
+    return shop.allocate("--policy", "cheapest")
+
+
+def no_folder_for_decisions(shop: Shop) -> list[object]:
+    return shop.allocate(decisions=shop.folder / "nowhere" / "decisions.csv")
+
+
+def decisions_are_a_folder(shop: Shop) -> list[object]:
+    shop.decisions.mkdir()
+    return shop.allocate()
+
+
+def no_folder_for_rejects(shop: Shop) -> list[object]:
+    return shop.allocate(rejects=shop.folder / "nowhere" / "rejects.csv")
+
+
+def rate_card_without_fees(shop: Shop) -> list[object]:
+    (shop.folder / "card.toml").write_text("shipment_fee = 4000\n")
+    return shop.allocate("--rate-card", shop.folder / "card.toml")
+
+
+def missing_postal_codes(shop: Shop) -> list[object]:
+    shop.places.unlink()
+    return shop.allocate()
+
+
+BAD_INPUT = (
+    missing_file, wrong_delimiter, missing_column, empty_file, empty_nodes, cut_gzip, cut_parquet,
+    parquet_of_another_type, csv_named_parquet, unknown_ending, not_text, unknown_policy, no_folder_for_decisions,
+    decisions_are_a_folder, no_folder_for_rejects, rate_card_without_fees, missing_postal_codes,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("spoil", BAD_INPUT, ids=lambda spoil: spoil.__name__)
+def test_input_that_cannot_be_used_is_one_line_and_leaves_no_file_behind(shop: Shop, spoil):
+    arguments = spoil(shop)
+    before = {path: path.stat().st_mtime_ns for path in shop.folder.rglob("*")}
+    found = run(*arguments, "--data", shop.data)
+    assert (found.code, found.out) == (2, ""), found
+    assert found.err.startswith("allot: ")
+    assert found.err.count("\n") == 1, found.err
+    assert {path: path.stat().st_mtime_ns for path in shop.folder.rglob("*")} == before
+
+
+def test_decisions_that_stood_there_survive_a_job_that_fails(shop: Shop):
+    run(*shop.allocate())
+    decided = shop.decisions.read_bytes()
+    shop.stock.write_text("")
+    assert run(*shop.allocate()).code == 2
+    assert shop.decisions.read_bytes() == decided
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unwritable to the superuser")
+def test_decisions_into_a_folder_that_is_not_writable(shop: Shop):
+    closed = shop.folder / "closed"
+    closed.mkdir(mode=0o500)
+    found = run(*shop.allocate(decisions=closed / "decisions.csv"))
+    assert (found.code, found.err.count("\n")) == (2, 1)
+
+
+def test_in_a_process_of_its_own_stdout_is_the_json_and_stderr_is_silent_away_from_a_terminal(shop: Shop):
+    with spawn(*shop.allocate("--json")) as process:
+        out, err = process.communicate()
+    assert (process.returncode, err) == (0, "")
+    assert json.loads(out)["lines"] == shop.lines
+
+
+@pytest.mark.skipif(not TOOLS.is_dir(), reason="the outside judge is not beside this clone")
+def test_the_outside_judge_finds_nothing_oversold_nothing_lost_and_no_higher_cost(tmp_path: Path):
+    cut = tmp_path / "report.csv.gz"
+    with gzip.open(real_data.report(tmp_path), "rt") as whole, gzip.open(cut, "wt") as file:
+        file.writelines(itertools.islice(whole, REPORT_CUT))
+    files = tmp_path / "instance"
+    subprocess.run([sys.executable, TOOLS / "make_instance.py", cut, files, "--tightness", "1.0", "--basket", "5"],
+                   check=True, capture_output=True)  # fmt: skip
+    named = ("orders", "nodes", "stock", "postal_codes")
+    inputs = itertools.chain.from_iterable((f"--{n.replace('_', '-')}", files / f"{n}.csv") for n in named)
+    decisions = tmp_path / "decisions.csv"
+    found = run("allocate", *inputs, "--rate-card", files / "rate_card.toml", "--decisions", decisions, "--json")
+    assert found.code == 0, found
+    judged = subprocess.run(  # a bound given spares computing one
+        [sys.executable, TOOLS / "check_decisions.py", files, decisions, "--bound", "1", "--nearest"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    verdict = json.loads(judged.stdout)
+    assert {verdict[name] for name in ("invalid_rows", "oversold_units", "unaccounted_units")} == {0}
+    same = ("units", "short_units", "shipments", "split_orders", "cost")
+    assert {name: verdict[name] for name in same} == {name: found.json[name] for name in same}
+    assert verdict["cost"] <= verdict["nearest_cost"]
