@@ -12,10 +12,10 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -149,13 +149,13 @@ def _append_and_sync(path: Path, size: int, times: int) -> list[float]:
     try:
         os.posix_fallocate(file, 0, size * times)
         os.fsync(file)
-        return [_seconds(lambda at=at: (os.pwrite(file, data, at * size), os.fdatasync(file))) for at in range(times)]
+        seconds = []
+        for at in range(times):
+            started = time.perf_counter()
+            os.pwrite(file, data, at * size)
+            os.fdatasync(file)
+            seconds.append(time.perf_counter() - started)
+        return seconds
     finally:
         os.close(file)
         path.unlink()
-
-
-def _seconds(work: Callable[[], Any]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started

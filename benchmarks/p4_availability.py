@@ -23,7 +23,7 @@ PIECE_SKUS = 16_384  # as engine/availability.py takes them
 try:
     import polars
 except ImportError:  # an optional peer
-    polars = None
+    polars = None  # type: ignore[assignment]
 
 
 @kernel
