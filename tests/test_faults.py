@@ -1,0 +1,259 @@
+"""Faults around a data folder: in use, from a newer version, a file in its place, torn, damaged, incomplete, full, and
+killed again and again. Each has its one line and exit code, and nothing that was acknowledged is lost."""
+
+import contextlib
+import errno
+import fcntl
+import json
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from engine.columns import Limits
+from engine.commands import PutNames
+from engine.journal import JournalError
+from engine.journal.segments import Journal
+from engine.outcomes import Namespace
+from engine.snapshot import start_state
+from engine.state import State
+from engine.writer import Engine, EngineFailed
+from tests.command_line import killed, run, spawn, write_csv
+from tests.fake_disk import FakeDisk
+
+ROUNDS = 8  # of kills
+ORDERS = 20_000  # two batches
+SKUS, NODES = 500, 12
+
+
+def write_files(folder: Path, orders: int) -> list[object]:
+    """Generated files, scarce stock; the arguments of the job over them, without --data and --decisions."""
+    draw = np.random.default_rng(7)
+    nodes = [(f"N{node}", 10 + node, 70 + node % 5) for node in range(NODES)]
+    stock = [(f"S{sku}", f"N{node}", int(units)) for (sku, node), units
+             in np.ndenumerate(draw.integers(0, max(2, orders // 3000), (SKUS, NODES)))]  # fmt: skip
+    places = [(f"{560000 + code}", 8 + code * 0.2, 72 + code % 7) for code in range(100)]
+    drawn = zip(draw.integers(0, 100, orders), draw.integers(0, SKUS, orders), draw.integers(1, 5, orders), strict=True)
+    rows = [(f"O{i}", f"{560000 + code}", f"S{sku}", quantity) for i, (code, sku, quantity) in enumerate(drawn)]
+    return [
+        "allocate", "--json",
+        "--orders", write_csv(folder / "orders.csv", "order_id,postal_code,sku,quantity", rows),
+        "--nodes", write_csv(folder / "nodes.csv", "node_id,latitude,longitude", nodes),
+        "--stock", write_csv(folder / "stock.csv", "sku,node_id,on_hand", stock),
+        "--postal-codes", write_csv(folder / "places.csv", "postal_code,latitude,longitude", places),
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with files, their decisions, and a data folder that has decided them."""
+    folder = tmp_path_factory.mktemp("made")
+    job = write_files(folder, 400)
+    found = run(*job, "--decisions", folder / "decisions.csv", "--data", folder / "data")
+    assert found.code == 0, found
+    return folder
+
+
+@pytest.fixture
+def data(made: Path, tmp_path: Path) -> Path:
+    """A copy of that data folder, to be spoilt."""
+    return shutil.copytree(made / "data", tmp_path / "data")
+
+
+def again(made: Path, data: Path) -> list[object]:
+    """The job of `made` once more, over another data folder."""
+    files = [("--orders", "orders.csv"), ("--nodes", "nodes.csv"), ("--stock", "stock.csv"),
+             ("--postal-codes", "places.csv")]  # fmt: skip
+    named = [part for option, file in files for part in (option, made / file)]
+    return ["allocate", "--json", *named, "--decisions", data.parent / "decisions.csv", "--data", data]
+
+
+def only_segment(data: Path) -> Path:
+    (segment,) = data.glob("*.seg")
+    return segment
+
+
+def records_of(data: Path) -> list[tuple[int, int]]:
+    """Offset and end of each record, found by the headers' magic."""
+    content = only_segment(data).read_bytes()
+    starts, at = [], content.find(b"aRec")
+    while at >= 0:
+        starts.append(at)
+        at = content.find(b"aRec", at + 64)
+    end = len(content.rstrip(b"\0"))
+    return list(zip(starts, [*starts[1:], end], strict=True))
+
+
+def refused(found, code: int, *words: str) -> None:
+    """One line on stderr with these words, nothing on stdout."""
+    assert (found.code, found.out) == (code, ""), found
+    assert found.err.count("\n") == 1, found.err
+    assert [word for word in words if word not in found.err] == []
+
+
+def test_a_folder_in_use_by_another_process_is_refused_and_verified_beside_it(made: Path, data: Path):
+    with open(data / "LOCK") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        refused(run(*again(made, data)), 1, "in use by another process")
+        refused(run("snapshot", "--data", data), 1, "in use by another process")
+        assert run("verify", "--data", data).code == 0
+    assert not (data.parent / "decisions.csv").exists()
+    assert run(*again(made, data)).json["changed"] is False
+
+
+def test_a_folder_from_a_newer_version_is_refused_by_its_number(made: Path, data: Path):
+    identity = json.loads((data / "allot.json").read_text())
+    (data / "allot.json").write_text(json.dumps(identity | {"format": 2}))
+    for command in (again(made, data), ("verify", "--data", data), ("export", "--data", data, "--out", data / "x")):
+        refused(run(*command), 1, "format 2", "newer program")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 1}', '{"format": 1, "secret": "zz"}'])
+def test_a_damaged_identity_is_refused(made: Path, data: Path, content: str):
+    (data / "allot.json").write_text(content)
+    refused(run(*again(made, data)), 1, "allot.json", "damaged")
+
+
+def test_a_file_in_place_of_the_folder_is_refused_and_left_alone(made: Path, tmp_path: Path):
+    file = tmp_path / "data"
+    file.write_text("mine\n")
+    found = run(*again(made, file))
+    assert found.code in (1, 2)
+    refused(found, found.code, str(file))
+    refused(run("verify", "--data", file), 1, str(file))
+    assert file.read_text() == "mine\n"
+
+
+def test_somebody_elses_folder_is_refused_and_left_alone(made: Path, tmp_path: Path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "holiday.jpg").write_text("mine\n")
+    refused(run(*again(made, folder)), 2, "not empty")
+    assert [path.name for path in folder.iterdir()] == ["holiday.jpg"]
+
+
+def test_a_torn_tail_is_reported_by_verify_and_cut_off_at_the_next_start(made: Path, data: Path):
+    start, end = records_of(data)[-1]
+    tear = (start + 64 + (end - start) // 2) // 512 * 512
+    assert start + 64 < tear < end - 512, "the last record has whole sectors to lose"
+    with open(only_segment(data), "r+b") as file:
+        file.seek(tear)
+        file.write(bytes(end - tear))
+    torn = run("verify", "--data", data, "--json")
+    assert (torn.code, torn.json["clean"]) == (0, True)
+    assert only_segment(data).name in torn.json["cut_off"]
+    found = run(*again(made, data))
+    assert (found.code, found.json["changed"]) == (0, True)
+    assert (data.parent / "decisions.csv").read_bytes() == (made / "decisions.csv").read_bytes()
+    mended = run("verify", "--data", data, "--json")
+    assert (mended.code, mended.json["cut_off"]) == (0, "")
+
+
+@pytest.mark.parametrize("record", [0, 3, -1], ids=["the first", "one in the middle", "the last"])
+def test_a_flipped_byte_is_refused_with_its_place_and_never_repaired(made: Path, data: Path, record: int):
+    start, end = records_of(data)[record]
+    content = bytearray(only_segment(data).read_bytes())
+    content[(start + 64 + end) // 2] ^= 0x20
+    only_segment(data).write_bytes(content)
+    refused(run(*again(made, data)), 1, only_segment(data).name, f"byte {start}")
+    found = run("verify", "--data", data, "--json")
+    assert (found.code, found.json["clean"]) == (1, False)
+    assert any(f"byte {start}" in fault for fault in found.json["faults"])
+    assert run("doctor", "--data", data).code == 1
+    assert only_segment(data).read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("gone", "place"), [(0, "sequence 1 "), (1, "a segment is missing"), (2, "missing at its end")]
+)
+def test_a_missing_segment_is_refused_with_the_place(made: Path, data: Path, gone: int, place: str):
+    job = again(made, data)
+    orders = data.parent / "more.csv"
+    job[job.index("--orders") + 1] = orders
+    for name in ("A", "B"):
+        run("snapshot", "--data", data)  # seals the segment before
+        orders.write_text(f"order_id,postal_code,sku,quantity\n{name},560001,S1,1\n")
+        assert run(*job).code == 0
+    if gone < 2:
+        for snapshot in data.glob("snapshot*"):
+            snapshot.unlink()
+    else:
+        run("snapshot", "--data", data)  # nothing but a newer snapshot gives the loss of the end away
+    segments = sorted(data.glob("*.seg"))
+    segments[gone].unlink()
+    refused(run(*job), 1)
+    verified = run("verify", "--data", data, "--json")
+    assert verified.code == 1
+    assert any(place in fault for fault in verified.json["faults"]), verified.json
+
+
+def names(at: int, count: int) -> PutNames:
+    return PutNames(f"names {at}", Namespace.SKU, pa.array([f"sku {at} {i} " + "x" * 50 for i in range(count)]))
+
+
+def test_a_full_disk_refuses_new_work_keeps_what_was_taken_and_goes_on_when_there_is_room():
+    disk = FakeDisk(capacity_bytes=70 << 20)
+    limits, secret = Limits(), np.arange(4, dtype=np.uint64)
+    engine = Engine(State(secret, limits), Journal.open(disk), publish=False)
+    with contextlib.suppress(JournalError):
+        for taken in range(100):
+            engine.commit(names(taken, 100_000), taken)
+    assert 1 < taken < 20
+    digest = engine.state.digest()
+    with pytest.raises(JournalError):
+        engine.commit(names(taken, 100_000), taken)
+    assert engine.state.digest() == digest  # reads are served, and nothing was half taken
+    disk.capacity_bytes = None
+    engine.commit(names(taken, 100_000), taken)
+    digest = engine.state.digest()
+    engine.close()
+    started = State(secret, limits)
+    start_state(disk, Journal.open(disk), started)
+    assert (started.sequence, started.digest()) == (taken + 1, digest)
+
+
+@pytest.mark.parametrize("kind", ["write", "sync"])
+def test_an_error_while_keeping_a_commit_ends_the_engine_and_loses_nothing_acknowledged(kind: str):
+    disk = FakeDisk()
+    secret = np.arange(4, dtype=np.uint64)
+    engine = Engine(State(secret, Limits()), Journal.open(disk), publish=False)
+    engine.commit(names(0, 10), 0)
+    acknowledged = engine.state.digest()
+    disk.fail(kind, errno.EIO)
+    with pytest.raises(EngineFailed):
+        engine.commit(names(1, 10), 1)
+    with pytest.raises(EngineFailed):  # never retried
+        engine.commit(names(1, 10), 1)
+    after = disk.after_power_loss("durable")
+    started = State(secret, Limits())
+    start_state(after, Journal.open(after), started)
+    assert (started.sequence, started.digest()) == (1, acknowledged)
+
+
+def test_killed_again_and_again_the_job_ends_as_if_nobody_had_disturbed_it(tmp_path: Path):
+    job = write_files(tmp_path, ORDERS)
+    alone = run(*job, "--decisions", tmp_path / "alone.csv")
+    assert alone.code == 0, alone
+    assert 0 < alone.json["short_units"] < alone.json["units"]
+    data, decisions = tmp_path / "data", tmp_path / "decisions.csv"
+    durable = [*job, "--decisions", decisions, "--data", data]
+    last = alone.json["sequence"]
+    moments = [("torn", 1), ("after", 3), ("before", last - 2), ("after", last - 2), ("torn", last - 1)]
+    for moment, sequence in moments:
+        killed(moment, sequence, *durable)
+        assert not decisions.exists()
+    draw = np.random.default_rng(3)
+    for _ in range(ROUNDS - len(moments)):
+        process = spawn(*durable)
+        time.sleep(draw.uniform(0.5, 2.0))
+        process.kill()
+        process.communicate()
+        assert run("verify", "--data", data).code == 0
+    ended = run(*durable)
+    assert (ended.code, ended.json["sequence"]) == (0, last), ended
+    assert decisions.read_bytes() == (tmp_path / "alone.csv").read_bytes()
+    verified = run("verify", "--data", data, "--json")
+    assert (verified.code, verified.json["oversold_units"], verified.json["orders"]) == (0, 0, ORDERS)
