@@ -218,18 +218,25 @@ def test_orders_of_many_lines_are_allocated_as_the_rule_says(lines: int) -> None
         compare(shop, orders)
 
 
-def test_a_pair_that_covers_only_together_is_found_before_a_greedy_third() -> None:
-    """Each half of the lines at one node, at every pair of positions, past the 64 lines that fit a word too."""
-    for lines in (1, 2, 63, 64, 65, 69):
-        for units in (1, 2):
-            near, far = [units if i % 2 else 0 for i in range(lines)], [0 if i % 2 else units for i in range(lines)]
-            if lines == 1:
-                near, far = [units - 1], [1]
-            stock: list[list[int] | None] = [[0, near[i], 0, far[i]] for i in range(lines)]
-            shop = Shop(
-                stock, [[1, 2, 3, 4]] * CODES, [{0, 1, 2, 3}] * CHANNELS, [True] * CHANNELS, [OnShort.KEEP] * CHANNELS
-            )
-            compare(shop, [(0, 0, [(sku, units) for sku in range(lines)])])
+@pytest.mark.parametrize("lines", [2, 3, 62, 63, 64, 65, 66, 70])
+@pytest.mark.parametrize("units", [1, 2])
+def test_a_pair_that_covers_an_order_goes_before_the_node_that_gives_most(units: int, lines: int) -> None:
+    """The first node has all but two lines, each of the pair has every other: the greedy choice would need three."""
+    most = [0, 0] + [units] * (lines - 2)
+    near, far = [units * (i % 2) for i in range(lines)], [units * ((i + 1) % 2) for i in range(lines)]
+    stock: list[list[int] | None] = [[most[i], near[i], 0, far[i]] for i in range(lines)]
+    everywhere = [set(range(4))] * CHANNELS
+    shop = Shop(stock, [[1, 2, 3, 4]] * CODES, everywhere, [True] * CHANNELS, [OnShort.KEEP] * CHANNELS)
+    _, parts = shop.allocate(order := [(sku, units) for sku in range(lines)], 0, 0)
+    assert {node for line in parts for node, *_ in line} == {1, 3}
+    stock[:] = [[most[i], near[i], 0, far[i]] for i in range(lines)]
+    compare(shop, [(0, 0, order)])
+
+
+def test_two_halves_of_a_line_add_up() -> None:
+    everywhere = [set(range(3))] * CHANNELS
+    shop = Shop([[2, 1, 1]], [[1, 2, 3]] * CODES, everywhere, [True] * CHANNELS, [OnShort.KEEP] * CHANNELS)
+    compare(shop, [(0, 0, [(0, 3)]), (0, 0, [(0, 1)])])
 
 
 def test_the_largest_quantities_do_not_overflow() -> None:

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine.journal.records import decode
 from engine.lifecycle import Action
-from engine.outcomes import MovementKind, Reply
+from engine.outcomes import Cause, MovementKind, Reply
 from kernels.columns import UNITS_MAX, OnShort, Stage
 from tests import asks
 from tests.driving import SECOND, START, Pair, counted, place, policy, received, reserve
@@ -517,6 +518,26 @@ def test_everything_is_the_same_after_a_start_from_the_journal_and_from_a_snapsh
     pair.reopen(snapshot=True)
     assert pair.commit(confirm("r", code=1))[0].again
     pair.close()
+
+
+def test_the_journal_says_why_units_and_stock_changed() -> None:
+    pair = two_nodes(9, 0, BACK_ORDERS)
+    for id, seconds in (("confirmed", 9), ("released", 9), ("expired", 1)):
+        pair.commit(reserve(id, (SHIRT, 1), expires_at=START + seconds * SECOND))
+    pair.commit(confirm("confirmed"), release("released"), place("a", (SHIRT, 4)), act("a", Action.PICK, 1))
+    pair.commit(counted("less", (SHIRT, X, 3)), after=2 * SECOND)
+    pair.commit(received("more", (SHIRT, X, 5)), act("a", Action.SHIP, 1))
+    pair.commit(act("a", Action.RETURN, 1, restock=2), asks.Stock("lost", ((SHIRT, X, MovementKind.ADJUSTED, -1),)))
+    causes: dict[str, list[Cause]] = {"closures": [], "moves": [], "movements": []}
+    for record in pair.engine.journal.read(6):
+        for table, columns in decode(record.body):
+            if table.name in causes:
+                causes[table.name] += [Cause(cause) for cause in columns["cause"]]
+    assert causes == {
+        "closures": [Cause.CONFIRMED, Cause.RELEASED, Cause.EXPIRED],
+        "moves": [Cause.ORDER, Cause.COUNT, Cause.RECEIPT, Cause.ORDER, Cause.ORDER],
+        "movements": [Cause.COUNT, Cause.RECEIPT, Cause.RETURN, Cause.RETURN, Cause.ADJUSTMENT],
+    }
 
 
 # Every answer once
