@@ -115,6 +115,7 @@ class Views:
         """The views in this file; made empty where there are none, where they are damaged or of another version."""
         views = cls(path)
         try:
+            views._sync_seldom()
             sound = views._db.pragma("user_version") == VERSION and views._one("SELECT count(*) FROM meta") == 1
         except (apsw.CorruptError, apsw.NotADBError, apsw.SQLError):
             sound = False
@@ -216,9 +217,12 @@ class Views:
     def _connect(self) -> apsw.Connection:
         db = apsw.Connection(str(self.path))
         db.set_busy_timeout(BUSY_MS_MAX)
-        db.pragma("synchronous", "normal")  # a power cut may take the last commits, which are then taken in again
         db.create_scalar_function("state_of", _state_of, 1, deterministic=True)
         return db
+
+    def _sync_seldom(self) -> None:
+        """A power cut may take the last commits, which are then taken in again."""
+        self._db.pragma("synchronous", "normal")
 
     def _make_anew(self) -> None:
         self._history = None
@@ -227,6 +231,7 @@ class Views:
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
         self._db = self._connect()
         self._db.pragma("journal_mode", "wal")
+        self._sync_seldom()
         with self._db:
             self._db.execute(TABLES)
             self._db.execute("INSERT INTO meta VALUES(0, ?)", (VERSION,))
