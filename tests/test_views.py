@@ -136,7 +136,7 @@ def run(examples: int, steps: int) -> None:
 
 
 def test_after_any_commands_the_views_have_the_engines_units() -> None:
-    run(*((20, 30) if COMPILED else (2, 15)))
+    run(*((10, 25) if COMPILED else (2, 15)))
 
 
 @pytest.mark.soak
