@@ -19,7 +19,13 @@ from engine.ragged import elements, offsets
 
 RECORDS_KEPT_MAX = 64
 NULL_I64 = np.iinfo(np.int64).min
-NULL_OF = {schema.Kind.I64: NULL_I64, schema.Kind.I16: -1}
+NULL_OF: dict[schema.Kind, Any] = {schema.Kind.I64: NULL_I64, schema.Kind.I16: -1, schema.Kind.TEXT: ""}
+NULL_OPTION = {
+    column.name: NULL_OF[column.kind]
+    for table in (schema.ORDERS, schema.LINES)
+    for column in table.columns
+    if column.optional
+}
 
 
 @dataclass(frozen=True)
@@ -125,43 +131,42 @@ class FirstAnswers:
         return {name: column[place] for name, column in rows.items()}
 
 
-def order_content(orders: RecordOrders, place: int) -> tuple[Any, ...]:
-    """The validated fields of one order as the journal has them, for comparison with a repeat."""
-    lines = slice(orders.first_line[place], orders.first_line[place + 1])
-    return (
-        int(orders.orders["postal_code"][place]),
-        int(orders.orders["expires_at"][place]),
-        orders.lines["sku"][lines].tolist(),
-        orders.lines["quantity"][lines].tolist(),
-        _options(orders.orders, ORDER_OPTIONS, slice(place, place + 1)),
-        _options(orders.lines, LINE_OPTIONS, lines),
-    )
-
-
-def command_content(command: Any, row: int) -> tuple[Any, ...]:
-    """The same of one order of a PlaceOrders or Reserve command."""
-    lines = slice(command.first_line[row], command.first_line[row + 1])
+def same_content(record: RecordOrders, places: Any, command: Any, rows: Any) -> Any:
+    """Whether orders of a record say what rows of a PlaceOrders or Reserve command say, field by field: bool [n]."""
+    same = record.orders["postal_code"][places] == command.postal_code[rows]
     expires_at = getattr(command, "expires_at", None)
-    return (
-        int(command.postal_code[row]),
-        0 if expires_at is None else int(expires_at[row]),
-        command.sku[lines].tolist(),
-        command.quantity[lines].tolist(),
-        _options(command.options, ORDER_OPTIONS, slice(row, row + 1)),
-        _options(command.options, LINE_OPTIONS, lines),
-    )
+    same &= record.orders["expires_at"][places] == (0 if expires_at is None else expires_at[rows])
+    same &= _same_options(record.orders, places, command.options, rows, ORDER_OPTIONS)
+    counts = np.diff(record.first_line)[places]
+    same &= counts == np.diff(command.first_line)[rows]
+    alike = np.flatnonzero(same)  # only those have as many lines on both sides
+    ours, theirs = elements(record.first_line, places[alike]), elements(command.first_line, rows[alike])
+    lines = record.lines["sku"][ours] == command.sku[theirs]
+    lines &= record.lines["quantity"][ours] == command.quantity[theirs]
+    lines &= _same_options(record.lines, ours, command.options, theirs, LINE_OPTIONS)
+    owner = np.repeat(alike, counts[alike])
+    same[owner[~lines]] = False
+    return same
 
 
-def _options(columns: Mapping[str, Any], names: Sequence[str], rows: slice) -> dict[str, list[Any]]:
-    """Optional values that are there: a column of nulls and a missing column are the same."""
-    out = {}
+def _same_options(
+    ours: Mapping[str, Any], rows: Any, theirs: Mapping[str, Any], others: Any, names: Sequence[str]
+) -> Any:
+    """Whether optional values are equal: a column of nulls and a missing column are the same."""
+    same = np.ones(rows.size, bool)
     for name in names:
-        if name in columns:
-            piece = columns[name][rows]
-            values = piece.tolist() if isinstance(piece, np.ndarray) else piece.to_pylist()
-            if any(value not in (NULL_I64, -1, "", None) for value in values):
-                out[name] = values
-    return out
+        if name in ours or name in theirs:
+            same &= _option(ours, name, rows) == _option(theirs, name, others)
+    return same
+
+
+def _option(columns: Mapping[str, Any], name: str, rows: Any) -> Any:
+    if name not in columns:
+        return NULL_OPTION[name]
+    column = columns[name]
+    if isinstance(column, np.ndarray):
+        return column[rows]
+    return np.array(column.take(pa.array(rows)).to_pylist(), object)
 
 
 def from_record(orders: RecordOrders, places: Any, again: bool) -> OrderAnswers:

@@ -28,7 +28,7 @@ NO_CHANNEL = np.array([-1], np.int16)
 def put(commit: Commit, command: Put) -> Replies:
     """Add or change master data: all of a request, or the first answer again."""
     state = commit.state
-    _check_limits(state, command)
+    check_limits(state, command)
     request_id = pa.array([command.request_id], pa.string())
     keys = hash_keys(state, NO_CHANNEL, Method.PUT_CATALOGUE, request_id)
     new, slots = commit.look_up(keys)
@@ -56,7 +56,7 @@ def _content(command: Put) -> Any:
     return np.array([[digest >> 64, digest & 0xFFFFFFFFFFFFFFFF]], np.uint64)
 
 
-def _check_limits(state: State, command: Put) -> None:
+def check_limits(state: State, command: Put) -> None:
     """Raise OutOfRoom where names might not fit, before anything is changed."""
     limits = {
         PutNodes: (Namespace.NODE, NODES_MAX, "nodes_max"),

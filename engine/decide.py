@@ -14,11 +14,10 @@ from engine import schema
 from engine.answers import (
     OrderAnswers,
     Replies,
-    command_content,
     from_record,
     in_order,
-    order_content,
     record_orders,
+    same_content,
     without_order,
 )
 from engine.apply import PLACE_BITS, PLACE_MASK, hash_keys
@@ -76,15 +75,7 @@ def _first_answers(commit: Commit, command: PlaceOrders, rows: Any, locations: A
         record = commit.first_answers.orders_of(int(sequence))
         of_it = np.flatnonzero(sequences == sequence)
         places = locations[of_it] & PLACE_MASK
-        same = np.fromiter(
-            (
-                record.orders["reservation"][place] == 0
-                and order_content(record, place) == command_content(command, row)
-                for place, row in zip(places, rows[of_it], strict=True)
-            ),
-            bool,
-            of_it.size,
-        )
+        same = (record.orders["reservation"][places] == 0) & same_content(record, places, command, rows[of_it])
         pieces.append(from_record(record, places[same], again=True))
         pieces.append(without_order(np.full(int((~same).sum()), Reply.KEY_CONFLICT)))
         taken += [of_it[same], of_it[~same]]

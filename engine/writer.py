@@ -16,7 +16,7 @@ import numpy as np
 from engine import schema
 from engine.answers import FirstAnswers
 from engine.availability import AtsChanges, Availability
-from engine.catalogue import put
+from engine.catalogue import check_limits, put
 from engine.commands import (
     ActOnUnits,
     Command,
@@ -24,6 +24,7 @@ from engine.commands import (
     Forget,
     MoveStock,
     PlaceOrders,
+    Put,
     PutChannels,
     PutExceptions,
     PutFences,
@@ -46,6 +47,7 @@ from engine.stock import move_stock
 from engine.upkeep import forget, retire
 from kernels.columns import Head
 from kernels.expiry import take_due
+from kernels.nearest import parts_max
 
 AHEAD_BYTES = 32 << 20  # room kept reserved in the journal, so that most commits need not wait for it
 COMMITS_AHEAD_MAX = 2  # one being synced, one decided behind it
@@ -161,8 +163,23 @@ class Engine:
         self._keep(commit, pipelined)
         return Pending(self, commit.sequence, answers, changes)
 
+    def _check_room(self, commands: Sequence[Command]) -> None:
+        """Raise OutOfRoom where the columns might not hold what is asked for: before anything is decided."""
+        orders = lines = parts = 0
+        for command in commands:
+            if isinstance(command, PlaceOrders):
+                orders += len(command.order_id)
+                lines += command.sku.size
+                parts += parts_max(command.quantity, self.state.node_count)
+            elif isinstance(command, Confirm):
+                orders += len(command.order_id)
+            elif isinstance(command, Put):
+                check_limits(self.state, command)
+        self.state.check_room(orders, lines, parts)
+
     def _decide(self, commit: Commit, commands: Sequence[Command]) -> list[Any]:
         book = self.state.book
+        self._check_room(commands)
         if self.state.head(Head.EXPIRIES) and self.state.expiries.at[0] <= commit.stamp:
             due = np.empty(self.state.head(Head.EXPIRIES), np.int32)
             expire_due(commit, due[: take_due(commit.stamp, book, self.state.expiries, due)])

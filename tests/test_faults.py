@@ -15,9 +15,10 @@ import pytest
 
 from engine.columns import Limits
 from engine.commands import PutNames
+from engine.folder import DataFolder
 from engine.journal import JournalError
 from engine.journal.segments import Journal
-from engine.outcomes import Namespace
+from engine.outcomes import Namespace, OutOfRoom
 from engine.snapshot import start_state
 from engine.state import State
 from engine.writer import Engine, EngineFailed
@@ -257,3 +258,18 @@ def test_killed_again_and_again_the_job_ends_as_if_nobody_had_disturbed_it(tmp_p
     assert decisions.read_bytes() == (tmp_path / "alone.csv").read_bytes()
     verified = run("verify", "--data", data, "--json")
     assert (verified.code, verified.json["oversold_units"], verified.json["orders"]) == (0, 0, ORDERS)
+
+
+def test_a_batch_beyond_a_limit_is_refused_and_the_engine_goes_on_though_a_reservation_was_due(tmp_path: Path) -> None:
+    DataFolder.create(tmp_path / "small", bytes(32), Limits(skus_max=2)).close()
+    with Engine.open(tmp_path / "small", publish=False) as engine:
+        engine.commit(PutNames("two", Namespace.SKU, pa.array(["A", "B"])), 1)
+        with pytest.raises(OutOfRoom, match="skus_max is 2"):
+            engine.submit(
+                [
+                    PutNames("word", Namespace.WORD, pa.array(["INR"])),
+                    PutNames("third", Namespace.SKU, pa.array(["C"])),
+                ],
+                2,
+            )
+        assert engine.commit(PutNames("word", Namespace.WORD, pa.array(["INR"])), 3).quantity.tolist() == [1]

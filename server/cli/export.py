@@ -25,7 +25,6 @@ def export(
     if unknown or not wanted:
         fail(f"--what {what}: give some of {', '.join(WHAT)}")
     from engine.export import export as write
-
     from engine.folder import DataFolder
     from engine.journal.segments import Journal
 
