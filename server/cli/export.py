@@ -18,7 +18,7 @@ def export(
 ) -> None:
     """Write orders, lines, movements and decisions to Parquet. Changes nothing; may run beside a writer.
 
-    Example: allot export --data /var/lib/allot --out /tmp/history
+    Example: allot export --data /var/lib/allot --out history
     """
     wanted = {name.strip() for name in what.split(",") if name.strip()}
     unknown = wanted - set(WHAT)
