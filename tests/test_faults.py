@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from engine import schema
+from engine.apply import StateDiverged, apply_record
 from engine.columns import Limits
 from engine.commands import PutNames
 from engine.folder import DataFolder
@@ -273,3 +275,11 @@ def test_a_batch_beyond_a_limit_is_refused_and_the_engine_goes_on_though_a_reser
                 2,
             )
         assert engine.commit(PutNames("word", Namespace.WORD, pa.array(["INR"])), 3).quantity.tolist() == [1]
+
+
+def test_a_record_whose_digest_replay_does_not_come_to_is_refused() -> None:
+    state = State(np.arange(4, dtype=np.uint64), Limits())
+    right, wrong = (np.array([digest], np.uint64) for digest in (0, 1))
+    apply_record(state, 1, 1, [(schema.CHECK, {"digest": right})])
+    with pytest.raises(StateDiverged, match="sequence 2"):
+        apply_record(state, 2, 2, [(schema.CHECK, {"digest": wrong})])
