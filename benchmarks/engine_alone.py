@@ -25,6 +25,7 @@ from engine.commands import PlaceOrders
 from engine.folder import DataFolder
 from engine.writer import Engine, Pending
 from kernels.columns import Head
+from kernels.keys import SEGMENT_SLOTS, Size
 
 BATCHES, BATCHES_QUICK = 400, 60
 STOCK = 1.2  # units over the units ordered
@@ -125,7 +126,8 @@ def _bytes(engine: Engine, run: Drive, journal: int, resident: int) -> list[Row]
     cell = (
         sum(column[0].nbytes for column in (cells.figures, cells.available, cells.stocked)) / cells.available.shape[1]
     )
-    key_index = state.keys.slots.nbytes / orders
+    segments = int(state.keys.sizes[Size.SEGMENTS])
+    key_index = segments * state.keys.slots[:SEGMENT_SLOTS].nbytes / orders
     return [
         Row("engine", f"journal, {run.lines / run.orders:.2f} lines an order", journal / run.orders, "bytes/order"),
         Row("engine", "memory of a (SKU, node) cell", cell, "bytes"),

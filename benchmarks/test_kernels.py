@@ -61,17 +61,17 @@ def test_hash_of_text_keys(benchmark: Any) -> None:
 
 
 def test_insert_of_keys(benchmark: Any, keys: Any) -> None:
-    found, rows, slots = np.empty(ORDERS, np.int64), np.empty(ORDERS, np.int32), np.empty(ORDERS, np.int64)
-    locations = np.arange(ORDERS)
+    found, rows = np.empty(ORDERS, np.int64), np.empty(ORDERS, np.int32)
+    locations = np.arange(1, ORDERS + 1)
     benchmark.pedantic(
-        find_or_insert, setup=lambda: ((new_index(1 << 16), keys, locations, found, rows, slots), {}), rounds=ROUNDS
+        find_or_insert, setup=lambda: ((new_index(1 << 16), keys, locations, rows, found), {}), rounds=ROUNDS
     )
 
 
 def test_look_up_of_keys(benchmark: Any, keys: Any) -> None:
     index = new_index(1 << 20)
-    found, rows, slots = np.empty(ORDERS, np.int64), np.empty(ORDERS, np.int32), np.empty(ORDERS, np.int64)
-    find_or_insert(index, keys, np.arange(ORDERS), found, rows, slots)
+    found, rows = np.empty(ORDERS, np.int64), np.empty(ORDERS, np.int32)
+    find_or_insert(index, keys, np.arange(1, ORDERS + 1), rows, found)
     benchmark(find_keys, index, keys, found, rows)
 
 

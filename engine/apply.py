@@ -19,7 +19,7 @@ from engine.state import State
 from kernels.columns import NONE, Head
 from kernels.distance import rank
 from kernels.expiry import watch_expiries
-from kernels.keys import ABSENT, find_or_insert, hash_texts, rehash_kept, set_values, with_room
+from kernels.keys import ABSENT, find_or_insert, forget_keys, hash_texts, set_values
 from kernels.stages import Entries, Moves, close_reservations, enter_orders, move_stock, move_units, retire_orders
 
 Columns = Mapping[str, Any]
@@ -145,12 +145,12 @@ def apply_orders(
     lines: Columns,
     parts: Columns,
     location: int,
-    slots: Any = None,
+    keys: Any = None,
     claimed: bool = False,
 ) -> Any:
     """Orders and reservations enter the book and the key index; returns their rows, NONE where refused.
 
-    location: of the first one. slots: of their keys in the index, where a live commit has just put them there.
+    location: of the first one. keys: where a live commit has just entered them.
     """
     count = orders["number"].size
     rows = np.empty(count, np.int32)
@@ -161,33 +161,31 @@ def apply_orders(
     entries = Entries(*columns)
     enter_orders(entries, location, claimed, state.book, state.cells, state.fences, rows)
     locations = np.arange(location, location + count)
-    if slots is None:
-        slots = _insert_keys(state, orders, locations)
-    set_values(state.keys, slots, locations, rows)
+    if keys is None:
+        insert_keys(state, _order_keys(state, orders), locations, rows)
+    else:
+        set_values(state.keys, keys, locations, rows)
     if orders["is_reservation"].any():
         watch_expiries(rows, state.book, state.expiries)
     return rows
 
 
-def _insert_keys(state: State, orders: Columns, locations: Any) -> Any:
+def _order_keys(state: State, orders: Columns) -> Any:
     is_reservation = orders["is_reservation"] != 0
     keys = hash_keys(state, orders["channel"], Method.PLACE_ORDER, orders["order_id"])
     if is_reservation.any():
         of_them = pa.array(is_reservation)
         channel = orders["channel"][is_reservation]
         keys[is_reservation] = hash_keys(state, channel, Method.RESERVE, orders["order_id"].filter(of_them))
-    return insert_keys(state, keys, locations)
+    return keys
 
 
-def insert_keys(state: State, keys: Any, locations: Any) -> Any:
-    """Enter new keys; returns their slots. A key that is there already was journaled twice: the state diverged."""
-    count = locations.size
-    state.keys = with_room(state.keys, count)
-    found, rows, slots = np.empty(count, np.int64), np.empty(count, np.int32), np.empty(count, np.int64)
-    find_or_insert(state.keys, keys, locations, found, rows, slots)
+def insert_keys(state: State, keys: Any, locations: Any, rows: Any) -> None:
+    """Enter new keys with their values. A key that is there already was journaled twice: the state diverged."""
+    found = np.empty(locations.size, np.int64)
+    find_or_insert(state.keys, keys, locations, rows, found)
     if (found != ABSENT).any():
         raise StateDiverged(f"a key comes twice, first at sequence {int(found[found != ABSENT][0]) >> PLACE_BITS}")
-    return slots
 
 
 def apply_moves(state: State, columns: Columns, stamp: int, claimed: bool = False) -> None:
@@ -215,14 +213,13 @@ def apply_answers(state: State, columns: Columns, location: int) -> None:
         of_it = columns["method"] == method
         texts = columns["request_id"].filter(pa.array(of_it))
         keys[of_it] = hash_keys(state, columns["channel"][of_it], Method(method), texts)
-    slots = insert_keys(state, keys, locations)
-    set_values(state.keys, slots, locations, np.full(locations.size, NONE, np.int32))
+    insert_keys(state, keys, locations, np.full(locations.size, NONE, np.int32))
 
 
 def apply_forgotten(state: State, columns: Columns) -> None:
     """Keys older than the commit named are forgotten, those of open orders never."""
     for before_location in columns["before_location"]:
-        state.keys = rehash_kept(state.keys, int(before_location), state.book.orders.location)
+        forget_keys(state.keys, int(before_location), state.book.orders.location)
 
 
 def apply_record(state: State, sequence: int, stamp: int, tables: Sequence[tuple[schema.Table, Columns]]) -> None:

@@ -31,14 +31,12 @@ def put(commit: Commit, command: Put) -> Replies:
     check_limits(state, command)
     request_id = pa.array([command.request_id], pa.string())
     keys = hash_keys(state, NO_CHANNEL, Method.PUT_CATALOGUE, request_id)
-    new, slots = commit.look_up(keys)
+    new = commit.look_up(keys)
     quantity = np.zeros(1, np.int64)
     if new[0]:
         quantity[0] = _PUTS[type(command)](commit, command)
     reply = np.array([Reply.DONE], np.uint8)
-    return remember(
-        commit, Method.PUT_CATALOGUE, NO_CHANNEL, request_id, keys, _content(command), new, slots, reply, quantity
-    )
+    return remember(commit, Method.PUT_CATALOGUE, NO_CHANNEL, request_id, keys, _content(command), new, reply, quantity)
 
 
 def _content(command: Put) -> Any:

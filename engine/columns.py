@@ -5,6 +5,7 @@ So nothing is ever copied to grow, and a kernel may keep the same array for the 
 
 import itertools
 import mmap
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,8 @@ import numpy as np
 
 _LINE_BYTES = 64
 _starts = itertools.count(0, 7)
-_PRIVATE = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
+_NO_RESERVE = 0x4000 if sys.platform == "linux" else 0  # Python names it from 3.13 on
+_PRIVATE = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NO_RESERVE
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Limits:
     orders_max: int = 1 << 25
     lines_max: int = 1 << 26
     parts_max: int = 1 << 27
+    keys_max: int = 1 << 26  # idempotency keys, those of orders among them
     fences_max: int = 1 << 20
     exceptions_max: int = 1 << 20
     commit_orders_max: int = 1 << 20  # orders and answers of one commit

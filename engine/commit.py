@@ -15,9 +15,10 @@ from engine.apply import PLACE_BITS, apply_moves, apply_orders, apply_table
 from engine.outcomes import Cause, Method
 from engine.state import State
 from kernels.columns import NONE
-from kernels.keys import ABSENT, find_keys, find_or_insert, set_values, with_room
+from kernels.keys import ABSENT, find_keys, find_or_insert, set_values
 
 Columns = Mapping[str, Any]
+_PENDING = -1  # the location of a key whose answer is being decided
 
 
 class Commit:
@@ -42,16 +43,15 @@ class Commit:
         """A bound on the record's size."""
         return 4096 + sum(column.nbytes + 64 for _, columns in self.tables for column in columns.values())
 
-    def look_up(self, keys: Any) -> tuple[Any, Any]:
-        """Enter keys [n, 2]: which are new (the first time, where one comes twice), and their slots.
+    def look_up(self, keys: Any) -> Any:
+        """Enter keys [n, 2]: which of them are new, bool [n] (only the first time, where one comes twice).
 
         Every new key must get its answer in this commit. Then `first_locations` finds the answers of the others.
         """
         count = keys.shape[0]
-        self.state.keys = with_room(self.state.keys, count)
-        found, rows, slots = np.empty(count, np.int64), np.empty(count, np.int32), np.empty(count, np.int64)
-        find_or_insert(self.state.keys, keys, np.zeros(count, np.int64), found, rows, slots)
-        return found == ABSENT, slots
+        found = np.empty(count, np.int64)
+        find_or_insert(self.state.keys, keys, np.full(count, _PENDING), np.full(count, NONE, np.int32), found)
+        return found == ABSENT
 
     def first_locations(self, keys: Any) -> Any:
         """Where the first answers to keys are that are all known."""
@@ -62,13 +62,13 @@ class Commit:
         self.tables.append((table, columns))
         apply_table(self.state, table, columns)
 
-    def enter(self, orders: Columns, lines: Columns, parts: Columns, slots: Any, claimed: bool) -> Any:
+    def enter(self, orders: Columns, lines: Columns, parts: Columns, keys: Any, claimed: bool) -> Any:
         """Orders or reservations with their lines and parts; returns their rows."""
         self.tables += [(schema.ORDERS, orders), (schema.LINES, lines), (schema.PARTS, parts)]
         location = self.sequence << PLACE_BITS | self.orders_entered
         self.orders_entered += orders["number"].size
         self.first_answers.forget(self.sequence)
-        return apply_orders(self.state, orders, lines, parts, location, slots, claimed)
+        return apply_orders(self.state, orders, lines, parts, location, keys, claimed)
 
     def move(self, columns: Columns, claimed: bool) -> None:
         """Units that change their stage."""
@@ -95,7 +95,7 @@ class Commit:
         content: Any,
         reply: Any,
         quantity: Any,
-        slots: Any,
+        keys: Any,
     ) -> None:
         """Remember answers to requests other than orders and reservations."""
         count = reply.size
@@ -107,7 +107,7 @@ class Commit:
         self.tables.append((schema.ANSWERS, columns))
         locations = (self.sequence << PLACE_BITS) + self._answers + np.arange(count)
         self._answers += count
-        set_values(self.state.keys, slots, locations, np.full(count, NONE, np.int32))
+        set_values(self.state.keys, keys, locations, np.full(count, NONE, np.int32))
 
     def check(self) -> None:
         """Close the record with the digest that replay must come to."""

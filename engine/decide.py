@@ -28,7 +28,7 @@ from engine.outcomes import Cause, Method, MovementKind, Reply
 from engine.ragged import offsets, owned, owners
 from engine.state import State
 from kernels.columns import NO_NODE, NONE, Batch, Drawn, Figure, Head, OnShort, OrderKind, Outcome, Stage
-from kernels.keys import ABSENT, with_room
+from kernels.keys import ABSENT
 from kernels.nearest import empty_drawn, nearest, parts_max
 from kernels.stages import (
     Acted,
@@ -55,13 +55,13 @@ def place_orders(commit: Commit, command: PlaceOrders) -> OrderAnswers:
     method = Method.RESERVE if isinstance(command, Reserve) else Method.PLACE_ORDER
     state.check_room(len(command.order_id), command.sku.size, parts_max(command.quantity, state.node_count))
     keys = hash_keys(state, command.channel, method, command.order_id)
-    new, slots = commit.look_up(keys)
+    new = commit.look_up(keys)
     if new.all():
-        return _enter(commit, command, slots)
+        return _enter(commit, command, keys)
     fresh, again = np.flatnonzero(new), np.flatnonzero(~new)
     pieces, rows = [], []
     if fresh.size:
-        pieces, rows = [_enter(commit, command.take(fresh), slots[fresh])], [fresh]
+        pieces, rows = [_enter(commit, command.take(fresh), keys[fresh])], [fresh]
     pieces.append(_first_answers(commit, command, again, commit.first_locations(keys[again])))
     return in_order(pieces, [*rows, again])
 
@@ -82,13 +82,13 @@ def _first_answers(commit: Commit, command: PlaceOrders, rows: Any, locations: A
     return in_order(pieces, taken)
 
 
-def _enter(commit: Commit, command: PlaceOrders, slots: Any) -> OrderAnswers:
+def _enter(commit: Commit, command: PlaceOrders, keys: Any) -> OrderAnswers:
     columns = (command.channel, command.postal_code, command.first_line, command.sku, command.quantity)
     batch = Batch(*(owned(column) for column in columns))
     drawn = draw(commit.state, batch)
     expires_at = command.expires_at if isinstance(command, Reserve) else None
     tables = _order_tables(commit.state, command.order_id, batch, drawn, command.options, expires_at)
-    commit.enter(*tables, slots, claimed=True)
+    commit.enter(*tables, keys, claimed=True)
     return _answers(batch, *tables)
 
 
@@ -158,13 +158,12 @@ def confirm(commit: Commit, command: Confirm) -> OrderAnswers:
     """Turn reservations into orders; with another postal code, or units that a count took, they are sourced again."""
     state, count = commit.state, len(command.request_id)
     state.check_room(count, 0, 0)
-    state.keys = with_room(state.keys, 2 * count)  # the request's key and the order's: slots must not change between
     keys = hash_keys(state, command.channel, Method.CONFIRM, command.request_id)
     content = _confirm_content(state, command)
-    new, slots = commit.look_up(keys)
+    new = commit.look_up(keys)
     plain = _plain(commit, command, new)
     groups = [plain, *(np.array([row]) for row in np.setdiff1d(np.flatnonzero(new), plain))]
-    pieces = [_confirm_rows(commit, command, rows, content, slots) for rows in groups if rows.size]
+    pieces = [_confirm_rows(commit, command, rows, content, keys) for rows in groups if rows.size]
     again = np.flatnonzero(~new)
     locations = commit.first_locations(keys[again])
     pieces += [
@@ -244,7 +243,7 @@ def read(state: State, rows: Any) -> OpenOrders:
     return out
 
 
-def _confirm_rows(commit: Commit, command: Confirm, picked: Any, content: Any, slots: Any) -> OrderAnswers:
+def _confirm_rows(commit: Commit, command: Confirm, picked: Any, content: Any, keys: Any) -> OrderAnswers:
     """Confirm requests that are new: many plain ones, or any one."""
     state = commit.state
     channel, request_id = command.channel[picked], command.request_id.take(pa.array(picked))
@@ -263,14 +262,14 @@ def _confirm_rows(commit: Commit, command: Confirm, picked: Any, content: Any, s
     if reply is not None:
         refused = np.full(picked.size, reply, np.uint8)
         nothing = np.zeros(picked.size, np.int64)
-        commit.answer(Method.CONFIRM, channel, request_id, content[picked], refused, nothing, slots[picked])
+        commit.answer(Method.CONFIRM, channel, request_id, content[picked], refused, nothing, keys[picked])
         return without_order(refused)
     commit.close(rows, Cause.CONFIRMED)
     location = (commit.sequence << PLACE_BITS) + commit.orders_entered
-    _, order_slots = commit.look_up(order_keys)
-    commit.enter(*tables, order_slots, claimed=False)
+    commit.look_up(order_keys)
+    commit.enter(*tables, order_keys, claimed=False)
     where = location + np.arange(picked.size)
-    commit.answer(Method.CONFIRM, channel, request_id, content[picked], tables[0]["outcome"], where, slots[picked])
+    commit.answer(Method.CONFIRM, channel, request_id, content[picked], tables[0]["outcome"], where, keys[picked])
     return from_record(record_orders(commit.tables[-4:-1]), np.arange(picked.size), again=False)
 
 
@@ -309,7 +308,7 @@ def release(commit: Commit, command: Release) -> Replies:
     state, count = commit.state, len(command.request_id)
     keys = hash_keys(state, command.channel, Method.RELEASE, command.request_id)
     content = hash_keys(state, command.channel, Method.RESERVE, command.reservation_id)
-    new, slots = commit.look_up(keys)
+    new = commit.look_up(keys)
     locations, rows, is_open = _open_reservations(state, command.channel, command.reservation_id)
     reply = np.full(count, Reply.DONE, np.uint8)
     ending = np.flatnonzero(new & is_open)
@@ -323,14 +322,12 @@ def release(commit: Commit, command: Release) -> Replies:
         commit.close(np.sort(rows[first]), Cause.RELEASED)
     for row in np.setdiff1d(np.flatnonzero(new), first):
         reply[row] = _reservation_reply(commit, int(locations[row]))
-    return remember(
-        commit, Method.RELEASE, command.channel, command.request_id, keys, content, new, slots, reply, quantity
-    )
+    return remember(commit, Method.RELEASE, command.channel, command.request_id, keys, content, new, reply, quantity)
 
 
 def remember(
     commit: Commit, method: Method, channel: Any, request_id: pa.StringArray, keys: Any, content: Any, new: Any,
-    slots: Any, reply: Any, quantity: Any,
+    reply: Any, quantity: Any,
 ) -> Replies:  # fmt: skip
     """Keep the answers to new requests; give the others their first one, or a conflict where the content differs."""
     rows = np.flatnonzero(new)
@@ -342,7 +339,7 @@ def remember(
             content[rows],
             reply[rows],
             quantity[rows],
-            slots[rows],
+            keys[rows],
         )
     again = np.flatnonzero(~new)
     for row, location in zip(again, commit.first_locations(keys[again]), strict=True):
@@ -361,7 +358,7 @@ def act_on(commit: Commit, command: ActOnUnits) -> Replies:
     state, count = commit.state, len(command.request_id)
     keys = hash_keys(state, command.channel, Method.ACT_ON_UNITS, command.request_id)
     content = _act_content(state, command)
-    new, slots = commit.look_up(keys)
+    new = commit.look_up(keys)
     locations, rows = find_locations(state, hash_keys(state, command.channel, Method.PLACE_ORDER, command.order_id))
     orders = state.book.orders
     is_open = (rows != NONE) & (orders.kind[rows] == OrderKind.ORDER) & (orders.location[rows] == locations)
@@ -375,7 +372,7 @@ def act_on(commit: Commit, command: ActOnUnits) -> Replies:
         reply[doing[moved < 0]] = Reply.NOT_ENOUGH_UNITS
         reply[doing[command.line[doing] > held.line_count]] = Reply.UNKNOWN_LINE
     return remember(
-        commit, Method.ACT_ON_UNITS, command.channel, command.request_id, keys, content, new, slots, reply, quantity
+        commit, Method.ACT_ON_UNITS, command.channel, command.request_id, keys, content, new, reply, quantity
     )
 
 

@@ -20,7 +20,7 @@ from engine.outcomes import EngineError, Namespace
 from engine.state import State
 from kernels.columns import Head
 from kernels.distance import rank
-from kernels.keys import EMPTY, LOCATION, find_or_insert, new_index, set_values
+from kernels.keys import Size, entries_of, fill_segments
 
 PREFIX, SUFFIX = "snapshot-", ".snap"
 SNAPSHOTS_KEPT = 2
@@ -78,7 +78,12 @@ def _columns(state: State) -> Iterator[tuple[str, Any]]:
             yield f"{name}_{field}", getattr(columns, field)[: state.head(head)]
     yield "heads", state.book.heads
     yield "digest", state.book.digest
-    yield "keys", state.keys.slots[state.keys.slots[:, LOCATION] != EMPTY]
+    keys, segments = state.keys, int(state.keys.sizes[Size.SEGMENTS])
+    yield "key_sizes", keys.sizes
+    yield "key_directory", keys.directory[: 1 << keys.sizes[Size.BITS]]
+    yield "key_depth", keys.depth[:segments]
+    yield "key_used", keys.used[:segments]
+    yield "key_entries", entries_of(keys)
     yield "counted_at", np.array(sorted(state.counted_at.items()), np.int64).reshape(-1, 2)
 
 
@@ -151,17 +156,9 @@ def _fill(state: State, columns: dict[str, Any]) -> None:
     state.book.heads[Head.CHANGED_ROWS] = 0
     state.book.digest[:] = columns["digest"]
     state.counted_at = {int(source): int(at) for source, at in columns["counted_at"]}
-    _fill_keys(state, columns["keys"])
-
-
-def _fill_keys(state: State, entries: Any) -> None:
-    count = entries.shape[0]
-    state.keys = new_index(max(count, 1 << 16))
-    keys = np.ascontiguousarray(entries[:, :2]).view(np.uint64)
-    found, rows, slots = np.empty(count, np.int64), np.empty(count, np.int32), np.empty(count, np.int64)
-    locations = np.ascontiguousarray(entries[:, 2])
-    find_or_insert(state.keys, keys, locations, found, rows, slots)
-    set_values(state.keys, slots, locations, entries[:, 3].astype(np.int32))
+    for field in ("sizes", "directory", "depth", "used"):
+        _put(getattr(state.keys, field), columns[f"key_{field}"])
+    fill_segments(state.keys, columns["key_entries"])
 
 
 def _put(target: Any, values: Any) -> None:

@@ -4,6 +4,7 @@ Commands are decided against it (engine/decide.py), effects applied to it (engin
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ from kernels.columns import (
 )
 from kernels.digest import full_digest
 from kernels.expiry import rebuild_expiries
-from kernels.keys import EMPTY, LOCATION, KeyIndex, new_index
+from kernels.keys import KeyIndex, Size, entries_of, new_index
 from kernels.stages import refresh_all
 
 NODE_STRIDE = 8  # columns per node grow in steps of this
@@ -62,7 +63,7 @@ class State:
         self.counted_at: dict[int, int] = {}  # [source] UTC us of its last stock statement
         self.fences_used = 0
         self.exceptions_used = 0
-        self.keys: KeyIndex = new_index(1 << 16)
+        self.keys: KeyIndex = new_index(self.limits.keys_max, partial(reserve, huge_pages=True))
         self._reserve_columns()
 
     def _reserve_columns(self) -> None:
@@ -165,17 +166,17 @@ class State:
                 active[node >> 6] |= np.uint64(1) << np.uint64(node & 63)
         self.policies.nodes[:] = self.groups & active
 
-    def check_room(self, orders: int, lines: int, parts: int) -> None:
+    def check_room(self, orders: int, lines: int, parts: int, keys: int = 0) -> None:
         """Raise OutOfRoom where a commit of this size might not fit."""
-        for head, more, most, field in (
-            (Head.ORDERS, orders, self.limits.orders_max, "orders_max"),
-            (Head.LINES, lines, self.limits.lines_max, "lines_max"),
-            (Head.PARTS, parts, self.limits.parts_max, "parts_max"),
+        retire = "retire closed orders or raise the limit"
+        for used, more, most, field, mend in (
+            (self.head(Head.ORDERS), orders, self.limits.orders_max, "orders_max", retire),
+            (self.head(Head.LINES), lines, self.limits.lines_max, "lines_max", retire),
+            (self.head(Head.PARTS), parts, self.limits.parts_max, "parts_max", retire),
+            (int(self.keys.sizes[Size.ENTRIES]), keys, self.limits.keys_max, "keys_max", "forget old keys or raise it"),
         ):
-            if self.head(head) + more > most:
-                raise OutOfRoom(
-                    f"{field} is {most}, {self.head(head)} are in use: retire closed orders or raise the limit"
-                )
+            if used + more > most:
+                raise OutOfRoom(f"{field} is {most}, {used} are in use: {mend}")
 
     def take_changes(self) -> Any:
         """SKUs whose stock changed since the last call, int32 [n]; None of them is changed any more."""
@@ -219,12 +220,12 @@ class State:
 
     def _keys_digest(self) -> bytes:
         """Of the set of (key, value): wherever the index happens to keep them."""
-        entries = self.keys.slots[self.keys.slots[:, LOCATION] != EMPTY].view(np.uint64)
+        entries = entries_of(self.keys).view(np.uint64)
         with np.errstate(over="ignore"):
             factors = np.array([3, 5, 7, 0], np.uint64)  # a row is a matter of the state, a location of the journal
             words = entries * factors
             total = ((words[:, 0] ^ words[:, 1] ^ words[:, 2]) * np.uint64(0x9E3779B97F4A7C15)).sum(dtype=np.uint64)
-        return int(total).to_bytes(8, "little") + int(self.keys.count[0]).to_bytes(8, "little")
+        return int(total).to_bytes(8, "little") + int(self.keys.sizes[Size.ENTRIES]).to_bytes(8, "little")
 
     def digest_from_scratch(self) -> bool:
         """Whether the digest kept up to date equals one made from every row and cell."""

@@ -49,7 +49,7 @@ def move_stock(commit: Commit, command: MoveStock) -> Replies:
     state = commit.state
     request_id = pa.array([command.request_id], pa.string())
     keys = hash_keys(state, NO_CHANNEL, Method.MOVE_STOCK, request_id)
-    new, slots = commit.look_up(keys)
+    new = commit.look_up(keys)
     reply, quantity = np.array([Reply.DONE], np.uint8), np.zeros(1, np.int64)
     if new[0]:
         movements, refusal = _movements(state, command)
@@ -59,7 +59,7 @@ def move_stock(commit: Commit, command: MoveStock) -> Replies:
         else:
             reply[0] = refusal
     content = _content(command)
-    return remember(commit, Method.MOVE_STOCK, NO_CHANNEL, request_id, keys, content, new, slots, reply, quantity)
+    return remember(commit, Method.MOVE_STOCK, NO_CHANNEL, request_id, keys, content, new, reply, quantity)
 
 
 def _content(command: MoveStock) -> Any:

@@ -11,6 +11,7 @@ from engine.commands import Forget, Retire
 from engine.commit import Commit
 from engine.outcomes import Reply
 from kernels.columns import Head, OrderKind
+from kernels.keys import Size
 
 
 def _done(quantity: int) -> Replies:
@@ -31,8 +32,8 @@ def retire(commit: Commit, command: Retire) -> Replies:
 
 def forget(commit: Commit, command: Forget) -> Replies:
     """Forget the keys of commits before a sequence, but those of open orders."""
-    before = int(commit.state.keys.count[0])
+    before = int(commit.state.keys.sizes[Size.ENTRIES])
     if before:
         location = np.array([command.before_sequence << PLACE_BITS], np.int64)
         commit.add(schema.FORGOTTEN, {"before_location": location})
-    return _done(before - int(commit.state.keys.count[0]))
+    return _done(before - int(commit.state.keys.sizes[Size.ENTRIES]))

@@ -165,17 +165,23 @@ class Engine:
 
     def _check_room(self, commands: Sequence[Command]) -> None:
         """Raise OutOfRoom where the columns might not hold what is asked for: before anything is decided."""
-        orders = lines = parts = 0
+        orders = lines = parts = keys = 0
         for command in commands:
             if isinstance(command, PlaceOrders):
                 orders += len(command.order_id)
+                keys += len(command.order_id)
                 lines += command.sku.size
                 parts += parts_max(command.quantity, self.state.node_count)
             elif isinstance(command, Confirm):
                 orders += len(command.order_id)
-            elif isinstance(command, Put):
+                keys += 2 * len(command.order_id)
+            elif isinstance(command, Release | ActOnUnits):
+                keys += len(command.request_id)
+            elif isinstance(command, MoveStock | Put):
+                keys += 1
+            if isinstance(command, Put):
                 check_limits(self.state, command)
-        self.state.check_room(orders, lines, parts)
+        self.state.check_room(orders, lines, parts, keys)
 
     def _decide(self, commit: Commit, commands: Sequence[Command]) -> list[Any]:
         book = self.state.book

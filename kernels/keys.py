@@ -1,29 +1,32 @@
 """Keyed hashes of texts, and the index from such keys to where they were answered. Every write is looked up here first.
 
-Keys are hashed with a secret of the data folder, so that nobody outside can aim two of them at each other. The index is
-a table with open addressing; nothing is deleted in place: `rehash` copies what is still kept into a new one.
+Keys are hashed with a secret of the data folder, so that nobody outside can aim two of them at each other.
 """
 
-from typing import Annotated, NamedTuple
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
 from kernels.columns import NONE
-from kernels.options import I32, I64, U64, I64x2, U64x2, Word, kernel, leaf
+from kernels.options import I32, I64, U8, U64, I64x2, U64x2, Word, kernel, leaf
 from kernels.prefetch import AHEAD, prefetch
 
 SECRET_WORDS = 4  # words 0 and 1 key `hash_texts`, 2 and 3 the names of kernels/texts.py
 LOCATION, ROW = 2, 3  # words of a slot: where the journal has the answer; the order's row then, or NONE
-EMPTY = -(2**63)  # the location that marks a free slot, whose other words mean nothing
+EMPTY = 0  # the location that marks a free slot, whose other words mean nothing
 ABSENT = EMPTY  # the location of a key that is not there
-SLOTS_MIN = 64
-LOAD_PERCENT_MAX = 60
+SEGMENT_SLOTS = 2048  # 64 KiB: splitting one stays in the nearest caches
+SEGMENT_USED_MAX = SEGMENT_SLOTS * 7 // 10
 
 # Numba turns a sum of signed and unsigned integers into a float: every constant below is unsigned.
 _0, _1, _2, _3, _4, _5, _6, _7, _8 = (np.uint64(i) for i in range(9))
-_13, _16, _17, _21, _24, _32, _40, _48, _56, _64 = (np.uint64(i) for i in (13, 16, 17, 21, 24, 32, 40, 48, 56, 64))
+_13, _16, _17, _21, _24, _32, _40, _48, _56 = (np.uint64(i) for i in (13, 16, 17, 21, 24, 32, 40, 48, 56))
+_63, _64 = np.uint64(63), np.uint64(64)
+_SLOT_MASK = np.uint64(SEGMENT_SLOTS - 1)
 _START = tuple(np.uint64(v) for v in (0x736F6D6570736575, 0x646F72616E646F6D, 0x6C7967656E657261, 0x7465646279746573))
 _WIDE, _SECOND, _NARROW = np.uint64(0xEE), np.uint64(0xDD), np.uint64(0xFF)
 
@@ -157,43 +160,119 @@ def hash_texts(secret: U64, domains: U64, offsets: Offsets, data: Bytes, keys: U
 
 
 class KeyIndex(NamedTuple):
-    """From 128-bit keys to where they were answered: two slots a cache line."""
+    """From 128-bit keys to where they were answered: segments of slots, and a directory of them by a key's first bits.
 
-    slots: I64x2  # [capacity, 4] the two words of the key, LOCATION, ROW; capacity is a power of two
-    count: I64  # type: ignore[assignment]  # [1] entries
+    A segment that fills up is split in two by the next bit, so growing never copies the whole index. Source: extendible
+    hashing (Fagin, Nievergelt, Pippenger and Strong 1979). Memory that was never written is a free slot.
+    """
+
+    slots: I64x2  # [segment * SEGMENT_SLOTS + slot, 4] the two words of the key, LOCATION, ROW; two slots a cache line
+    directory: I32  # [2**bits and room] segment of each prefix
+    depth: U8  # [segment] bits that its keys have in common
+    used: I32  # [segment] entries
+    sizes: I64  # [Size]
+
+
+class Size(IntEnum):
+    """What `KeyIndex.sizes` counts."""
+
+    ENTRIES = 0
+    SEGMENTS = 1
+    BITS = 2  # of the directory
+
+
+_ENTRIES, _SEGMENTS, _BITS = (int(size) for size in Size)
 
 
 @leaf
-def _shift_of(index: KeyIndex) -> Word:
-    """The first bits of a key are its slot: so doubling the index goes through both tables from front to back."""
-    shift = _64
-    size = index.slots.shape[0]
-    while size > 1:
-        size >>= 1
-        shift -= _1
-    return shift
+def _segment_of(index: KeyIndex, key: Word) -> np.int64:
+    return np.int64(index.directory[key >> (_64 - np.uint64(index.sizes[_BITS]))])
 
 
 @leaf
-def _slot_of(index: KeyIndex, shift: Word, key: Word, key_2: Word) -> np.int64:
-    """The slot that holds the key, or the free one where it belongs."""
-    slots = index.slots
-    last = slots.shape[0] - 1
+def _slot_in(slots: I64x2, segment: np.int64, key: Word, key_2: Word) -> np.int64:
+    """The slot of the segment that holds the key, or the free one where it belongs."""
     high, low = np.int64(key), np.int64(key_2)
-    slot = np.int64(key >> shift)
-    while (slots[slot, 0] != high or slots[slot, 1] != low) and slots[slot, LOCATION] != EMPTY:
-        slot = (slot + 1) & last
-    return slot
+    start = segment * SEGMENT_SLOTS
+    at = low & (SEGMENT_SLOTS - 1)
+    while (slots[start + at, 0] != high or slots[start + at, 1] != low) and slots[start + at, LOCATION] != EMPTY:
+        at = (at + 1) & (SEGMENT_SLOTS - 1)
+    return start + at
+
+
+@leaf
+def _ask_for(index: KeyIndex, keys: U64x2, i: int) -> None:
+    prefetch(index.slots, _segment_of(index, keys[i, 0]) * SEGMENT_SLOTS + np.int64(keys[i, 1] & _SLOT_MASK))
+
+
+@leaf
+def _put(slots: I64x2, to: np.int64, entry: I64x2, at: int) -> None:
+    for word in range(4):  # half the time of assigning the row
+        slots[to, word] = entry[at, word]
+
+
+@leaf
+def _refill(index: KeyIndex, segment: np.int64, before: I64x2, kept: U8) -> int:
+    """Put the entries marked in kept [slot] of a copy back into their emptied segment; returns their number."""
+    count = 0
+    for at in range(SEGMENT_SLOTS):
+        if kept[at]:
+            _put(
+                index.slots,
+                _slot_in(index.slots, segment, np.uint64(before[at, 0]), np.uint64(before[at, 1])),
+                before,
+                at,
+            )
+            count += 1
+    return count
+
+
+@leaf
+def _take_out(index: KeyIndex, segment: np.int64, before: I64x2) -> None:
+    """Copy a segment and empty it."""
+    start = segment * SEGMENT_SLOTS
+    for at in range(SEGMENT_SLOTS):
+        for word in range(4):
+            before[at, word] = index.slots[start + at, word]
+        index.slots[start + at, LOCATION] = EMPTY
+
+
+@leaf
+def _split(index: KeyIndex, segment: np.int64, before: I64x2, kept: U8) -> None:
+    """Move the keys whose next bit is set into a new segment."""
+    if index.depth[segment] == index.sizes[_BITS]:
+        for prefix in range((1 << index.sizes[_BITS]) - 1, -1, -1):
+            index.directory[2 * prefix] = index.directory[2 * prefix + 1] = index.directory[prefix]
+        index.sizes[_BITS] += 1
+    bit = _63 - np.uint64(index.depth[segment])
+    _take_out(index, segment, before)
+    first = np.int64(-1)  # a key of the segment: its prefix is the segment's
+    for at in range(SEGMENT_SLOTS):
+        kept[at] = before[at, LOCATION] != EMPTY and (np.uint64(before[at, 0]) >> bit) & _1 == _0
+        if first < 0 and before[at, LOCATION] != EMPTY:
+            first = at
+    stay = _refill(index, segment, before, kept)
+    for at in range(SEGMENT_SLOTS):
+        kept[at] = before[at, LOCATION] != EMPTY and (np.uint64(before[at, 0]) >> bit) & _1 == _1
+    other = index.sizes[_SEGMENTS]
+    index.sizes[_SEGMENTS] += 1
+    index.used[other] = _refill(index, other, before, kept)
+    index.used[segment] = stay
+    index.depth[segment] += 1
+    index.depth[other] = index.depth[segment]
+    spread = np.uint64(index.sizes[_BITS]) - np.uint64(index.depth[segment])  # bits of the directory beyond the prefix
+    prefix = np.int64(np.uint64(before[first, 0]) >> bit | _1)
+    for at in range(prefix << np.int64(spread), (prefix + 1) << np.int64(spread)):
+        index.directory[at] = other
 
 
 @kernel
 def find_keys(index: KeyIndex, keys: U64x2, locations: I64, rows: I32) -> None:
     """Look keys [n, 2] up; locations [n] and rows [n] are written, ABSENT and NONE where a key is not there."""
-    shift = _shift_of(index)
     for i in range(locations.size):
         if i + AHEAD < locations.size:
-            prefetch(index.slots, np.int64(keys[i + AHEAD, 0] >> shift))
-        slot = _slot_of(index, shift, keys[i, 0], keys[i, 1])
+            _ask_for(index, keys, i + AHEAD)
+        slot = _slot_in(index.slots, _segment_of(index, keys[i, 0]), keys[i, 0], keys[i, 1])
         locations[i] = index.slots[slot, LOCATION]
         rows[i] = NONE
         if locations[i] != ABSENT:
@@ -201,81 +280,93 @@ def find_keys(index: KeyIndex, keys: U64x2, locations: I64, rows: I32) -> None:
 
 
 @kernel
-def find_or_insert(index: KeyIndex, keys: U64x2, provisional: I64, found: I64, rows: I32, slots: I64) -> None:
-    """Look keys [n, 2] up, and insert those that are not there with their provisional location.
+def find_or_insert(index: KeyIndex, keys: U64x2, locations: I64, rows: I32, found: I64) -> None:
+    """Look keys [n, 2] up, and insert those that are not there with their locations [n], never EMPTY, and rows [n].
 
-    found [n] and rows [n] are written: what was there, ABSENT and NONE where the key was inserted; a key that comes
-    twice finds the provisional location of its first time. slots [n] is written: for `set_values`, good until the next
-    `rehash`. provisional [n], never EMPTY. The index must have room for n more (`with_room`).
+    found [n] is written: the location that was there, or ABSENT where the key was inserted; a key that comes twice
+    finds the location of its first time. The index has room for n more entries, or the caller has refused.
     """
-    shift = _shift_of(index)
-    for i in range(provisional.size):
-        if i + AHEAD < provisional.size:
-            prefetch(index.slots, np.int64(keys[i + AHEAD, 0] >> shift))
-        slot = _slot_of(index, shift, keys[i, 0], keys[i, 1])
+    before = np.empty((SEGMENT_SLOTS, 4), np.int64)
+    kept = np.empty(SEGMENT_SLOTS, np.uint8)
+    for i in range(locations.size):
+        if i + AHEAD < locations.size:
+            _ask_for(index, keys, i + AHEAD)
+        segment = _segment_of(index, keys[i, 0])
+        slot = _slot_in(index.slots, segment, keys[i, 0], keys[i, 1])
         found[i] = index.slots[slot, LOCATION]
-        slots[i] = slot
-        rows[i] = NONE
-        if found[i] != EMPTY:
-            rows[i] = index.slots[slot, ROW]
-        else:
+        if found[i] == EMPTY:
+            while index.used[segment] >= SEGMENT_USED_MAX:
+                _split(index, segment, before, kept)
+                segment = _segment_of(index, keys[i, 0])
+                slot = _slot_in(index.slots, segment, keys[i, 0], keys[i, 1])
             index.slots[slot, 0] = np.int64(keys[i, 0])
             index.slots[slot, 1] = np.int64(keys[i, 1])
-            index.slots[slot, LOCATION] = provisional[i]
-            index.slots[slot, ROW] = NONE
-            index.count[0] += 1
+            index.slots[slot, LOCATION] = locations[i]
+            index.slots[slot, ROW] = rows[i]
+            index.used[segment] += 1
+            index.sizes[_ENTRIES] += 1
 
 
 @kernel
-def set_values(index: KeyIndex, slots: I64, locations: I64, rows: I32) -> None:
-    """Give the entries in slots [n] their locations [n], never EMPTY, and order rows [n], or NONE."""
-    for i in range(slots.size):
-        index.slots[slots[i], LOCATION] = locations[i]
-        index.slots[slots[i], ROW] = rows[i]
+def set_values(index: KeyIndex, keys: U64x2, locations: I64, rows: I32) -> None:
+    """Give keys [n, 2] that are all there their locations [n], never EMPTY, and order rows [n], or NONE."""
+    for i in range(locations.size):
+        if i + AHEAD < locations.size:
+            _ask_for(index, keys, i + AHEAD)
+        slot = _slot_in(index.slots, _segment_of(index, keys[i, 0]), keys[i, 0], keys[i, 1])
+        index.slots[slot, LOCATION] = locations[i]
+        index.slots[slot, ROW] = rows[i]
 
 
 @kernel
-def rehash(old: KeyIndex, new: KeyIndex, before_location: int, location_of_row: I64) -> None:
-    """Copy entries into an empty index with room for them, less those before a location whose row is no longer theirs.
+def forget_keys(index: KeyIndex, before_location: int, location_of_row: I64) -> None:
+    """Remove entries before a location whose row is no longer theirs.
 
     location_of_row [row]: of the orders in the book; a row may have been freed, and taken by another order, since.
-    With before_location 0 all are copied.
     """
-    shift = _shift_of(new)
-    for slot in range(old.slots.shape[0]):
-        location = old.slots[slot, LOCATION]
-        if location == EMPTY:
-            continue
-        row = old.slots[slot, ROW]
-        if location >= before_location or (0 <= row < location_of_row.size and location_of_row[row] == location):
-            to = _slot_of(new, shift, np.uint64(old.slots[slot, 0]), np.uint64(old.slots[slot, 1]))
-            for word in range(4):  # half the time of assigning the row
-                new.slots[to, word] = old.slots[slot, word]
-            new.count[0] += 1
+    before = np.empty((SEGMENT_SLOTS, 4), np.int64)
+    kept = np.empty(SEGMENT_SLOTS, np.uint8)
+    for segment in range(index.sizes[_SEGMENTS]):
+        _take_out(index, segment, before)
+        for at in range(SEGMENT_SLOTS):
+            location, row = before[at, LOCATION], before[at, ROW]
+            is_open = 0 <= row < location_of_row.size and location_of_row[row] == location
+            kept[at] = location != EMPTY and (location >= before_location or is_open)
+        left = _refill(index, segment, before, kept)
+        index.sizes[_ENTRIES] += left - index.used[segment]
+        index.used[segment] = left
 
 
-def new_index(entries: int) -> KeyIndex:
-    """An empty index with room for so many entries: 32 bytes a slot, two to four slots an entry."""
-    capacity = SLOTS_MIN
-    while entries * 100 > capacity * LOAD_PERCENT_MAX:
-        capacity *= 2
-    slots = np.empty((capacity, 4), np.int64)
-    slots[:, LOCATION] = EMPTY
-    return KeyIndex(slots, np.zeros(1, np.int64))
+@kernel
+def fill_segments(index: KeyIndex, entries: I64x2) -> None:
+    """Put entries [n, 4] into the empty slots of an index whose other columns say already which segment has how many.
+
+    The entries come segment by segment, as `entries_of` gives them.
+    """
+    at = 0
+    for segment in range(index.sizes[_SEGMENTS]):
+        for _ in range(index.used[segment]):
+            slot = _slot_in(index.slots, segment, np.uint64(entries[at, 0]), np.uint64(entries[at, 1]))
+            _put(index.slots, slot, entries, at)
+            at += 1
 
 
-def with_room(index: KeyIndex, entries: int) -> KeyIndex:
-    """The index itself if so many more entries fit, else a larger one with all its entries; slots change then."""
-    needed = int(index.count[0]) + entries
-    if needed * 100 <= index.slots.shape[0] * LOAD_PERCENT_MAX:
-        return index
-    larger = new_index(needed)
-    rehash(index, larger, 0, np.empty(0, np.int64))
-    return larger
+def new_index(entries_max: int, zeros: Callable[[Any, Any], Any] = np.zeros) -> KeyIndex:
+    """An empty index that may grow to so many entries: 32 bytes a slot, one and a half to three slots an entry.
+
+    zeros: makes the columns, by shape and dtype; they are as large as they may get, so their memory should come when
+    it is touched.
+    """
+    segments = -(-entries_max // (SEGMENT_USED_MAX // 4)) + 1  # a segment that was split may be left a quarter full
+    index = KeyIndex(
+        zeros((segments * SEGMENT_SLOTS, 4), np.int64), zeros(4 << segments.bit_length(), np.int32),
+        zeros(segments, np.uint8), zeros(segments, np.int32), np.zeros(len(Size), np.int64),
+    )  # fmt: skip
+    index.sizes[:] = (0, 1, 1)
+    return index
 
 
-def rehash_kept(index: KeyIndex, before_location: int, location_of_row: I64) -> KeyIndex:
-    """A new index without the entries answered before a location, those of open orders kept."""
-    kept = new_index(int(index.count[0]))
-    rehash(index, kept, before_location, location_of_row)
-    return kept
+def entries_of(index: KeyIndex) -> Any:
+    """The entries [n, 4], in no order that means anything."""
+    slots = index.slots[: index.sizes[_SEGMENTS] * SEGMENT_SLOTS]
+    return slots[slots[:, LOCATION] != EMPTY]

@@ -23,6 +23,7 @@ from engine.snapshot import build_snapshot, replay
 from engine.state import State
 from engine.writer import Engine
 from kernels.columns import NONE, UNITS_MAX, Figure, Head, OnShort, OrderKind, Stage
+from kernels.keys import Size
 from tests import asks
 from tests.model import Model
 
@@ -318,7 +319,7 @@ class Pair:
         assert state.head(Head.OPEN_ORDERS) == kinds.count(OrderKind.ORDER)
         assert state.head(Head.OPEN_RESERVATIONS) == kinds.count(OrderKind.RESERVATION)
         self._check_waiting(in_model)
-        assert int(state.keys.count[0]) == len(self.model.keys)
+        assert int(state.keys.sizes[Size.ENTRIES]) == len(self.model.keys)
         check_invariants(state)
 
     def _check_waiting(self, orders: dict[int, Any]) -> None:

@@ -3,22 +3,27 @@
 import importlib.util
 import struct
 
+import numba
 import numpy as np
 import pytest
 
 from kernels.columns import NONE
 from kernels.keys import (
     ABSENT,
+    SEGMENT_SLOTS,
+    SEGMENT_USED_MAX,
     KeyIndex,
+    Size,
+    entries_of,
+    fill_segments,
     find_keys,
     find_or_insert,
+    forget_keys,
     hash_texts,
     new_index,
-    rehash_kept,
     set_values,
     siphash_64,
     siphash_128,
-    with_room,
 )
 from tests import twins
 
@@ -105,12 +110,11 @@ def test_domain_and_secret_separate_equal_texts():
     assert len({tuple(key) for key in first.tolist() + second.tolist()}) == 4
 
 
-def insert(index: KeyIndex, keys: np.ndarray, provisional: list[int]) -> tuple[list[tuple[int, int]], np.ndarray]:
-    """What each key found, (location, row), and its slot."""
-    count = len(keys)
-    found, rows, slots = np.empty(count, np.int64), np.empty(count, np.int32), np.empty(count, np.int64)
-    find_or_insert(index, keys, np.array(provisional, np.int64), found, rows, slots)
-    return list(zip(found.tolist(), rows.tolist(), strict=True)), slots
+def insert(index: KeyIndex, keys: np.ndarray, locations: list[int]) -> list[int]:
+    """The location that each key had, ABSENT where it was inserted."""
+    found = np.empty(len(keys), np.int64)
+    find_or_insert(index, keys, np.array(locations, np.int64), np.full(len(keys), NONE, np.int32), found)
+    return found.tolist()
 
 
 def find(index: KeyIndex, keys: np.ndarray) -> list[tuple[int, int]]:
@@ -120,61 +124,70 @@ def find(index: KeyIndex, keys: np.ndarray) -> list[tuple[int, int]]:
 
 
 def some_keys(rng: np.random.Generator, count: int, crowded: bool) -> np.ndarray:
-    """Random keys; crowded ones want the last slots, so that they run over the end of the table."""
+    """Random keys; crowded ones want the last slots of their segments, so that they run over the end."""
     keys = rng.integers(0, 2**64, (count, 2), dtype=np.uint64)
     if crowded:
-        keys[:, 0] |= np.uint64(2**64 - 2**59)
-        keys[::2, 0] = np.uint64(2**64 - 1)  # only the second word tells these apart
+        keys[:, 1] |= np.uint64(SEGMENT_SLOTS - 3)
+        keys[::2, 1] = np.uint64(2**64 - 1)  # only the first word tells these apart
     return keys
 
 
 @pytest.mark.parametrize("crowded", [False, True])
-@pytest.mark.parametrize("count", [0, 1, 17, 63, 64, 65, 500])
-def test_the_index_is_a_dict(count, crowded):
+@pytest.mark.parametrize("count", [0, 1, 17, 500, SEGMENT_USED_MAX, SEGMENT_USED_MAX + 1, 6_000])
+def test_the_index_is_a_dict_however_its_segments_split(count, crowded):
+    if crowded and count > 500 and numba.config.DISABLE_JIT:
+        count = 500  # every look-up walks over all others
     rng = np.random.default_rng(count)
-    index, twin = new_index(0), {}
+    index, twin = new_index(count + 1), {}
     pool = some_keys(rng, count + 5, crowded)
     for _ in range(4):
         keys = np.ascontiguousarray(pool[rng.integers(0, count + 1, count)])
-        provisional = rng.integers(0, 2**62, count).tolist()
-        index = with_room(index, count)
-        found, slots = insert(index, keys, provisional)
-        for key, location, seen in zip(map(tuple, keys.tolist()), provisional, found, strict=True):
-            assert seen == twin.get(key, MISSING)
+        provisional = rng.integers(1, 2**62, count).tolist()
+        for key, location, seen in zip(
+            map(tuple, keys.tolist()), provisional, insert(index, keys, provisional), strict=True
+        ):
+            assert seen == twin.get(key, MISSING)[0]
             twin.setdefault(key, (location, NONE))
-        locations, rows = rng.integers(0, 2**62, count), rng.integers(-1, 2**31, count).astype(np.int32)
-        set_values(index, slots, locations, rows)
+        locations, rows = rng.integers(1, 2**62, count), rng.integers(-1, 2**31, count).astype(np.int32)
+        set_values(index, keys, locations, rows)
         twin.update(zip(map(tuple, keys.tolist()), zip(locations.tolist(), rows.tolist(), strict=True), strict=True))
-        assert index.count[0] == len(twin)
+        assert index.sizes[Size.ENTRIES] == len(twin)
     assert find(index, pool) == [twin.get(tuple(key), MISSING) for key in pool.tolist()]
+    segments = index.sizes[Size.SEGMENTS]
+    assert (segments > 1) == (len(twin) > SEGMENT_USED_MAX)
+    assert index.used[:segments].max() <= SEGMENT_USED_MAX
+    assert index.used[:segments].sum() == len(twin)
 
 
 def test_a_key_that_comes_twice_in_a_batch_finds_its_first_value():
     keys = np.array([[1, 2], [1, 3], [1, 2]], np.uint64)
-    index = new_index(10)
-    found, slots = insert(index, keys, [70, 71, 72])
-    assert found == [MISSING, MISSING, (70, NONE)]
-    assert slots[0] == slots[2] != slots[1]
+    assert insert(new_index(10), keys, [70, 71, 72]) == [ABSENT, ABSENT, 70]
 
 
-def test_old_keys_are_forgotten_but_those_of_open_orders_never():
-    keys = some_keys(np.random.default_rng(3), 5, False)
-    index = new_index(5)
-    _, slots = insert(index, keys, [0] * 5)
+@pytest.mark.parametrize("more", [0, 4_000])
+def test_old_keys_are_forgotten_but_those_of_open_orders_never(more):
+    rng = np.random.default_rng(3)
+    keys, others = some_keys(rng, 5, False), some_keys(rng, more, False)
+    index = new_index(5 + more)
+    insert(index, keys, [1] * 5)
+    insert(index, others, [501] * more)
     entries = [(100, 0), (101, 1), (102, NONE), (500, NONE), (103, 7)]  # the last row lies beyond the book
     locations, rows = zip(*entries, strict=True)
-    set_values(index, slots, np.array(locations, np.int64), np.array(rows, np.int32))
-    kept = rehash_kept(index, 500, np.array([100, 900], np.int64))  # row 0 is still its order's, row 1 another's
-    assert find(kept, keys) == [(100, 0), MISSING, MISSING, (500, NONE), MISSING]
-    assert kept.count[0] == 2
+    set_values(index, keys, np.array(locations, np.int64), np.array(rows, np.int32))
+    forget_keys(index, 500, np.array([100, 900], np.int64))  # row 0 is still its order's, row 1 another's
+    assert find(index, keys) == [(100, 0), MISSING, MISSING, (500, NONE), MISSING]
+    assert find(index, others) == [(501, NONE)] * more
+    assert index.sizes[Size.ENTRIES] == 2 + more
+    assert insert(index, keys, [600] * 5) == [100, ABSENT, ABSENT, 500, ABSENT]
 
 
-def test_the_index_grows_before_it_is_sixty_per_cent_full():
-    index = new_index(38)
-    assert index.slots.shape == (64, 4)
-    keys = some_keys(np.random.default_rng(5), 38, False)
-    insert(index, keys, list(range(38)))
-    assert with_room(index, 0) is index
-    larger = with_room(index, 1)
-    assert larger.slots.shape == (128, 4)
-    assert find(larger, keys) == [(location, NONE) for location in range(38)]
+@pytest.mark.parametrize("count", [0, 100, 5_000])
+def test_an_index_comes_back_from_its_entries(count):
+    keys = some_keys(np.random.default_rng(count), count, False)
+    index, again = new_index(count), new_index(count)
+    insert(index, keys, list(range(1, count + 1)))
+    for field in ("directory", "depth", "used", "sizes"):
+        getattr(again, field)[:] = getattr(index, field)
+    fill_segments(again, entries_of(index))
+    assert find(again, keys) == [(location, NONE) for location in range(1, count + 1)]
+    assert sorted(entries_of(again).tolist()) == sorted(entries_of(index).tolist())
