@@ -19,6 +19,7 @@ from engine.state import State
 from kernels.columns import NONE, Head
 from kernels.distance import rank
 from kernels.expiry import watch_expiries
+from kernels.fences import forget_drawn
 from kernels.keys import ABSENT, find_or_insert, hash_texts, rehash_kept, set_values, with_room
 from kernels.stages import Entries, Moves, close_reservations, enter_orders, move_stock, move_units, retire_orders
 
@@ -112,8 +113,9 @@ def apply_exceptions(state: State, columns: Columns) -> None:
 
 
 def apply_fences(state: State, columns: Columns) -> None:
-    """Ring-fences are set: so many units from now on."""
+    """Ring-fences are set: so many units from now on. What is out of them does not count any more."""
     fences = state.fences
+    anew = np.zeros(state.fences_used + columns["sku"].size, np.uint8)
     for channel, sku, node, units in zip(
         columns["channel"], columns["sku"], columns["node"], columns["units"], strict=True
     ):
@@ -127,8 +129,9 @@ def apply_fences(state: State, columns: Columns) -> None:
             fences.next[row] = fences.head[sku]
             fences.head[sku] = row
         fences.remaining[row] = units
-        fences.set_at[row] = state.sequence + 1
+        anew[row] = 1
         _mark_changed(state, sku)
+    forget_drawn(anew, state.book, fences)
 
 
 def _mark_changed(state: State, sku: int) -> None:

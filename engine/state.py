@@ -93,7 +93,7 @@ class State:
         self.cells = self._reserve_cells(NODE_STRIDE, reserve(skus, np.int32))
         self.fences = Fences(
             reserve(skus, np.int32), reserve(most.fences_max, np.int16), reserve(most.fences_max, np.int16),
-            reserve(most.fences_max, np.int32), reserve(most.fences_max, np.int64), reserve(most.fences_max, np.int32),
+            reserve(most.fences_max, np.int32), reserve(most.fences_max, np.int32),
         )  # fmt: skip
         channels = most.channels_max
         zeros = [np.zeros(channels, np.int32) for _ in range(5)]

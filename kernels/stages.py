@@ -256,8 +256,7 @@ def _leave_cell(book: Book, cells: Cells, fences: Fences, part: int, units: int,
     if change[4] != 0:
         add_figure(book, cells, row, node, _PICKED, change[4] * units)
     if fenced > 0:
-        drawn_at = book.orders.location[order] >> 20
-        refill_fence(fences, sku, node, book.orders.channel[order], fenced, drawn_at)
+        refill_fence(fences, sku, node, book.orders.channel[order], fenced)
     refresh(cells, row, node)
 
 
@@ -649,8 +648,7 @@ def lend_reservation(row: int, book: Book, cells: Cells, fences: Fences) -> None
                 cells.available[cell_row, node] += book.parts.quantity[part]
                 cells.stocked[cell_row, node >> 6] |= _ONE << np.uint64(node & 63)
                 if book.parts.fenced[part] > 0:
-                    drawn_at = book.orders.location[row] >> 20
-                    refill_fence(fences, sku, node, book.orders.channel[row], book.parts.fenced[part], drawn_at)
+                    refill_fence(fences, sku, node, book.orders.channel[row], book.parts.fenced[part])
             part = book.parts.next[part]
         line = book.lines.next[line]
 

@@ -17,6 +17,7 @@ from engine.outcomes import Namespace
 from engine.state import State
 from kernels import stages
 from kernels.columns import NO_NODE, NONE, Figure, Head, OrderKind, Outcome, Stage
+from kernels.fences import forget_drawn
 from tests.driving import COMPILED, LIMITS, SECRET, digest_fits, figures_of, i16, i32, open_orders, texts, u8, waiting
 
 SKUS, NODES, CHANNELS = 4, 3, 2
@@ -267,6 +268,20 @@ class Books:
                     if stage is Stage.RESERVED:
                         self._fence(order, line, node, fenced)
 
+    def set_fences(self) -> None:
+        """Some ring-fences anew: what was drawn from them before is drawn from none."""
+        anew = u8(self.rng.random() < 0.2 for _ in self.fences)
+        for row, at in enumerate(self.fences):
+            if anew[row]:
+                self.state.fences.remaining[row] = self.fences[at] = 50_000
+        forget_drawn(anew, self.state.book, self.state.fences)
+        chosen = {at for row, at in enumerate(self.fences) if anew[row]}
+        for order in self.orders.values():
+            for line in order.lines:
+                for (_, node), part in line.parts.items():
+                    if (line.sku, node, order.channel) in chosen:
+                        part[1] = 0
+
     def retire(self) -> None:
         """Closed orders; also such as wait, which keep nothing at a node."""
         without_node = (*AT_REST, Stage.BACK_ORDERED, Stage.SHIPPED)
@@ -335,7 +350,10 @@ class Books:
             assert used + count == state.head(high_water)
 
 
-EFFECTS = [Books.move_stock, Books.enter, Books.move, Books.move, Books.act, Books.act, Books.close, Books.retire]
+EFFECTS = [
+    Books.move_stock, Books.enter, Books.move, Books.move, Books.act, Books.act, Books.close, Books.set_fences,
+    Books.retire,
+]  # fmt: skip
 
 
 def lived(seed: object, steps: int) -> Iterator[Books]:

@@ -26,10 +26,6 @@ LATER = START + 60 * SECOND
 BACK_ORDERS = policy(on_short=OnShort.BACK_ORDER)
 REFUSES = policy(on_short=OnShort.REFUSE)
 
-FENCE_SET_ANEW = pytest.mark.xfail(
-    strict=True, reason="units drawn are told from those of an earlier ring-fence by the age of their order alone"
-)
-
 
 @pytest.fixture(autouse=True)
 def _words_wrap_around() -> Iterator[None]:
@@ -335,7 +331,6 @@ def test_a_ring_fence_without_units_behind_it_counts_as_far_as_it_is_backed_in_c
     assert gives(pair.commit(place("first", (SHIRT, 6)))[0]) == [[(X, 5), (-1, 1)]]
 
 
-@FENCE_SET_ANEW
 def test_units_drawn_before_a_ring_fence_was_set_anew_neither_use_it_nor_come_back_to_it() -> None:
     pair = Pair(nodes=1, policies=[policy(), policy()])
     pair.commit(received("stock", (SHIRT, X, 10)))
@@ -348,7 +343,6 @@ def test_units_drawn_before_a_ring_fence_was_set_anew_neither_use_it_nor_come_ba
     assert pair.model.fences[SHIRT, X, SHOP] == 2
 
 
-@FENCE_SET_ANEW
 def test_a_back_order_served_out_of_a_ring_fence_gives_it_back_when_cancelled() -> None:
     pair = Pair(nodes=1, policies=[BACK_ORDERS])
     pair.commit(place("a", (SHIRT, 3)))
