@@ -228,4 +228,6 @@ class State:
 
     def digest_from_scratch(self) -> bool:
         """Whether the digest kept up to date equals one made from every row and cell."""
-        return bool(np.uint64(full_digest(self.book, self.cells) & 0xFFFFFFFFFFFFFFFF) == self.book.digest[0])
+        digest = np.empty(1, np.uint64)
+        full_digest(self.book, self.cells, digest)
+        return bool(digest[0] == self.book.digest[0])
