@@ -96,6 +96,7 @@ class Order:
     sequence: int
     expires_at: int = 0
     closed_at: int = 0
+    expired: bool = False
 
 
 @dataclass
@@ -164,6 +165,7 @@ class Model:
         self.changed = False
         for order in sorted(self.reservations(), key=lambda order: (order.expires_at, order.number)):
             if order.expires_at <= self.stamp:
+                order.expired = True
                 self._end(order)
         answers = [_DECIDE[type(command)](self, command) for command in asked]
         if not self.changed:
@@ -293,7 +295,7 @@ class Model:
             return Reply.UNKNOWN_RESERVATION
         if first.order in self.orders:
             return first.order
-        return Reply.RESERVATION_EXPIRED if first.order.expires_at <= self.stamp else Reply.RESERVATION_ENDED
+        return Reply.RESERVATION_EXPIRED if first.order.expired else Reply.RESERVATION_ENDED
 
     def _confirm(self, asked: Confirm) -> list[OrderAnswer]:
         """Whole reservations become orders before those that are sourced again, unless two requests name the same."""

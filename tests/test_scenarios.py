@@ -15,9 +15,10 @@ import pytest
 from engine.journal.records import decode
 from engine.lifecycle import Action
 from engine.outcomes import Cause, MovementKind, Reply
+from engine.writer import Engine
 from kernels.columns import UNITS_MAX, OnShort, Stage
 from tests import asks
-from tests.driving import SECOND, START, Pair, counted, place, policy, received, reserve
+from tests.driving import SECOND, START, Pair, columns, counted, place, plain, policy, received, reserve
 
 X, Y, Z = 0, 1, 2
 SHIRT, SHOES = 0, 1
@@ -191,6 +192,47 @@ def test_of_two_confirmations_in_a_batch_that_name_the_same_the_first_counts() -
     pair.commit(reserve("c", (SHIRT, 2), expires_at=LATER))
     twice = (asks.Confirmation("3", "one", "c", code=1), asks.Confirmation("4", "two", "c"))
     assert [a.reply for a in pair.commit(asks.Confirm(twice))] == [Reply.ALLOCATED, Reply.RESERVATION_ENDED]
+
+
+def test_a_reservation_confirmed_or_released_in_time_has_ended_and_did_not_expire() -> None:
+    pair = two_nodes(9, 0)
+    for id in ("confirmed", "released", "expired"):
+        pair.commit(reserve(id, (SHIRT, 1), expires_at=START + SECOND))
+    pair.commit(confirm("confirmed"), release("released"))
+    pair.commit(place("much later", (SHIRT, 1)), after=3 * SECOND)
+    asked = [confirm("confirmed", request="again"), release("released", "again"), confirm("expired")]
+    expected = [Reply.RESERVATION_ENDED, Reply.RESERVATION_ENDED, Reply.RESERVATION_EXPIRED]
+    assert [answer.reply for answer in pair.commit(*asked, after=SECOND)] == expected
+    pair.close()
+
+
+def test_why_a_reservation_ended_is_told_after_a_start_and_while_commits_are_under_way(tmp_path: Path) -> None:
+    pair = Pair(2, 2, 1, [policy()], tmp_path / "data")
+    pair.commit(received("stock", (SHIRT, X, 9)))
+    for id in ("confirmed", "expired"):
+        pair.commit(reserve(id, (SHIRT, 1), expires_at=START + SECOND))
+    pair.commit(confirm("confirmed"), after=SECOND - 1)
+    later = [columns(place(f"later {i}", (SHIRT, 1)), pair.places) for i in range(20)]
+    pending = [pair.engine.submit([command], START + (1 + i) * SECOND) for i, command in enumerate(later)]
+    asked = [columns(release(id, f"end {id}"), pair.places) for id in ("confirmed", "expired")]
+    expected = [Reply.RESERVATION_ENDED, Reply.RESERVATION_EXPIRED]
+    told = [answer[0].reply for answer in map(plain, pair.engine.submit(asked, START + 30 * SECOND).wait())]
+    assert told == expected
+    assert all(commit.wait() for commit in pending)
+    pair.engine.close()
+    with Engine.open(tmp_path / "data", publish=False) as engine:
+        asked = [columns(release(id, f"again {id}"), pair.places) for id in ("confirmed", "expired")]
+        told = [answer[0].reply for answer in map(plain, engine.submit(asked, START + 40 * SECOND).wait())]
+        assert told == expected
+
+
+def test_a_reservation_whose_time_had_passed_when_it_was_made_expires_with_the_next_commit() -> None:
+    pair = two_nodes(9, 0)
+    made = [reserve(id, (SHIRT, 1), expires_at=START) for id in ("ended", "expired")]
+    answers = pair.commit(*made, release("ended"), release("ended", "again"))
+    assert [answer.reply for answer in answers[2:]] == [Reply.DONE, Reply.RESERVATION_ENDED]
+    replies = [answer.reply for answer in pair.commit(release("ended", "once more"), release("expired"))]
+    assert replies == [Reply.RESERVATION_ENDED, Reply.RESERVATION_EXPIRED]
 
 
 # Counters
@@ -524,9 +566,9 @@ def test_the_journal_says_why_units_and_stock_changed() -> None:
     pair.commit(act("a", Action.RETURN, 1, restock=2), asks.Stock("lost", ((SHIRT, X, MovementKind.ADJUSTED, -1),)))
     causes: dict[str, list[Cause]] = {"closures": [], "moves": [], "movements": []}
     for record in pair.engine.journal.read(6):
-        for table, columns in decode(record.body):
+        for table, rows in decode(record.body):
             if table.name in causes:
-                causes[table.name] += [Cause(cause) for cause in columns["cause"]]
+                causes[table.name] += [Cause(cause) for cause in rows["cause"]]
     assert causes == {
         "closures": [Cause.CONFIRMED, Cause.RELEASED, Cause.EXPIRED],
         "moves": [Cause.ORDER, Cause.COUNT, Cause.RECEIPT, Cause.ORDER, Cause.ORDER],
