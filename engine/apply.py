@@ -148,12 +148,14 @@ def apply_orders(
     lines: Columns,
     parts: Columns,
     location: int,
+    stamp: int,
     slots: Any = None,
     claimed: bool = False,
 ) -> Any:
     """Orders and reservations enter the book and the key index; returns their rows, NONE where refused.
 
     location: of the first one. slots: of their keys in the index, where a live commit has just put them there.
+    stamp: of the commit.
     """
     count = orders["number"].size
     rows = np.empty(count, np.int32)
@@ -162,7 +164,7 @@ def apply_orders(
     columns += [owned(lines[name]) for name in ("sku", "quantity", "part_count")]
     columns += [owned(parts[name]) for name in ("node", "stage", "quantity", "fenced")]
     entries = Entries(*columns)
-    enter_orders(entries, location, claimed, state.book, state.cells, state.fences, rows)
+    enter_orders(entries, location, stamp, claimed, state.book, state.cells, state.fences, rows)
     locations = np.arange(location, location + count)
     if slots is None:
         slots = _insert_keys(state, orders, locations)
@@ -238,7 +240,7 @@ def apply_record(state: State, sequence: int, stamp: int, tables: Sequence[tuple
         if table is schema.ORDERS:
             lines, parts = tables[i][1], tables[i + 1][1]
             i += 2
-            apply_orders(state, columns, lines, parts, sequence << PLACE_BITS | orders_seen)
+            apply_orders(state, columns, lines, parts, sequence << PLACE_BITS | orders_seen, stamp)
             orders_seen += columns["number"].size
         elif table is schema.ANSWERS:
             apply_answers(state, columns, sequence << PLACE_BITS | answers_seen)

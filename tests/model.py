@@ -256,7 +256,14 @@ class Model:
             if short:
                 waits = self.policies[channel].on_short is OnShort.BACK_ORDER and not reserving
                 line.parts[Stage.BACK_ORDERED if waits else Stage.SHORT, NO_NODE] = [short, 0]
+        self._close_at_rest(order)
         return order
+
+    def _close_at_rest(self, order: Order) -> None:
+        """An order is closed by the commit that brings its last unit to rest, and open again when one moves on."""
+        at_rest = all(stage in AT_REST for line in order.lines for stage, _ in line.parts)
+        if not order.is_reservation:
+            order.closed_at = (order.closed_at or self.stamp) if at_rest else 0
 
     def _draw_fence(self, sku: int, node: int, channel: int, units: int) -> None:
         if units:
@@ -449,9 +456,7 @@ class Model:
         landed = line.parts.setdefault((to, node), [0, 0])
         landed[0] += units
         landed[1] += fenced
-        at_rest = all(stage in AT_REST for line in order.lines for stage, _ in line.parts)
-        if not order.is_reservation:
-            order.closed_at = (order.closed_at or self.stamp) if at_rest else 0
+        self._close_at_rest(order)
 
     # Stock
 

@@ -99,7 +99,7 @@ class Books:
         )  # fmt: skip
         rows = np.empty(len(asked), np.int32)
         state = self.state
-        stages.enter_orders(entries, 7 << 20, False, state.book, state.cells, state.fences, rows)
+        stages.enter_orders(entries, 7 << 20, STAMP, False, state.book, state.cells, state.fences, rows)
         for row, order in zip(rows.tolist(), asked, strict=True):
             assert (row == NONE) == (order.number == 0)
             if order.number:
@@ -108,6 +108,12 @@ class Books:
                 for line in order.lines:
                     for (_, at), part in line.parts.items():
                         self._fence(order, line, at, -part[1])
+                self._close_at_rest(order)
+
+    def _close_at_rest(self, order: Order) -> None:
+        if order.kind is OrderKind.ORDER:
+            at_rest = all(stage in AT_REST for line in order.lines for stage, _ in line.parts)
+            order.due_at = (order.due_at or STAMP) if at_rest else 0
 
     def _any_order(self) -> Order:
         """An order or a reservation with any parts, now and then a refused one (number 0)."""
@@ -193,8 +199,7 @@ class Books:
         landed = line.parts.setdefault((to, node), [0, 0])
         landed[0] += units
         landed[1] += fenced
-        at_rest = all(stage in AT_REST for line in order.lines for stage, _ in line.parts)
-        order.due_at = (order.due_at or STAMP) if at_rest else 0
+        self._close_at_rest(order)
 
     def act(self) -> None:
         rng = self.rng

@@ -253,6 +253,30 @@ def test_counters_do_not_drift_after_cancel_move_and_expire() -> None:
     pair.close()
 
 
+def test_an_order_that_is_wholly_short_is_closed_when_it_is_taken_and_can_be_retired() -> None:
+    pair = two_nodes(2, 0, policy(), BACK_ORDERS)
+    partly = pair.commit(place("partly", (SHOES, 1), (SHIRT, 3)))[0]
+    assert partly.reply is Reply.PARTLY
+    for id, channel in (("kept", SHOP), ("waits", MARKET)):
+        assert pair.commit(place(id, (SHOES, 1), channel=channel))[0].reply is Reply.SHORT
+    pair.commit(reserve("cart", (SHOES, 2), expires_at=LATER))
+    pair.commit(confirm("cart"))  # sourced again, and short again
+    assert pair.commit(asks.Retire(pair.stamp))[0].quantity == 0  # not before they were closed
+    assert pair.commit(asks.Retire(pair.stamp + 1), after=SECOND)[0].quantity == 2
+    assert {order.id for order in pair.model.orders} == {"partly", "waits"}
+    assert pair.commit(act("kept", Action.CANCEL))[0].reply is Reply.UNKNOWN_ORDER
+    pair.close()
+
+
+def test_units_of_an_order_that_was_short_from_the_start_can_be_cancelled() -> None:
+    pair = two_nodes(0, 0)
+    pair.commit(place("a", (SHIRT, 2)))
+    closed_at = pair.model.orders[0].closed_at
+    assert pair.commit(act("a", Action.CANCEL, 1), after=SECOND)[0].reply is Reply.DONE
+    assert pair.model.orders[0].closed_at == closed_at == START
+    pair.close()
+
+
 def test_a_count_below_what_is_committed_takes_newest_reservations_then_newest_allocations_and_names_the_deficit() -> (
     None
 ):
