@@ -1,6 +1,8 @@
 # `make test` and `make demo` need Python 3.11 or newer, pip and a package registry; nothing else.
 PYTHON ?= python3
 RUN = .venv/bin/
+# Tests that also run with bounds checks and as plain Python: all that reaches every kernel, and is quick enough.
+IN_EVERY_MODE = 'kernels or scenarios or engine_properties'
 
 .PHONY: all venv lint types test soak demo bench warm clean
 
@@ -25,8 +27,9 @@ warm: venv
 
 test: lint types warm
 	$(RUN)pytest -m 'not soak'
-	NUMBA_BOUNDSCHECK=1 $(RUN)pytest -m 'not soak' -k kernels
-	NUMBA_DISABLE_JIT=1 $(RUN)pytest -m 'not soak' -k kernels
+	NUMBA_BOUNDSCHECK=1 $(RUN)allot warm --json > /dev/null
+	NUMBA_BOUNDSCHECK=1 $(RUN)pytest -n 2 -m 'not soak' -k $(IN_EVERY_MODE)
+	NUMBA_DISABLE_JIT=1 $(RUN)pytest -n 2 -m 'not soak' -k $(IN_EVERY_MODE)
 
 soak: venv
 	$(RUN)pytest -m soak

@@ -95,9 +95,7 @@ def places() -> Places:
 def no_fences() -> Fences:
     """Not a single ring-fence."""
     empty = np.zeros(0, np.int32)
-    return Fences(
-        np.full(SKUS, NONE, np.int32), np.zeros(0, np.int16), np.zeros(0, np.int16), empty, np.zeros(0, np.int64), empty
-    )
+    return Fences(np.full(SKUS, NONE, np.int32), np.zeros(0, np.int16), np.zeros(0, np.int16), empty, empty)
 
 
 def policies(channels: int = CHANNELS, groups: int = 1) -> Policies:

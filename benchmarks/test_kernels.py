@@ -96,4 +96,4 @@ def test_commit_of_a_batch_of_orders(benchmark: Any, engine: Engine) -> None:
 
 
 def test_digest_from_scratch(benchmark: Any, engine: Engine) -> None:
-    benchmark(full_digest, engine.state.book, engine.state.cells)
+    benchmark(full_digest, engine.state.book, engine.state.cells, np.empty(1, np.uint64))

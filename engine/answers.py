@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from engine import schema
 from engine.commands import LINE_OPTIONS, ORDER_OPTIONS
+from engine.outcomes import Cause
 from engine.ragged import elements, offsets
 
 RECORDS_KEPT_MAX = 64
@@ -106,8 +107,13 @@ def _rows(piece: Mapping[str, Any], table: schema.Table) -> int:
 class FirstAnswers:
     """Reads first answers back, by location. Keeps the records last used, since retries come together."""
 
-    def __init__(self, read: Callable[[int], Sequence[tuple[schema.Table, Mapping[str, Any]]]]) -> None:
+    def __init__(
+        self,
+        read: Callable[[int], Sequence[tuple[schema.Table, Mapping[str, Any]]]],
+        first_since: Callable[[int], int],
+    ) -> None:
         self._read = read
+        self._first_since = first_since
         self._kept: OrderedDict[int, RecordOrders] = OrderedDict()
 
     def orders_of(self, sequence: int) -> RecordOrders:
@@ -129,6 +135,18 @@ class FirstAnswers:
         rows = joined([c for t, c in self._read(location >> 20) if t is schema.ANSWERS], schema.ANSWERS)
         place = location & ((1 << 20) - 1)
         return {name: column[place] for name, column in rows.items()}
+
+    def has_expired(self, number: int, made_at: int, expires_at: int, sequence: int) -> bool:
+        """Whether a reservation made in commit `made_at` was ended by its time; `sequence` is that of this commit.
+
+        A commit ends what is due before all else. So the first one after the reservation that is stamped `expires_at`
+        or later ended it, or it had ended by then.
+        """
+        due_in = max(made_at + 1, self._first_since(expires_at))
+        if due_in > sequence:
+            return False
+        closures = joined([c for t, c in self._read(due_in) if t is schema.CLOSURES], schema.CLOSURES)
+        return bool((closures["number"][closures["cause"] == Cause.EXPIRED] == number).any())
 
 
 def same_content(record: RecordOrders, places: Any, command: Any, rows: Any) -> Any:

@@ -19,6 +19,7 @@ from engine.state import State
 from kernels.columns import NONE, Head
 from kernels.distance import rank
 from kernels.expiry import watch_expiries
+from kernels.fences import forget_drawn
 from kernels.keys import ABSENT, find_or_insert, forget_keys, hash_texts, set_values
 from kernels.stages import Entries, Moves, close_reservations, enter_orders, move_stock, move_units, retire_orders
 
@@ -112,8 +113,9 @@ def apply_exceptions(state: State, columns: Columns) -> None:
 
 
 def apply_fences(state: State, columns: Columns) -> None:
-    """Ring-fences are set: so many units from now on."""
+    """Ring-fences are set: so many units from now on. What is out of them does not count any more."""
     fences = state.fences
+    anew = np.zeros(state.fences_used + columns["sku"].size, np.uint8)
     for channel, sku, node, units in zip(
         columns["channel"], columns["sku"], columns["node"], columns["units"], strict=True
     ):
@@ -127,8 +129,9 @@ def apply_fences(state: State, columns: Columns) -> None:
             fences.next[row] = fences.head[sku]
             fences.head[sku] = row
         fences.remaining[row] = units
-        fences.set_at[row] = state.sequence + 1
+        anew[row] = 1
         _mark_changed(state, sku)
+    forget_drawn(anew, state.book, fences)
 
 
 def _mark_changed(state: State, sku: int) -> None:
@@ -145,12 +148,13 @@ def apply_orders(
     lines: Columns,
     parts: Columns,
     location: int,
+    stamp: int,
     keys: Any = None,
     claimed: bool = False,
 ) -> Any:
     """Orders and reservations enter the book and the key index; returns their rows, NONE where refused.
 
-    location: of the first one. keys: where a live commit has just entered them.
+    location: of the first one. keys: where a live commit has just entered them. stamp: of the commit.
     """
     count = orders["number"].size
     rows = np.empty(count, np.int32)
@@ -159,7 +163,7 @@ def apply_orders(
     columns += [owned(lines[name]) for name in ("sku", "quantity", "part_count")]
     columns += [owned(parts[name]) for name in ("node", "stage", "quantity", "fenced")]
     entries = Entries(*columns)
-    enter_orders(entries, location, claimed, state.book, state.cells, state.fences, rows)
+    enter_orders(entries, location, stamp, claimed, state.book, state.cells, state.fences, rows)
     locations = np.arange(location, location + count)
     if keys is None:
         insert_keys(state, _order_keys(state, orders), locations, rows)
@@ -232,7 +236,7 @@ def apply_record(state: State, sequence: int, stamp: int, tables: Sequence[tuple
         if table is schema.ORDERS:
             lines, parts = tables[i][1], tables[i + 1][1]
             i += 2
-            apply_orders(state, columns, lines, parts, sequence << PLACE_BITS | orders_seen)
+            apply_orders(state, columns, lines, parts, sequence << PLACE_BITS | orders_seen, stamp)
             orders_seen += columns["number"].size
         elif table is schema.ANSWERS:
             apply_answers(state, columns, sequence << PLACE_BITS | answers_seen)

@@ -68,7 +68,7 @@ class Commit:
         location = self.sequence << PLACE_BITS | self.orders_entered
         self.orders_entered += orders["number"].size
         self.first_answers.forget(self.sequence)
-        return apply_orders(self.state, orders, lines, parts, location, keys, claimed)
+        return apply_orders(self.state, orders, lines, parts, location, self.stamp, keys, claimed)
 
     def move(self, columns: Columns, claimed: bool) -> None:
         """Units that change their stage."""

@@ -202,11 +202,14 @@ def _reservation_reply(commit: Commit, location: int) -> Reply:
     """Why a reservation that is not open cannot be used."""
     if location == ABSENT:
         return Reply.UNKNOWN_RESERVATION
-    record = commit.first_answers.orders_of(location >> PLACE_BITS)
-    place = location & PLACE_MASK
-    if record.orders["outcome"][place] == Outcome.REFUSED:
+    made_at, place = location >> PLACE_BITS, location & PLACE_MASK
+    orders = commit.first_answers.orders_of(made_at).orders
+    if orders["outcome"][place] == Outcome.REFUSED:
         return Reply.UNKNOWN_RESERVATION
-    return Reply.RESERVATION_EXPIRED if record.orders["expires_at"][place] <= commit.stamp else Reply.RESERVATION_ENDED
+    number, expires_at = int(orders["number"][place]), int(orders["expires_at"][place])
+    if commit.first_answers.has_expired(number, made_at, expires_at, commit.sequence):
+        return Reply.RESERVATION_EXPIRED
+    return Reply.RESERVATION_ENDED
 
 
 def _plain(commit: Commit, command: Confirm, new: Any) -> Any:

@@ -94,7 +94,7 @@ class State:
         self.cells = self._reserve_cells(NODE_STRIDE, reserve(skus, np.int32))
         self.fences = Fences(
             reserve(skus, np.int32), reserve(most.fences_max, np.int16), reserve(most.fences_max, np.int16),
-            reserve(most.fences_max, np.int32), reserve(most.fences_max, np.int64), reserve(most.fences_max, np.int32),
+            reserve(most.fences_max, np.int32), reserve(most.fences_max, np.int32),
         )  # fmt: skip
         channels = most.channels_max
         zeros = [np.zeros(channels, np.int32) for _ in range(5)]
@@ -229,4 +229,6 @@ class State:
 
     def digest_from_scratch(self) -> bool:
         """Whether the digest kept up to date equals one made from every row and cell."""
-        return bool(np.uint64(full_digest(self.book, self.cells) & 0xFFFFFFFFFFFFFFFF) == self.book.digest[0])
+        digest = np.empty(1, np.uint64)
+        full_digest(self.book, self.cells, digest)
+        return bool(digest[0] == self.book.digest[0])

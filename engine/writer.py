@@ -93,8 +93,8 @@ class Engine:
         self.folder = folder
         self.started_from = ""
         self.availability = Availability(state) if publish else None
-        self.first_answers = FirstAnswers(self._tables_of)
-        self._undurable: dict[int, list[tuple[schema.Table, Any]]] = {}
+        self.first_answers = FirstAnswers(self._tables_of, self._first_since)
+        self._undurable: dict[int, Commit] = {}
         self._building: Commit | None = None
         self._promised = 0  # bytes of the journal's reservation that no commit has used yet
         self._durable = state.sequence
@@ -225,7 +225,7 @@ class Engine:
     # Durability
 
     def _keep(self, commit: Commit, pipelined: bool) -> None:
-        self._undurable[commit.sequence] = commit.tables
+        self._undurable[commit.sequence] = commit
         self._promised = max(0, self._promised - commit.size_bytes)
         if not pipelined and self._durable == commit.sequence - 1:
             self._append(commit)
@@ -279,7 +279,14 @@ class Engine:
         if self._building is not None and sequence == self._building.sequence:
             return self._building.tables
         pending = self._undurable.get(sequence)
-        return pending if pending is not None else decode(self.journal.record(sequence).body)
+        return pending.tables if pending is not None else decode(self.journal.record(sequence).body)
+
+    def _first_since(self, stamp: int) -> int:
+        """The first commit with this stamp or a later one, in the journal or on its way there; else the next one."""
+        sequence = int(self.journal.first_since(stamp))
+        while (pending := self._undurable.get(sequence)) is not None and pending.stamp < stamp:
+            sequence += 1
+        return sequence
 
     def close(self) -> None:
         """Wait for what is under way, then let go of journal and folder."""

@@ -60,7 +60,6 @@ class Fences(NamedTuple):
     node: I16  # [fence]
     channel: I16  # [fence]
     remaining: I32  # [fence] units still kept
-    set_at: I64  # [fence] sequence of the commit that set it
     next: I32  # [fence] next fence of the SKU, or NONE
 
 
@@ -142,7 +141,7 @@ class Parts(NamedTuple):
     node: I16  # [part] NO_NODE where short, back-ordered or cancelled before it had one
     stage: U8  # [part] Stage
     quantity: I32  # [part] units
-    fenced: I32  # [part] units of it that came out of the channel's ring-fence
+    fenced: I32  # [part] units of it that came out of the channel's ring-fence as it stands now
     next: I32  # [part] next part of the line, or NONE; in a free row the next free row
     next_waiting: I32  # [part] next back-ordered part of the SKU, or NONE
 

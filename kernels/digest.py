@@ -8,7 +8,7 @@ The mixing step is that of SplitMix64 (Steele, Lea and Flood 2014). It finds acc
 import numpy as np
 
 from kernels.columns import Book, Cells, Figure, Head, OrderKind
-from kernels.options import kernel, leaf
+from kernels.options import U64, kernel, leaf
 
 _ORDER, _LINE, _PART, _CELL = (np.uint64(tag << 56) for tag in (1, 2, 3, 4))
 _FIGURES = int(Figure.DEFICIT)  # the figures from DEFICIT on are derived
@@ -67,8 +67,8 @@ def cell_weight(row: int, node: int, figure: int) -> np.uint64:
 
 
 @kernel
-def full_digest(book: Book, cells: Cells) -> int:
-    """The digest from scratch, as the signed view of 64 bits: the twin of the one that is kept up to date."""
+def full_digest(book: Book, cells: Cells, digest: U64) -> None:
+    """The digest from scratch: the twin of the one that is kept up to date. Writes digest[0]."""
     total = np.uint64(0)
     for order in range(book.heads[_HEAD_ORDERS]):
         if book.orders.kind[order] == _FREE:
@@ -88,4 +88,4 @@ def full_digest(book: Book, cells: Cells) -> int:
                 value = cells.figures[row, node, figure]
                 if value != 0:
                     total += cell_weight(row, node, figure) * np.uint64(np.int64(value))
-    return np.int64(total)
+    digest[0] = total

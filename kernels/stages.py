@@ -159,6 +159,32 @@ def _claim(book: Book, cells: Cells, fences: Fences, part: int, channel: int, fe
 
 
 @leaf
+def _is_closed(book: Book, order: int) -> bool:
+    """Whether every unit is at rest: short, delivered, returned or cancelled."""
+    line = book.orders.first[order]
+    while line != NONE:
+        part = book.lines.first[line]
+        while part != NONE:
+            stage = book.parts.stage[part]
+            if stage not in (_SHORT, _DELIVERED, _RETURNED, _CANCELLED):
+                return False
+            part = book.parts.next[part]
+        line = book.lines.next[line]
+    return True
+
+
+@leaf
+def _mark_closed(book: Book, order: int, stamp: int) -> None:
+    due_at = 0
+    if _is_closed(book, order):
+        due_at = stamp
+    if book.orders.kind[order] == _ORDER and (due_at == 0) != (book.orders.due_at[order] == 0):
+        book.digest[0] -= order_hash(book, order)
+        book.orders.due_at[order] = due_at
+        book.digest[0] += order_hash(book, order)
+
+
+@leaf
 def _fetch_cells(entries: Entries, first_line: int, lines: int, part: int, cells: Cells) -> int:
     """Bring the cells of an order some places further on into the cache. Returns the part after it."""
     nodes = cells.figures.shape[1]
@@ -173,11 +199,12 @@ def _fetch_cells(entries: Entries, first_line: int, lines: int, part: int, cells
 
 @kernel
 def enter_orders(
-    entries: Entries, location: int, claimed: bool, book: Book, cells: Cells, fences: Fences, order_row: I32
+    entries: Entries, location: int, stamp: int, claimed: bool, book: Book, cells: Cells, fences: Fences, order_row: I32
 ) -> None:
     """Orders and reservations enter the book. Writes the book, the cells and order_row[order] (NONE where refused).
 
-    location: of the first order of the table; each further one is the next place. Room in the columns was checked.
+    location: of the first order of the table; each further one is the next place. stamp: of the commit, UTC us: an
+    order that is wholly short is closed at it. Room in the columns was checked.
     """
     orders, lines, heads = book.orders, book.lines, book.heads
     line_at = 0
@@ -237,6 +264,7 @@ def enter_orders(
                     _claim(book, cells, fences, part, entries.channel[i], entries.fenced[part_of], claimed)
             part_at += entries.part_count[line_of]
         line_at += entries.line_count[i]
+        _mark_closed(book, order, stamp)
 
 
 @leaf
@@ -256,8 +284,7 @@ def _leave_cell(book: Book, cells: Cells, fences: Fences, part: int, units: int,
     if change[4] != 0:
         add_figure(book, cells, row, node, _PICKED, change[4] * units)
     if fenced > 0:
-        drawn_at = book.orders.location[order] >> 20
-        refill_fence(fences, sku, node, book.orders.channel[order], fenced, drawn_at)
+        refill_fence(fences, sku, node, book.orders.channel[order], fenced)
     refresh(cells, row, node)
 
 
@@ -302,32 +329,6 @@ def _land(book: Book, line: int, node: int, stage: int, units: int, fenced: int)
     if stage == _BACK_ORDERED:
         _wait(book, part)
     return part
-
-
-@leaf
-def _is_closed(book: Book, order: int) -> bool:
-    """Whether nothing more can happen to the order but a return."""
-    line = book.orders.first[order]
-    while line != NONE:
-        part = book.lines.first[line]
-        while part != NONE:
-            stage = book.parts.stage[part]
-            if stage not in (_SHORT, _DELIVERED, _RETURNED, _CANCELLED):
-                return False
-            part = book.parts.next[part]
-        line = book.lines.next[line]
-    return True
-
-
-@leaf
-def _mark_closed(book: Book, order: int, stamp: int) -> None:
-    due_at = 0
-    if _is_closed(book, order):
-        due_at = stamp
-    if book.orders.kind[order] == _ORDER and (due_at == 0) != (book.orders.due_at[order] == 0):
-        book.digest[0] -= order_hash(book, order)
-        book.orders.due_at[order] = due_at
-        book.digest[0] += order_hash(book, order)
 
 
 @leaf
@@ -649,8 +650,7 @@ def lend_reservation(row: int, book: Book, cells: Cells, fences: Fences) -> None
                 cells.available[cell_row, node] += book.parts.quantity[part]
                 cells.stocked[cell_row, node >> 6] |= _ONE << np.uint64(node & 63)
                 if book.parts.fenced[part] > 0:
-                    drawn_at = book.orders.location[row] >> 20
-                    refill_fence(fences, sku, node, book.orders.channel[row], book.parts.fenced[part], drawn_at)
+                    refill_fence(fences, sku, node, book.orders.channel[row], book.parts.fenced[part])
             part = book.parts.next[part]
         line = book.lines.next[line]
 

@@ -1,7 +1,7 @@
 """The `allot` command as a user meets it, for tests: run here, run in a process of its own, or killed at a moment.
 
-`run` catches what a command prints and its exit code; `killed` ends one by SIGKILL where the journal or the decisions
-are being written.
+`run` catches what a command prints and its exit code; `run_without_privilege` meets files that must not be written;
+`killed` ends one by SIGKILL where the journal or the decisions are being written.
 """
 
 import contextlib
@@ -54,6 +54,16 @@ sys.argv = ["allot", *sys.argv[3:]]
 run()
 """
 
+_WITHOUT_PRIVILEGE = """
+import ctypes, sys
+from server.cli.main import run
+
+version_3, this_process, none_at_all = (0x20080522).to_bytes(4, sys.byteorder), bytes(4), bytes(24)
+assert ctypes.CDLL(None).capset(version_3 + this_process, none_at_all) == 0
+sys.argv = ["allot", *sys.argv[1:]]
+run()
+"""
+
 
 class Outcome(NamedTuple):
     """What a command left: exit code, stdout, stderr."""
@@ -89,6 +99,14 @@ def spawn(*arguments: object) -> "subprocess.Popen[str]":
         [sys.executable, "-m", "server.cli.main", *map(str, arguments)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
+
+
+def run_without_privilege(*arguments: object) -> Outcome:
+    """One command in a process of its own that has no capability: permissions of files bind it, the superuser's too."""
+    ended = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_PRIVILEGE, *map(str, arguments)], capture_output=True, text=True
+    )
+    return Outcome(ended.returncode, ended.stdout, ended.stderr)
 
 
 def killed(moment: str, sequence: int, *arguments: object) -> None:

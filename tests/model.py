@@ -96,6 +96,7 @@ class Order:
     sequence: int
     expires_at: int = 0
     closed_at: int = 0
+    expired: bool = False
 
 
 @dataclass
@@ -164,6 +165,7 @@ class Model:
         self.changed = False
         for order in sorted(self.reservations(), key=lambda order: (order.expires_at, order.number)):
             if order.expires_at <= self.stamp:
+                order.expired = True
                 self._end(order)
         answers = [_DECIDE[type(command)](self, command) for command in asked]
         if not self.changed:
@@ -254,7 +256,14 @@ class Model:
             if short:
                 waits = self.policies[channel].on_short is OnShort.BACK_ORDER and not reserving
                 line.parts[Stage.BACK_ORDERED if waits else Stage.SHORT, NO_NODE] = [short, 0]
+        self._close_at_rest(order)
         return order
+
+    def _close_at_rest(self, order: Order) -> None:
+        """An order is closed by the commit that brings its last unit to rest, and open again when one moves on."""
+        at_rest = all(stage in AT_REST for line in order.lines for stage, _ in line.parts)
+        if not order.is_reservation:
+            order.closed_at = (order.closed_at or self.stamp) if at_rest else 0
 
     def _draw_fence(self, sku: int, node: int, channel: int, units: int) -> None:
         if units:
@@ -293,7 +302,7 @@ class Model:
             return Reply.UNKNOWN_RESERVATION
         if first.order in self.orders:
             return first.order
-        return Reply.RESERVATION_EXPIRED if first.order.expires_at <= self.stamp else Reply.RESERVATION_ENDED
+        return Reply.RESERVATION_EXPIRED if first.order.expired else Reply.RESERVATION_ENDED
 
     def _confirm(self, asked: Confirm) -> list[OrderAnswer]:
         """Whole reservations become orders before those that are sourced again, unless two requests name the same."""
@@ -447,9 +456,7 @@ class Model:
         landed = line.parts.setdefault((to, node), [0, 0])
         landed[0] += units
         landed[1] += fenced
-        at_rest = all(stage in AT_REST for line in order.lines for stage, _ in line.parts)
-        if not order.is_reservation:
-            order.closed_at = (order.closed_at or self.stamp) if at_rest else 0
+        self._close_at_rest(order)
 
     # Stock
 

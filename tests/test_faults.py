@@ -1,5 +1,5 @@
-"""Faults around a data folder: in use, from a newer version, a file in its place, torn, damaged, incomplete, full, and
-killed again and again. Each has its one line and exit code, and nothing that was acknowledged is lost."""
+"""Faults around a data folder: in use, from a newer version, read-only, a file in its place, torn, damaged, incomplete,
+full, and killed again and again. Each has its one line and exit code, and nothing that was acknowledged is lost."""
 
 import contextlib
 import errno
@@ -24,7 +24,7 @@ from engine.outcomes import Namespace, OutOfRoom
 from engine.snapshot import start_state
 from engine.state import State
 from engine.writer import Engine, EngineFailed
-from tests.command_line import killed, run, spawn, write_csv
+from tests.command_line import killed, run, run_without_privilege, spawn, write_csv
 from tests.fake_disk import FakeDisk
 
 ROUNDS = 8  # of kills
@@ -118,6 +118,25 @@ def test_a_folder_from_a_newer_version_is_refused_by_its_number(made: Path, data
 def test_a_damaged_identity_is_refused(made: Path, data: Path, content: str):
     (data / "allot.json").write_text(content)
     refused(run(*again(made, data)), 1, "allot.json", "damaged")
+
+
+def test_a_read_only_folder_is_refused_for_writing_and_verified_and_exported(made: Path, data: Path):
+    for path in data.rglob("*"):
+        path.chmod(0o400)
+    data.chmod(0o500)
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in data.rglob("*")}
+    for command in (again(made, data), ("snapshot", "--data", data)):
+        refused(run_without_privilege(*command), 1, str(data), "Permission denied", "must be writable")
+    inside = [*again(made, data)[:-1], data / "new"]
+    refused(run_without_privilege(*inside), 1, str(data / "new"), "cannot be made: Permission denied")
+    assert not (data.parent / "decisions.csv").exists()
+    assert run_without_privilege("verify", "--data", data, "--json").json["clean"] is True
+    out = data.parent / "tables"
+    assert run_without_privilege("export", "--data", data, "--out", out).code == 0
+    assert list(out.iterdir()) != []
+    found = run_without_privilege("doctor", "--data", data, "--json")
+    assert [finding["what"] for finding in found.json["findings"] if not finding["ok"]] == ["writable"]
+    assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in data.rglob("*")} == before
 
 
 def test_a_file_in_place_of_the_folder_is_refused_and_left_alone(made: Path, tmp_path: Path):

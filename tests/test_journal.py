@@ -137,6 +137,23 @@ def test_any_record_is_found_by_its_sequence() -> None:
             assert bodies(opened, sequence) == written[sequence - 1 :]
 
 
+def test_the_first_record_since_a_moment_is_found() -> None:
+    disk, chance = FakeDisk(), random.Random(5)
+    stamps = sorted(chance.choices(range(500), k=1500))  # most moments have several records, some have none
+    journal, kept = Journal.open(disk, seal_bytes=1 << 16, chunk_bytes=1 << 12), MemoryJournal(keep=True)
+    assert journal.first_since(0) == kept.first_since(0) == 1
+    for sequence, stamp in enumerate(stamps, 1):
+        for writer in (journal, kept):
+            writer.reserve(0)
+            writer.append(sequence, stamp, [])
+    assert len(journal.segments()) == 2, "the first has several marks, the second is not sealed"
+    moments = chance.sample(range(-1, 502), 503)
+    for opened in (journal, Journal.open(disk), Journal.open(disk, read_only=True), kept):
+        for moment in moments:
+            expected = next((i for i, stamp in enumerate(stamps, 1) if stamp >= moment), len(stamps) + 1)
+            assert opened.first_since(moment) == expected
+
+
 @pytest.mark.parametrize("sequence", [-1, 0, 4])
 def test_a_record_that_is_not_there_is_missing(disk: Any, sequence: int) -> None:
     with pytest.raises(JournalMissing, match=f"sequence {sequence} is not in this journal"):

@@ -67,8 +67,7 @@ class Shop:
             head[sku] = row
         _, channel, node = np.array(list(self.fences), np.int16).reshape(-1, 3).T.copy()
         remaining = np.array(list(self.fences.values()), np.int32)
-        set_at = np.zeros(len(remaining), np.int64)
-        return Fences(head, node.copy(), channel.copy(), remaining, set_at, np.array(following, np.int32))
+        return Fences(head, node.copy(), channel.copy(), remaining, np.array(following, np.int32))
 
     def _masks(self) -> np.ndarray:
         masks = np.zeros((len(self.groups), NODES_MAX // 64), np.uint64)

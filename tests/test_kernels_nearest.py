@@ -70,7 +70,7 @@ class Shop:
         _, node, channel = np.array(list(self.fences), np.int16).reshape(-1, 3).T.copy()
         fences = Fences(
             head, node.copy(), channel.copy(), np.array(list(self.fences.values()), np.int32),
-            np.zeros(len(self.fences), np.int64), np.array(following, np.int32),
+            np.array(following, np.int32),
         )  # fmt: skip
         zeros = np.zeros(CHANNELS, np.int32)
         policies = Policies(

@@ -15,9 +15,10 @@ import pytest
 from engine.journal.records import decode
 from engine.lifecycle import Action
 from engine.outcomes import Cause, MovementKind, Reply
+from engine.writer import Engine
 from kernels.columns import UNITS_MAX, OnShort, Stage
 from tests import asks
-from tests.driving import SECOND, START, Pair, counted, place, policy, received, reserve
+from tests.driving import SECOND, START, Pair, columns, counted, place, plain, policy, received, reserve
 
 X, Y, Z = 0, 1, 2
 SHIRT, SHOES = 0, 1
@@ -25,10 +26,6 @@ SHOP, MARKET = 0, 1
 LATER = START + 60 * SECOND
 BACK_ORDERS = policy(on_short=OnShort.BACK_ORDER)
 REFUSES = policy(on_short=OnShort.REFUSE)
-
-FENCE_SET_ANEW = pytest.mark.xfail(
-    strict=True, reason="units drawn are told from those of an earlier ring-fence by the age of their order alone"
-)
 
 
 @pytest.fixture(autouse=True)
@@ -197,6 +194,47 @@ def test_of_two_confirmations_in_a_batch_that_name_the_same_the_first_counts() -
     assert [a.reply for a in pair.commit(asks.Confirm(twice))] == [Reply.ALLOCATED, Reply.RESERVATION_ENDED]
 
 
+def test_a_reservation_confirmed_or_released_in_time_has_ended_and_did_not_expire() -> None:
+    pair = two_nodes(9, 0)
+    for id in ("confirmed", "released", "expired"):
+        pair.commit(reserve(id, (SHIRT, 1), expires_at=START + SECOND))
+    pair.commit(confirm("confirmed"), release("released"))
+    pair.commit(place("much later", (SHIRT, 1)), after=3 * SECOND)
+    asked = [confirm("confirmed", request="again"), release("released", "again"), confirm("expired")]
+    expected = [Reply.RESERVATION_ENDED, Reply.RESERVATION_ENDED, Reply.RESERVATION_EXPIRED]
+    assert [answer.reply for answer in pair.commit(*asked, after=SECOND)] == expected
+    pair.close()
+
+
+def test_why_a_reservation_ended_is_told_after_a_start_and_while_commits_are_under_way(tmp_path: Path) -> None:
+    pair = Pair(2, 2, 1, [policy()], tmp_path / "data")
+    pair.commit(received("stock", (SHIRT, X, 9)))
+    for id in ("confirmed", "expired"):
+        pair.commit(reserve(id, (SHIRT, 1), expires_at=START + SECOND))
+    pair.commit(confirm("confirmed"), after=SECOND - 1)
+    later = [columns(place(f"later {i}", (SHIRT, 1)), pair.places) for i in range(20)]
+    pending = [pair.engine.submit([command], START + (1 + i) * SECOND) for i, command in enumerate(later)]
+    asked = [columns(release(id, f"end {id}"), pair.places) for id in ("confirmed", "expired")]
+    expected = [Reply.RESERVATION_ENDED, Reply.RESERVATION_EXPIRED]
+    told = [answer[0].reply for answer in map(plain, pair.engine.submit(asked, START + 30 * SECOND).wait())]
+    assert told == expected
+    assert all(commit.wait() for commit in pending)
+    pair.engine.close()
+    with Engine.open(tmp_path / "data", publish=False) as engine:
+        asked = [columns(release(id, f"again {id}"), pair.places) for id in ("confirmed", "expired")]
+        told = [answer[0].reply for answer in map(plain, engine.submit(asked, START + 40 * SECOND).wait())]
+        assert told == expected
+
+
+def test_a_reservation_whose_time_had_passed_when_it_was_made_expires_with_the_next_commit() -> None:
+    pair = two_nodes(9, 0)
+    made = [reserve(id, (SHIRT, 1), expires_at=START) for id in ("ended", "expired")]
+    answers = pair.commit(*made, release("ended"), release("ended", "again"))
+    assert [answer.reply for answer in answers[2:]] == [Reply.DONE, Reply.RESERVATION_ENDED]
+    replies = [answer.reply for answer in pair.commit(release("ended", "once more"), release("expired"))]
+    assert replies == [Reply.RESERVATION_ENDED, Reply.RESERVATION_EXPIRED]
+
+
 # Counters
 
 
@@ -212,6 +250,30 @@ def test_counters_do_not_drift_after_cancel_move_and_expire() -> None:
     assert [pair.figures(SHIRT, node)[2:4] for node in (X, Y)] == [(0, 0), (0, 0)]
     assert sum(pair.figures(SHIRT, node)[0] for node in (X, Y)) == 17
     assert pair.commit(asks.Retire(pair.stamp + 1))[0].quantity == 1  # a has units under way
+    pair.close()
+
+
+def test_an_order_that_is_wholly_short_is_closed_when_it_is_taken_and_can_be_retired() -> None:
+    pair = two_nodes(2, 0, policy(), BACK_ORDERS)
+    partly = pair.commit(place("partly", (SHOES, 1), (SHIRT, 3)))[0]
+    assert partly.reply is Reply.PARTLY
+    for id, channel in (("kept", SHOP), ("waits", MARKET)):
+        assert pair.commit(place(id, (SHOES, 1), channel=channel))[0].reply is Reply.SHORT
+    pair.commit(reserve("cart", (SHOES, 2), expires_at=LATER))
+    pair.commit(confirm("cart"))  # sourced again, and short again
+    assert pair.commit(asks.Retire(pair.stamp))[0].quantity == 0  # not before they were closed
+    assert pair.commit(asks.Retire(pair.stamp + 1), after=SECOND)[0].quantity == 2
+    assert {order.id for order in pair.model.orders} == {"partly", "waits"}
+    assert pair.commit(act("kept", Action.CANCEL))[0].reply is Reply.UNKNOWN_ORDER
+    pair.close()
+
+
+def test_units_of_an_order_that_was_short_from_the_start_can_be_cancelled() -> None:
+    pair = two_nodes(0, 0)
+    pair.commit(place("a", (SHIRT, 2)))
+    closed_at = pair.model.orders[0].closed_at
+    assert pair.commit(act("a", Action.CANCEL, 1), after=SECOND)[0].reply is Reply.DONE
+    assert pair.model.orders[0].closed_at == closed_at == START
     pair.close()
 
 
@@ -335,7 +397,6 @@ def test_a_ring_fence_without_units_behind_it_counts_as_far_as_it_is_backed_in_c
     assert gives(pair.commit(place("first", (SHIRT, 6)))[0]) == [[(X, 5), (-1, 1)]]
 
 
-@FENCE_SET_ANEW
 def test_units_drawn_before_a_ring_fence_was_set_anew_neither_use_it_nor_come_back_to_it() -> None:
     pair = Pair(nodes=1, policies=[policy(), policy()])
     pair.commit(received("stock", (SHIRT, X, 10)))
@@ -348,7 +409,6 @@ def test_units_drawn_before_a_ring_fence_was_set_anew_neither_use_it_nor_come_ba
     assert pair.model.fences[SHIRT, X, SHOP] == 2
 
 
-@FENCE_SET_ANEW
 def test_a_back_order_served_out_of_a_ring_fence_gives_it_back_when_cancelled() -> None:
     pair = Pair(nodes=1, policies=[BACK_ORDERS])
     pair.commit(place("a", (SHIRT, 3)))
@@ -530,9 +590,9 @@ def test_the_journal_says_why_units_and_stock_changed() -> None:
     pair.commit(act("a", Action.RETURN, 1, restock=2), asks.Stock("lost", ((SHIRT, X, MovementKind.ADJUSTED, -1),)))
     causes: dict[str, list[Cause]] = {"closures": [], "moves": [], "movements": []}
     for record in pair.engine.journal.read(6):
-        for table, columns in decode(record.body):
+        for table, rows in decode(record.body):
             if table.name in causes:
-                causes[table.name] += [Cause(cause) for cause in columns["cause"]]
+                causes[table.name] += [Cause(cause) for cause in rows["cause"]]
     assert causes == {
         "closures": [Cause.CONFIRMED, Cause.RELEASED, Cause.EXPIRED],
         "moves": [Cause.ORDER, Cause.COUNT, Cause.RECEIPT, Cause.ORDER, Cause.ORDER],

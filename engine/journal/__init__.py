@@ -53,6 +53,10 @@ class JournalStore(Protocol):
         """One record, checked. JournalMissing where there is none."""
         ...
 
+    def first_since(self, stamp: int) -> int:
+        """Sequence of the first record here that has this stamp or a later one; of the next record if none has."""
+        ...
+
     def seal(self) -> None:
         """Close what has been written so far; it never changes again."""
         ...

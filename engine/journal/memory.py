@@ -1,5 +1,6 @@
 """A journal that keeps nothing, or a list in memory: for stateless jobs and tests, in the place of segments.py."""
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -42,6 +43,9 @@ class MemoryJournal:
         if not 1 <= sequence <= len(self._records):
             raise JournalMissing(sequence)
         return self._records[sequence - 1]
+
+    def first_since(self, stamp: int) -> int:
+        return 1 + bisect_left(self._records, stamp, key=lambda record: record.stamp)
 
     def seal(self) -> None:
         """Nothing to close."""

@@ -4,6 +4,7 @@ A segment that is being written is read through `read`, never through a map, unt
 a writer beside may cut the file at its last record when it seals it.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -99,6 +100,20 @@ class Segment:
                 yield frame, self._body(view, offset + HEADER_BYTES, frame)
             place = Place(place.sequence + 1, frame.stamp, frame.checksum)
             offset += frame.extent
+
+    def first_since(self, disk: Disk, stamp: int) -> int:
+        """The first record that has this stamp or a later one, by the headers alone; there is one."""
+        view, marked = self._map(disk, self.start.sequence), range(len(self._marks))
+
+        def stamp_at(mark: int) -> int:
+            return self._header(view, self._marks[mark], self.start.sequence + mark * _MARK_RECORDS).stamp
+
+        mark = max(bisect_left(marked, stamp, key=stamp_at) - 1, 0)
+        sequence, offset = self.start.sequence + mark * _MARK_RECORDS, self._marks.get(mark, HEADER_BYTES)
+        while (frame := self._header(view, offset, sequence)).stamp < stamp:
+            self._mark(sequence, offset)
+            sequence, offset = sequence + 1, offset + frame.extent
+        return sequence
 
     def take_whole(self, disk: Disk, fetch: Fetch, looks: int = 1) -> Look:
         """Take in all whole records from the tail on, up to the seal or the end; what stands there then.

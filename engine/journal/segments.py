@@ -206,6 +206,13 @@ class Journal:
         frame, body = next(self._segment_of(sequence).walk(self._disk, sequence))
         return Record(frame.sequence, frame.stamp, body)
 
+    def first_since(self, stamp: int) -> int:
+        """Sequence of the first record here that has this stamp or a later one; of the next record if none has."""
+        for segment in self._segments:
+            if segment.start.sequence < segment.end.sequence and segment.end.stamp >= stamp:
+                return segment.first_since(self._disk, stamp)
+        return self.next_sequence
+
     def verify(self) -> Iterator[SegmentInfo]:
         """Read every byte of every segment present, archived ones too; yields each when it is found whole.
 
