@@ -114,7 +114,15 @@ def test_a_folder_from_a_newer_version_is_refused_by_its_number(made: Path, data
         refused(run(*command), 1, "format 2", "newer program")
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 1}', '{"format": 1, "secret": "zz"}'])
+SECRET = f'{{"format": 1, "secret": "{"00" * 32}"'
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", '{"format": 1}', '{"format": 1, "secret": "zz"}', '{"format": 1, "secret": "0000000000000000"}',
+     SECRET + "}", SECRET + ', "limits": null}', SECRET + ', "limits": {"x": 1}}', SECRET + ', "limits": {"cell": -1}}',
+     SECRET + ', "limits": {"skus_max": "1"}}', '{"format": null}'],
+)  # fmt: skip
 def test_a_damaged_identity_is_refused(made: Path, data: Path, content: str):
     (data / "allot.json").write_text(content)
     refused(run(*again(made, data)), 1, "allot.json", "damaged")
@@ -128,6 +136,15 @@ def test_a_file_in_place_of_the_folder_is_refused_and_left_alone(made: Path, tmp
     refused(found, found.code, str(file))
     refused(run("verify", "--data", file), 1, str(file))
     assert file.read_text() == "mine\n"
+
+
+def test_a_folder_whose_making_was_killed_is_made_again(made: Path, tmp_path: Path):
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "allot.json.new").write_text("{")
+    assert run(*again(made, data)).code == 0
+    assert run("verify", "--data", data).code == 0
+    assert (tmp_path / "decisions.csv").read_bytes() == (made / "decisions.csv").read_bytes()
 
 
 def test_somebody_elses_folder_is_refused_and_left_alone(made: Path, tmp_path: Path):
