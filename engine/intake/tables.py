@@ -63,9 +63,9 @@ def read_table(path: Path, needed: Sequence[str], optional: Sequence[str] = ()) 
     """The needed columns, and those optional ones that are there; others are ignored. Raises IntakeError."""
     path = Path(path)
     kind = kind_of(path)
-    if path.is_dir():
-        raise IntakeError(f"{path}: is a folder; name a file")
     try:
+        if path.is_dir():
+            raise IntakeError(f"{path}: is a folder; name a file")
         if path.stat().st_size == 0:
             raise IntakeError(f"{path}: the file is empty; it must have a header with {_listed(needed)}")
         read = _read_parquet if kind is FileKind.PARQUET else _read_csv

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from server.cli.output import DONE, FOUND_WRONG, bar, say, show_json, show_table
+from server.cli.output import DONE, FOUND_WRONG, bar, distinct_files, say, show_json, show_table
 
 
 def amazon_report(
@@ -26,6 +26,7 @@ def amazon_report(
     from engine.intake.amazon import read_amazon_report, write_orders
     from engine.intake.postal_codes import Places
 
+    distinct_files({"orders": orders, "rejects": rejects}, {"report": report, "postal-codes": postal_codes})
     with bar() as progress:
         progress.stage("reading")
         found = read_amazon_report(report, Places.read(postal_codes) if postal_codes else Places.india(progress.stage))
