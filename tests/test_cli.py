@@ -62,6 +62,14 @@ def test_help_has_an_example(command: str):
     assert f"Example: allot {command}" in " ".join(found.out.split())
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_example_stands_in_one_line_to_be_copied(command: str):
+    lines = [line.strip().removeprefix("Example: ") for line in run(*command.split(), "--help").out.splitlines()]
+    (example,) = [line for line in lines if line.startswith(f"allot {command}")]
+    at = lines.index(next(line for line in lines if line.endswith(example)))
+    assert lines[at + 1] == "", "the example goes on in the next line"
+
+
 def test_the_list_of_commands_here_is_that_of_the_program():
     listed = run("--help").out.split("Commands:")[1]
     names = {line.split()[0] for line in listed.splitlines() if line.startswith("  ") and line[2] != " "}
@@ -297,6 +305,16 @@ def test_an_import_does_not_overwrite_its_report(tmp_path: Path):
     assert report.read_text() == "a,b\n1,2\n"
 
 
+def test_an_import_whose_rejects_cannot_be_written_writes_no_orders(tmp_path: Path):
+    report, orders = tmp_path / "report.csv", tmp_path / "orders.csv"
+    header = "Order ID,Sales Channel ,Date,ship-postal-code,SKU,Qty,currency,ship-service-level,Amount"
+    write_csv(report, header, [("A", "Amazon.in", "04-30-22", "110001", "X", 1, "INR", "Standard", 5)])
+    places = write_csv(tmp_path / "places.csv", "postal_code,latitude,longitude", [("110001", 28.6, 77.2)])
+    job = ("import", "amazon-report", report, "--orders", orders, "--postal-codes", places)
+    assert (run(*job, "--rejects", tmp_path / "nowhere" / "r.csv").code, orders.exists()) == (2, False)
+    assert (run(*job, "--rejects", tmp_path / "r.csv").code, orders.exists()) == (0, True)
+
+
 def test_the_cost_is_the_same_whatever_order_and_number_of_nodes_the_folder_knows(shop: Shop):
     card = shop.folder / "card.toml"
     card.write_text("shipment_fee = 1\nfee_per_km = 7.0\nhandling_fee = 0\nfee_per_unit_km = 0\nshortage_penalty = 3\n")
@@ -333,6 +351,18 @@ def test_a_stock_row_that_is_left_out_is_named_by_its_place_and_reason(shop: Sho
     (remark,) = found.json["notes"]
     assert "2 UNKNOWN_NODE, 1 NOT_A_NUMBER" in remark
     assert "row 13, on_hand '-': The value is not a whole number." in remark
+
+
+def test_a_snapshot_says_what_it_archived_and_when_there_was_nothing(shop: Shop):
+    run(*shop.allocate("--data", shop.data))
+    found = run("snapshot", "--data", shop.data, "--archive")
+    assert (found.code, "archived nothing" in found.out) == (0, True)
+    with open(shop.orders, "a") as file:
+        file.write("X1,shop,110001,S0,1\n")
+    run(*shop.allocate("--data", shop.data))
+    found = run("snapshot", "--data", shop.data, "--archive")
+    assert (found.code, "archived archive/journal-" in found.out) == (0, True)
+    assert run("verify", "--data", shop.data).code == 0
 
 
 def test_names_with_brackets_are_printed_as_they_are(shop: Shop):

@@ -103,6 +103,8 @@ def test_a_folder_in_use_by_another_process_is_refused_and_verified_beside_it(ma
         refused(run(*again(made, data)), 1, "in use by another process")
         refused(run("snapshot", "--data", data), 1, "in use by another process")
         assert run("verify", "--data", data).code == 0
+        looked_at = {finding["what"]: finding for finding in run("doctor", "--data", data, "--json").json["findings"]}
+        assert looked_at["in use"]["found"] == "yes, by another process"
     assert not (data.parent / "decisions.csv").exists()
     assert run(*again(made, data)).json["changed"] is False
 

@@ -44,8 +44,9 @@ def allocate(
 ) -> None:
     """Allocate a file of orders to the nearest nodes.
 
-    Example: allot allocate --orders orders.csv --nodes nodes.csv --stock stock.csv --decisions out.csv --rejects
-    bad.csv
+    \b
+    Example:
+    allot allocate --orders orders.csv --nodes nodes.csv --stock stock.csv --decisions out.csv --rejects bad.csv
     """
     if policy != "nearest":
         fail(f"--policy {policy}: there is only nearest", BAD_USAGE)
