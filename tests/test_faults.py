@@ -296,6 +296,16 @@ def test_a_batch_beyond_a_limit_is_refused_and_the_engine_goes_on_though_a_reser
         assert engine.commit(PutNames("word", Namespace.WORD, pa.array(["INR"])), 3).quantity.tolist() == [1]
 
 
+def test_more_payment_methods_than_an_order_can_name_are_refused_and_not_mixed_up() -> None:
+    engine = Engine(State(np.arange(4, dtype=np.uint64), Limits()), Journal.open(FakeDisk()), publish=False)
+    words = pa.array([f"word {i}" for i in range(1 << 15)])
+    engine.commit(PutNames("all", Namespace.WORD, words), 1)
+    engine.commit(PutNames("again", Namespace.WORD, words), 2)
+    with pytest.raises(OutOfRoom, match="words_max"):
+        engine.commit(PutNames("more", Namespace.WORD, pa.array(["one more"])), 3)
+    engine.close()
+
+
 def test_a_record_whose_digest_replay_does_not_come_to_is_refused() -> None:
     state = State(np.arange(4, dtype=np.uint64), Limits())
     right, wrong = (np.array([digest], np.uint64) for digest in (0, 1))
