@@ -22,6 +22,7 @@ from engine.state import State
 from kernels.columns import NODES_MAX
 from kernels.distance import metres
 
+WORDS_MAX = 1 << 15  # orders hold them as int16
 NO_CHANNEL = np.array([-1], np.int16)
 
 
@@ -66,6 +67,8 @@ def check_limits(state: State, command: Put) -> None:
         namespace, most, field = limits[type(command)]
         if isinstance(command, PutNames):
             namespace = Namespace(command.namespace)
+            if namespace is Namespace.WORD:
+                most, field = WORDS_MAX, "words_max (currencies, payment methods, service levels)"
         texts = getattr(command, fields(command)[2 if isinstance(command, PutNames) else 1].name)
         known = len(state.names[namespace])
         if known + len(texts) > most:

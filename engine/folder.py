@@ -18,6 +18,7 @@ from engine.outcomes import EngineError
 
 FORMAT = 1
 IDENTITY = "allot.json"
+UNFINISHED = IDENTITY + ".new"  # what a kill leaves of an identity that was being written
 LOCK = "LOCK"
 
 
@@ -42,7 +43,7 @@ class DataFolder:
         identity = {"format": FORMAT, "secret": secret.hex(), "limits": asdict(limits or Limits())}
         try:
             path.mkdir(parents=True, exist_ok=True)
-            unfinished = path / (IDENTITY + ".new")
+            unfinished = path / UNFINISHED
             with open(unfinished, "w") as file:
                 os.fchmod(file.fileno(), 0o600)
                 json.dump(identity, file, indent=1)
@@ -61,18 +62,25 @@ class DataFolder:
         """Open an existing data folder."""
         try:
             identity: dict[str, Any] = json.loads((path / IDENTITY).read_text())
+            newest = int(identity.get("format", 0))
+            if newest > FORMAT:  # before all else: a newer version may hold other things
+                raise FolderError(
+                    f"{path} has format {newest}, this program knows up to {FORMAT}: use the newer program"
+                )
             secret = np.frombuffer(bytes.fromhex(identity["secret"]), np.uint64).copy()
+            if secret.size != 4:
+                raise ValueError(f"the secret has {secret.size * 8} bytes instead of 32")
+            limits = Limits(**identity["limits"])
+            for name, limit in identity["limits"].items():
+                if type(limit) is not int or limit < 0:
+                    raise ValueError(f"{name} is {limit!r}")
         except FileNotFoundError:
             raise FolderError(f"{path} is no data folder of allot: {IDENTITY} is missing") from None
         except OSError as error:
             raise FolderError(f"{path / IDENTITY}: {error.strerror}") from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise FolderError(f"{path / IDENTITY} is damaged: {error}; restore it from a backup") from error
-        if identity.get("format", 0) > FORMAT:
-            raise FolderError(
-                f"{path} has format {identity['format']}, this program knows up to {FORMAT}: use the newer program"
-            )
-        return cls(path, secret, Limits(**identity["limits"]))
+        return cls(path, secret, limits)
 
     @staticmethod
     def exists(path: Path) -> bool:

@@ -5,6 +5,7 @@ import csv
 import gzip
 import itertools
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +59,14 @@ def test_help_has_an_example(command: str):
     found = run(*command.split(), "--help")
     assert (found.code, found.err) == (0, "")
     assert f"Example: allot {command}" in " ".join(found.out.split())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_example_stands_in_one_line_to_be_copied(command: str):
+    lines = [line.strip().removeprefix("Example: ") for line in run(*command.split(), "--help").out.splitlines()]
+    (example,) = [line for line in lines if line.startswith(f"allot {command}")]
+    at = lines.index(next(line for line in lines if line.endswith(example)))
+    assert lines[at + 1] == "", "the example goes on in the next line"
 
 
 def test_the_list_of_commands_here_is_that_of_the_program():
@@ -137,7 +146,9 @@ def test_stateless_and_durable_decide_the_same_in_every_form_of_file(shop: Shop)
     assert run(*shop.allocate(decisions=zipped)).code == 0
     assert gzip.decompress(zipped.read_bytes()) == decided
     assert run(*shop.allocate(decisions=columns)).code == 0
-    assert pyarrow.parquet.read_table(columns).num_rows == decided.count(b"\n") - 1
+    table = pyarrow.parquet.read_table(columns)
+    assert table.num_rows == decided.count(b"\n") - 1
+    assert table.column("note").null_count == table.num_rows  # no remark is no text, in Parquet too
 
 
 def test_a_known_order_with_other_content_is_a_reject_and_the_first_answer_stays(shop: Shop):
@@ -230,6 +241,30 @@ def no_folder_for_rejects(shop: Shop) -> list[object]:
     return shop.allocate(rejects=shop.folder / "nowhere" / "rejects.csv")
 
 
+def decisions_over_the_orders(shop: Shop) -> list[object]:
+    return shop.allocate(decisions=shop.orders)
+
+
+def rejects_over_the_stock_by_another_way(shop: Shop) -> list[object]:
+    return shop.allocate(rejects=shop.folder / ".." / shop.folder.name / "stock.csv")
+
+
+def decisions_and_rejects_in_one_file(shop: Shop) -> list[object]:
+    return shop.allocate(rejects=shop.decisions)
+
+
+def name_too_long(shop: Shop) -> list[object]:
+    return shop.allocate(decisions=shop.folder / f"{'d' * 300}.csv")
+
+
+def input_name_too_long(shop: Shop) -> list[object]:
+    return shop.allocate(orders=shop.folder / f"{'o' * 300}.csv")
+
+
+def name_that_is_not_utf8(shop: Shop) -> list[object]:
+    return shop.allocate(decisions=shop.folder / "d\udce9.csv")
+
+
 def rate_card_without_fees(shop: Shop) -> list[object]:
     (shop.folder / "card.toml").write_text("shipment_fee = 4000\n")
     return shop.allocate("--rate-card", shop.folder / "card.toml")
@@ -244,6 +279,8 @@ BAD_INPUT = (
     missing_file, wrong_delimiter, missing_column, empty_file, empty_nodes, cut_gzip, cut_parquet,
     parquet_of_another_type, csv_named_parquet, unknown_ending, not_text, unknown_policy, no_folder_for_decisions,
     decisions_are_a_folder, no_folder_for_rejects, rate_card_without_fees, missing_postal_codes,
+    decisions_over_the_orders, rejects_over_the_stock_by_another_way, decisions_and_rejects_in_one_file, name_too_long,
+    input_name_too_long, name_that_is_not_utf8,
 )  # fmt: skip
 
 
@@ -256,6 +293,102 @@ def test_input_that_cannot_be_used_is_one_line_and_leaves_no_file_behind(shop: S
     assert found.err.startswith("allot: ")
     assert found.err.count("\n") == 1, found.err
     assert {path: path.stat().st_mtime_ns for path in shop.folder.rglob("*")} == before
+
+
+def test_an_import_does_not_overwrite_its_report(tmp_path: Path):
+    report = write_csv(tmp_path / "report.csv", "a,b", [(1, 2)])
+    for options in (("--orders", report), ("--orders", tmp_path / "o.csv", "--rejects", report)):
+        found = run("import", "amazon-report", report, *options)
+        assert (found.code, found.err.count("\n")) == (2, 1)
+        assert "would overwrite --report" in found.err
+    assert report.read_text() == "a,b\n1,2\n"
+
+
+def test_an_import_whose_rejects_cannot_be_written_writes_no_orders(tmp_path: Path):
+    report, orders = tmp_path / "report.csv", tmp_path / "orders.csv"
+    header = "Order ID,Sales Channel ,Date,ship-postal-code,SKU,Qty,currency,ship-service-level,Amount"
+    write_csv(report, header, [("A", "Amazon.in", "04-30-22", "110001", "X", 1, "INR", "Standard", 5)])
+    places = write_csv(tmp_path / "places.csv", "postal_code,latitude,longitude", [("110001", 28.6, 77.2)])
+    job = ("import", "amazon-report", report, "--orders", orders, "--postal-codes", places)
+    assert (run(*job, "--rejects", tmp_path / "nowhere" / "r.csv").code, orders.exists()) == (2, False)
+    assert (run(*job, "--rejects", tmp_path / "r.csv").code, orders.exists()) == (0, True)
+
+
+def test_the_cost_is_the_same_whatever_order_and_number_of_nodes_the_folder_knows(shop: Shop):
+    card = shop.folder / "card.toml"
+    card.write_text("shipment_fee = 1\nfee_per_km = 7.0\nhandling_fee = 0\nfee_per_unit_km = 0\nshortage_penalty = 3\n")
+    first = run(*shop.allocate("--data", shop.data, "--rate-card", card, "--json")).json
+    header, *rows = shop.nodes.read_text().splitlines()
+    shop.nodes.write_text("\n".join([header, *reversed(rows)]) + "\n")
+    again = run(*shop.allocate("--data", shop.data, "--rate-card", card, "--json")).json
+    assert (again["cost"], again["changed"]) == (first["cost"], False)
+    shop.nodes.write_text("\n".join([header, rows[0]]) + "\n")
+    assert run(*shop.allocate("--data", shop.data, "--rate-card", card, "--json")).json["cost"] == first["cost"]
+
+
+def test_a_node_that_the_file_names_no_longer_allocates_nothing_more_until_it_is_named_again(shop: Shop):
+    run(*shop.allocate("--data", shop.data))
+    nodes = shop.nodes.read_text()
+    shop.nodes.write_text("".join(line for line in nodes.splitlines(True) if not line.startswith("DEL")))
+    for order, node, closed in (("N1", "BOM", True), ("N2", "BOM", False), ("N3", "DEL", False)):
+        if order == "N3":
+            shop.nodes.write_text(nodes)
+        shop.orders.write_text(f"order_id,channel,postal_code,sku,quantity\n{order},shop,110001,S3,1\n")
+        shop.stock.write_text("sku,node_id,on_hand\nS3,BOM,99\n" + ("S3,DEL,99\n" if order == "N3" else ""))
+        found = run(*shop.allocate("--data", shop.data, "--json"))
+        assert found.code == 0, found
+        assert any("closed" in note and "DEL" in note for note in found.json["notes"]) == closed
+        assert [row["node_id"] for row in csv.DictReader(shop.decisions.read_text().splitlines())] == [node]
+    assert run("verify", "--data", shop.data, "--json").json["clean"]
+
+
+def test_a_stock_row_that_is_left_out_is_named_by_its_place_and_reason(shop: Shop):
+    with open(shop.stock, "a") as file:
+        file.write("S1,DEL,-\nS1,XXX,3\nS2,XXX,3\n")
+    found = run(*shop.allocate("--json"))
+    assert (found.code, found.json["stock_rejects"], found.json["lines"]) == (1, 3, shop.lines)
+    (remark,) = found.json["notes"]
+    assert "2 UNKNOWN_NODE, 1 NOT_A_NUMBER" in remark
+    assert "row 13, on_hand '-': The value is not a whole number." in remark
+
+
+def test_a_snapshot_says_what_it_archived_and_when_there_was_nothing(shop: Shop):
+    run(*shop.allocate("--data", shop.data))
+    found = run("snapshot", "--data", shop.data, "--archive")
+    assert (found.code, "archived nothing" in found.out) == (0, True)
+    with open(shop.orders, "a") as file:
+        file.write("X1,shop,110001,S0,1\n")
+    run(*shop.allocate("--data", shop.data))
+    found = run("snapshot", "--data", shop.data, "--archive")
+    assert (found.code, "archived archive/journal-" in found.out) == (0, True)
+    assert run("verify", "--data", shop.data).code == 0
+
+
+def test_names_with_brackets_are_printed_as_they_are(shop: Shop):
+    found = run(*shop.allocate(decisions=shop.folder / "[b]:smile:.csv"))
+    assert found.code == 0
+    assert "[b]:smile:.csv" in found.out
+    data = shop.folder / "[dim]"
+    run(*shop.allocate("--data", data))
+    assert "[dim]" in run("verify", "--data", data).out
+
+
+def test_interrupted_in_the_middle_it_says_so_and_leaves_nothing_half_done(shop: Shop):
+    write_csv(shop.orders, "order_id,postal_code,sku,quantity", ((f"O{i}", "110001", "S0", 1) for i in range(300_000)))
+    with spawn(*shop.allocate("--json")) as process:
+        while not list(shop.folder.glob(".*.partial")):  # it has read the files and begun to decide
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate()
+    assert (process.returncode, out, err.count("\n")) == (130, "", 1)
+    assert "interrupted" in err
+    assert {path.name for path in shop.folder.iterdir()} == {"nodes.csv", "orders.csv", "places.csv", "stock.csv"}
+
+
+def test_without_a_stderr_it_works_all_the_same(shop: Shop):
+    command = ["sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, "-m", "server.cli.main", *map(str, shop.allocate())]
+    assert subprocess.run(command, stdout=subprocess.DEVNULL).returncode == 0
+    assert shop.decisions.exists()
 
 
 def test_decisions_that_stood_there_survive_a_job_that_fails(shop: Shop):

@@ -103,6 +103,8 @@ def test_a_folder_in_use_by_another_process_is_refused_and_verified_beside_it(ma
         refused(run(*again(made, data)), 1, "in use by another process")
         refused(run("snapshot", "--data", data), 1, "in use by another process")
         assert run("verify", "--data", data).code == 0
+        looked_at = {finding["what"]: finding for finding in run("doctor", "--data", data, "--json").json["findings"]}
+        assert looked_at["in use"]["found"] == "yes, by another process"
     assert not (data.parent / "decisions.csv").exists()
     assert run(*again(made, data)).json["changed"] is False
 
@@ -114,7 +116,15 @@ def test_a_folder_from_a_newer_version_is_refused_by_its_number(made: Path, data
         refused(run(*command), 1, "format 2", "newer program")
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 1}', '{"format": 1, "secret": "zz"}'])
+SECRET = f'{{"format": 1, "secret": "{"00" * 32}"'
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", '{"format": 1}', '{"format": 1, "secret": "zz"}', '{"format": 1, "secret": "0000000000000000"}',
+     SECRET + "}", SECRET + ', "limits": null}', SECRET + ', "limits": {"x": 1}}', SECRET + ', "limits": {"cell": -1}}',
+     SECRET + ', "limits": {"skus_max": "1"}}', '{"format": null}'],
+)  # fmt: skip
 def test_a_damaged_identity_is_refused(made: Path, data: Path, content: str):
     (data / "allot.json").write_text(content)
     refused(run(*again(made, data)), 1, "allot.json", "damaged")
@@ -147,6 +157,15 @@ def test_a_file_in_place_of_the_folder_is_refused_and_left_alone(made: Path, tmp
     refused(found, found.code, str(file))
     refused(run("verify", "--data", file), 1, str(file))
     assert file.read_text() == "mine\n"
+
+
+def test_a_folder_whose_making_was_killed_is_made_again(made: Path, tmp_path: Path):
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "allot.json.new").write_text("{")
+    assert run(*again(made, data)).code == 0
+    assert run("verify", "--data", data).code == 0
+    assert (tmp_path / "decisions.csv").read_bytes() == (made / "decisions.csv").read_bytes()
 
 
 def test_somebody_elses_folder_is_refused_and_left_alone(made: Path, tmp_path: Path):
@@ -294,6 +313,16 @@ def test_a_batch_beyond_a_limit_is_refused_and_the_engine_goes_on_though_a_reser
                 2,
             )
         assert engine.commit(PutNames("word", Namespace.WORD, pa.array(["INR"])), 3).quantity.tolist() == [1]
+
+
+def test_more_payment_methods_than_an_order_can_name_are_refused_and_not_mixed_up() -> None:
+    engine = Engine(State(np.arange(4, dtype=np.uint64), Limits()), Journal.open(FakeDisk()), publish=False)
+    words = pa.array([f"word {i}" for i in range(1 << 15)])
+    engine.commit(PutNames("all", Namespace.WORD, words), 1)
+    engine.commit(PutNames("again", Namespace.WORD, words), 2)
+    with pytest.raises(OutOfRoom, match="words_max"):
+        engine.commit(PutNames("more", Namespace.WORD, pa.array(["one more"])), 3)
+    engine.close()
 
 
 def test_a_record_whose_digest_replay_does_not_come_to_is_refused() -> None:

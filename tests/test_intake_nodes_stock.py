@@ -53,6 +53,8 @@ def test_a_node_has_coordinates_or_a_postal_code_row_by_row(tmp_path: Path) -> N
 
 def test_postal_codes_alone_and_parquet_floats_will_do(tmp_path: Path) -> None:
     assert nodes(tmp_path, "node_id,postal_code\nN1,110001\n").latitude_e7.tolist() == [286_000_000]
+    assert nodes(tmp_path, "node_id,postal_code\nN1, 110001 \n").latitude_e7.tolist() == [286_000_000]
+    assert nodes(tmp_path, "node_id,latitude,longitude\nN1,1e-05,2.5E1\n").latitude_e7.tolist() == [100]
     table = pa.table({"node_id": ["N1", "N2"], "latitude": [28.5, 0.00001], "longitude": [77.0, -0.5]})
     pq.write_table(table, tmp_path / "n.parquet")
     read = read_nodes(tmp_path / "n.parquet", PLACES)

@@ -204,6 +204,13 @@ def test_an_order_has_a_limit_of_lines(tmp_path: Path) -> None:
     assert orders.rejects.rows().tolist() == [5, ORDER_LINES_MAX + 3]
 
 
+def test_spaces_around_a_postal_code_do_not_make_it_another(tmp_path: Path) -> None:
+    orders = read(tmp_path, "order_id,postal_code,sku,quantity\nA,110002 ,X,1\nA, 110002,X,1\nB, 110999 ,X,1\n")
+    assert (len(orders.rejects), orders.area.tolist()) == (0, [False, True])
+    assert orders.latitude_e7.tolist()[0] == 287_000_000
+    assert orders.postal_code.to_pylist() == ["110002", "110999"]
+
+
 def test_an_unknown_postal_code_is_placed_by_its_area_and_flagged(tmp_path: Path) -> None:
     orders = read(tmp_path, "order_id,postal_code,sku,quantity\nA,110001,X,1\nB,110999,X,1\nC,560001,X,1\n")
     assert orders.area.tolist() == [False, True, False]

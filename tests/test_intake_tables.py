@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from engine.intake import tables
 from engine.intake.rejects import SENTENCES, VALUE_CHARACTERS_MAX, Reason, Rejects
 from engine.intake.table_writer import TableWriter
 from engine.intake.tables import IntakeError, need_rows, read_table
@@ -70,6 +71,24 @@ UNUSABLE: list[tuple[str, str, bytes, str]] = [
         "row 2: a quotation mark opens there",
     ),
     ("open quote", "o.csv", b'order_id,quantity\nA,1\n"B,2\nC,3\nD,4\n', "a quotation mark opens there"),
+    (
+        "open quote in a column that nobody reads",
+        "o.csv",
+        b'order_id,quantity,note\nA,1,\nB,2,"fragile\nC,3,\nD,4,\n',
+        "row 2: a quotation mark opens there",
+    ),
+    (
+        "open quote closed by a later one in a column that nobody reads",
+        "o.csv",
+        b'order_id,quantity,note\nA,1,"fragile\nB,2,\nC,3,"red"\nD,4,\n',
+        "row 1: a quotation mark opens there",
+    ),
+    (
+        "flipped bit in a gzip file",
+        "o.csv.gz",
+        gzip.compress(b"order_id,quantity\nA,1\n")[:-6] + bytes(6),
+        "is damaged",
+    ),
     ("Parquet missing column", "o.parquet", parquet_bytes(PARQUET.drop(["quantity"])), "column quantity is missing"),
 ]
 TYPES = [pa.array([[1], [2]]), pa.array([b"1", b"2"]), pa.array([{"a": 1}] * 2), pa.array([True, False])]
@@ -116,6 +135,36 @@ GOOD = {
     "other columns, other order": b"quantity,note,order_id\n1,x,A\n2,,B\n",
     "empty lines": b"\norder_id,quantity\n\nA,1\n\n\nB,2\n",
 }
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"], ids=["nothing", "LF", "CRLF"])
+def test_a_header_alone_is_a_file_of_no_rows_however_it_ends(tmp_path: Path, end: str) -> None:
+    (tmp_path / "o.csv").write_text("order_id,quantity" + end)
+    table = read_table(tmp_path / "o.csv", NEEDED)
+    assert (table.rows, table.columns["quantity"].to_pylist()) == (0, [])
+
+
+def test_a_value_that_runs_over_lines_and_is_closed_is_a_value_in_the_last_row_too(tmp_path: Path) -> None:
+    (tmp_path / "o.csv").write_text('order_id,quantity,note\nA,1,"x\ny"\n"B\nC",2,"x\ny"\n')
+    assert read_table(tmp_path / "o.csv", NEEDED).columns["order_id"].to_pylist() == ["A", "B\nC"]
+
+
+def test_a_quotation_mark_within_a_value_is_a_plain_character(tmp_path: Path) -> None:
+    (tmp_path / "o.csv").write_text('order_id,quantity,note\nA,1,5" pipe\nB,2,\n')
+    assert read_table(tmp_path / "o.csv", NEEDED).rows == 2
+
+
+def test_a_value_larger_than_a_block_is_a_value(tmp_path: Path) -> None:
+    large = "x" * 10_000_000
+    (tmp_path / "o.csv").write_text(f"order_id,quantity\nA,1\n{large},2\nB,3\n")
+    assert read_table(tmp_path / "o.csv", NEEDED).columns["order_id"].to_pylist() == ["A", large, "B"]
+
+
+def test_a_row_beyond_the_limit_is_named_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "ROW_BYTES_MAX", 5 << 20)
+    (tmp_path / "o.csv").write_text(f"order_id,quantity\n{'x' * 12_000_000},2\n")
+    with pytest.raises(IntakeError, match="a row is longer than 5 MiB"):
+        read_table(tmp_path / "o.csv", NEEDED)
 
 
 @pytest.mark.parametrize("content", GOOD.values(), ids=GOOD.keys())

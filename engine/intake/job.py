@@ -15,7 +15,7 @@ import xxhash
 from engine.answers import NULL_I64, OrderAnswers
 from engine.columns import Limits
 from engine.commands import ORDER_OPTIONS, MoveStock, PlaceOrders, PutChannels, PutNames, PutNodes, PutPostalCodes
-from engine.intake.decisions import DecisionWriter
+from engine.intake.decisions import POSTAL_AREA, DecisionWriter
 from engine.intake.nodes import NodeFile
 from engine.intake.orders import OrderFile
 from engine.intake.rate_card import RateCard, kilometres
@@ -69,8 +69,8 @@ class Summary:
 class Shipments:
     """Shipments counted batch by batch: all units of one order that leave one node together."""
 
-    def __init__(self, nodes: NodeFile) -> None:
-        self._nodes = nodes
+    def __init__(self, nodes: Coordinates) -> None:
+        self._nodes = nodes  # the engine's: answers name nodes by its indices, which are not the file's
         self._places: list[Any] = []
         self._units: list[Any] = []
         self._node: list[Any] = []
@@ -108,26 +108,39 @@ class Shipments:
         )
 
 
-def put_nodes(engine: Engine, nodes: NodeFile, stamp: int) -> Any:
-    """Make the folder's nodes those of the file where they differ; returns the file's nodes as indices."""
-    differs = _differing(engine.state, Namespace.NODE, nodes.node_id, nodes.latitude_e7, nodes.longitude_e7)
-    if differs.size:
+def put_nodes(engine: Engine, nodes: NodeFile, stamp: int) -> tuple[Any, pa.StringArray]:
+    """Make the folder's nodes those of the file: what differs is changed, what the file does not name is closed.
+
+    Returns the file's nodes as indices, and the nodes that were closed: they keep what is bound to them, and allocate
+    nothing more until a file names them again.
+    """
+    state, names = engine.state, engine.state.names[Namespace.NODE]
+    differs = _differing(state, Namespace.NODE, nodes.node_id, nodes.latitude_e7, nodes.longitude_e7)
+    known = names.find(nodes.node_id)
+    absent = np.setdiff1d(np.flatnonzero(state.nodes.flag[: state.node_count]), known).astype(np.int32)
+    closed = names.texts(absent)
+    if differs.size or absent.size:
         engine.commit(
             PutNodes(
-                f"file nodes {engine.state.sequence}", nodes.node_id.take(pa.array(differs)),
-                nodes.latitude_e7[differs],
-                nodes.longitude_e7[differs], np.ones(differs.size, np.uint8),
+                f"file nodes {state.sequence}",
+                pa.concat_arrays([nodes.node_id.take(pa.array(differs)), closed.cast(nodes.node_id.type)]),
+                np.append(nodes.latitude_e7[differs], state.nodes.latitude_e7[absent]),
+                np.append(nodes.longitude_e7[differs], state.nodes.longitude_e7[absent]),
+                np.repeat(np.array([1, 0], np.uint8), (differs.size, absent.size)),
             ),
             stamp,
-        )  # fmt: skip
-    return engine.state.names[Namespace.NODE].find(nodes.node_id).astype(np.int16)
+        )
+    return names.find(nodes.node_id).astype(np.int16), closed
 
 
 def _differing(state: State, namespace: Namespace, texts: pa.Array, latitude_e7: Any, longitude_e7: Any) -> Any:
-    """Rows whose name is new or whose place is not the one that the state has; the first of equal names."""
+    """Rows whose name is new, whose place is not the one that the state has, or whose node is closed; the first of
+    equal names."""
     index = state.names[namespace].find(texts)
     place: Coordinates = state.nodes if namespace is Namespace.NODE else state.postal_codes
     differs = (index < 0) | (place.latitude_e7[index] != latitude_e7) | (place.longitude_e7[index] != longitude_e7)
+    if namespace is Namespace.NODE:
+        differs |= place.flag[index] == 0  # closed
     rows = np.flatnonzero(differs)
     if rows.size == 0:
         return rows
@@ -277,7 +290,7 @@ def _decision_rows(state: State, batch: OrderFile, answers: OrderAnswers, accept
             "outcome": pa.DictionaryArray.from_arrays(pa.array(short.astype(np.int8)), ["ALLOCATED", "SHORT"]).cast(
                 pa.string()
             ),
-            "note": pa.compute.if_else(area, "POSTAL_AREA", ""),
+            "note": pa.compute.if_else(area, POSTAL_AREA, pa.scalar(None, pa.string())),
             "distance_m": pa.array(answers.metres, mask=short),
         }
     )

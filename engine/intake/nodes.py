@@ -54,7 +54,7 @@ def _coordinates(table: FileTable, places: Places) -> tuple[Any, Any]:
     """int32 [node] 1e-7 degrees, twice: of a row's own coordinates, else of its postal code."""
     empty = pa.array([""] * table.rows)
     latitude, longitude, code = (table.columns.get(name, empty) for name in ("latitude", "longitude", "postal_code"))
-    latitude_e7, longitude_e7, _, known = places.find(code)
+    latitude_e7, longitude_e7, _, known = places.find(pc.utf8_trim_whitespace(code))
     given = pc.not_equal(pc.binary_join_element_wise(latitude, longitude, ""), "").to_numpy(zero_copy_only=False)
     for at in np.flatnonzero(~given & ~known)[:1]:
         if code[at].as_py():

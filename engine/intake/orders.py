@@ -120,7 +120,7 @@ def _channel(sieve: Sieve) -> pa.DictionaryArray:
 
 def _placed(sieve: Sieve, places: Places) -> tuple[pa.DictionaryArray, tuple[Any, Any, Any]]:
     """The codes of the rows, and of each distinct code latitude and longitude (1e-7 degrees) and area."""
-    codes = sieve.texts("postal_code", POSTAL_CODE_CHARACTERS_MAX).dictionary_encode()
+    codes = pc.utf8_trim_whitespace(sieve.texts("postal_code", POSTAL_CODE_CHARACTERS_MAX)).dictionary_encode()
     latitude_e7, longitude_e7, area, known = places.find(codes.dictionary)
     sieve.refuse("postal_code", Reason.UNKNOWN_POSTAL_CODE, ~known[codes.indices.to_numpy()])
     return codes, (latitude_e7, longitude_e7, area)

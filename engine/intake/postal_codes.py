@@ -19,7 +19,7 @@ from kernels.options import cache_folder
 AREA_CHARACTERS = 3
 POSTAL_CODE_CHARACTERS_MAX = 16
 LATITUDE_DEGREES_MAX, LONGITUDE_DEGREES_MAX = 90, 180
-_DEGREES = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)$"
+_DEGREES = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?$"
 
 
 class Found(NamedTuple):

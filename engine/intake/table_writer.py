@@ -40,9 +40,9 @@ class TableWriter:
         self._parquet: Any = None
 
     def __enter__(self) -> Self:
-        if self.path.is_dir():
-            raise IntakeError(f"{self.path}: is a folder; name a file to write")
         try:
+            if self.path.is_dir():
+                raise IntakeError(f"{self.path}: is a folder; name a file to write")
             self._open()
         except OSError as error:
             self._discard()

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +23,9 @@ import pyarrow.csv
 import pyarrow.parquet
 
 HEADER_BYTES_MAX = 1 << 16
+ROW_BYTES_MAX = 1 << 28  # of a CSV file
 _BLOCK_BYTES = 1 << 22
+_GZIP_MAGIC = b"\x1f\x8b"
 _WHOLE_FLOAT_MAX = float(1 << 53)
 
 
@@ -61,9 +63,9 @@ def read_table(path: Path, needed: Sequence[str], optional: Sequence[str] = ()) 
     """The needed columns, and those optional ones that are there; others are ignored. Raises IntakeError."""
     path = Path(path)
     kind = kind_of(path)
-    if path.is_dir():
-        raise IntakeError(f"{path}: is a folder; name a file")
     try:
+        if path.is_dir():
+            raise IntakeError(f"{path}: is a folder; name a file")
         if path.stat().st_size == 0:
             raise IntakeError(f"{path}: the file is empty; it must have a header with {_listed(needed)}")
         read = _read_parquet if kind is FileKind.PARQUET else _read_csv
@@ -87,43 +89,82 @@ def need_rows(table: FileTable) -> None:
 def _read_csv(path: Path, needed: Sequence[str], optional: Sequence[str]) -> FileTable:
     header = _csv_header(path)
     chosen = _chosen(path, header, needed, optional)
-    ragged: list[tuple[int, str]] = []
-    table = _parsed_csv(path, chosen, ragged, threads=True)
-    if ragged:  # Arrow tells row numbers only when it reads on one thread
-        ragged.clear()
-        table = _parsed_csv(path, chosen, ragged, threads=False)
+    parsed = _parsed_csv(path, chosen)
+    if parsed.ragged and parsed.threads:  # Arrow tells row numbers only when it reads on one thread
+        parsed = _parsed_csv(path, chosen, threads=False)
+    table, ragged = parsed.table, parsed.ragged
     rows = table.num_rows + len(ragged)
     numbers = np.delete(np.arange(1, rows + 1), [number - 1 for number, _ in ragged])
+    if parsed.quotes % 2:
+        _refuse_open_quote(path, chosen, numbers, ragged, rows)
     columns = {name: _joined(path, table.column(name)) for name in chosen}
-    whole = FileTable(str(path), columns, numbers, ragged, rows)
-    _refuse_open_quote(whole)
-    return whole
+    return FileTable(str(path), columns, numbers, ragged, rows)
 
 
-def _parsed_csv(path: Path, chosen: list[str], ragged: list[tuple[int, str]], threads: bool) -> pa.Table:
+class _Parsed(NamedTuple):
+    """A CSV file as Arrow reads it."""
+
+    table: pa.Table
+    ragged: list[tuple[int, str]]
+    quotes: int  # quotation marks in the file: odd where one opens and never closes
+    threads: bool
+
+
+class _QuoteCount:
+    """A stream that counts the quotation marks it gives out."""
+
+    closed = False
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.quotes = 0
+
+    def read(self, size: int) -> pa.Buffer:
+        data = self._stream.read_buffer(size)
+        self.quotes += int(np.count_nonzero(np.frombuffer(data, np.uint8) == ord('"')))
+        return data
+
+
+def _parsed_csv(
+    path: Path, chosen: Sequence[str] | None, threads: bool = True, block_bytes: int = _BLOCK_BYTES
+) -> _Parsed:
+    """chosen: the columns to read, as texts; None for all, as Arrow takes them."""
+    ragged: list[tuple[int, str]] = []
+
     def skip(row: Any) -> str:
         ragged.append(((row.number or 2) - 1, row.text))  # Arrow counts the header as row 1
         return "skip"
 
     compression = "gzip" if kind_of(path) is FileKind.CSV_GZ else None
     undecodable: list[Any] = []
+    names = list(chosen or ())
     try:
         with pa.input_stream(str(path), compression=compression) as stream, _unraisable_to(undecodable):
-            return pyarrow.csv.read_csv(
-                stream,
-                pyarrow.csv.ReadOptions(use_threads=threads, block_size=_BLOCK_BYTES),
+            counted = _QuoteCount(stream)
+            table = pyarrow.csv.read_csv(
+                counted,
+                pyarrow.csv.ReadOptions(use_threads=threads, block_size=block_bytes),
                 pyarrow.csv.ParseOptions(invalid_row_handler=skip, newlines_in_values=True),
                 pyarrow.csv.ConvertOptions(
-                    include_columns=chosen, column_types=dict.fromkeys(chosen, pa.string()), strings_can_be_null=False
+                    include_columns=names, column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
                 ),
             )
+            return _Parsed(table, ragged, counted.quotes, threads)
     except pa.ArrowInvalid as error:
+        if "Empty CSV file" in str(error):  # a header without a line end
+            return _Parsed(pa.table({name: pa.array([], pa.string()) for name in names}), [], 0, threads)
+        if "straddling" in str(error):  # a row longer than a block
+            if block_bytes < ROW_BYTES_MAX:
+                return _parsed_csv(path, chosen, False, ROW_BYTES_MAX)
+            raise IntakeError(
+                f"{path}: a row is longer than {ROW_BYTES_MAX >> 20} MiB; does a quotation mark open and never close?"
+            ) from None
         is_text = not undecodable and "UTF8" not in str(error)
         if not is_text and threads:
-            return _parsed_csv(path, chosen, ragged, threads=False)  # to name the row
+            return _parsed_csv(path, chosen, False, block_bytes)  # to name the row
         raise IntakeError(f"{path}: {_csv_fault(error, is_text)}") from None
     except OSError as error:
-        raise IntakeError(f"{path}: {_gzip_fault(error)}") from None
+        raise IntakeError(f"{path}: {_gzip_fault(path, error)}") from None
 
 
 @contextmanager
@@ -144,7 +185,7 @@ def _csv_header(path: Path) -> list[str]:
         with gzip.open(path) if kind_of(path) is FileKind.CSV_GZ else open(path, "rb") as file:
             start = file.read(HEADER_BYTES_MAX)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise IntakeError(f"{path}: {_gzip_fault(error)}") from None
+        raise IntakeError(f"{path}: {_gzip_fault(path, error)}") from None
     lines = start.removeprefix(b"\xef\xbb\xbf").splitlines()
     first = next((line for line in lines if line), b"")
     if not first:
@@ -261,15 +302,27 @@ def _joined(path: Path, column: pa.ChunkedArray) -> pa.Array:
     return whole
 
 
-def _refuse_open_quote(table: FileTable) -> None:
-    """A quotation mark never closed makes the rest of the file one value, which would lose its rows without a word."""
-    at_end = {name: values[-1].as_py() for name, values in table.columns.items() if len(values)}
-    if table.ragged and table.ragged[-1][0] == table.rows:
-        at_end = {"": table.ragged[-1][1]}
-    if any("\n" in value for value in at_end.values()):
+def _refuse_open_quote(
+    path: Path, chosen: Sequence[str], numbers: Any, ragged: Sequence[tuple[int, str]], rows: int
+) -> None:
+    """A quotation mark that never closes makes what follows one value, whose rows would be lost without a word.
+
+    Called where the file has an odd number of them. One in the middle of a value is a plain character and no fault, so
+    it takes a value that runs over lines as well: anywhere in a column that nobody reads, else in the last row, since a
+    column that is read has its own check for line breaks.
+    """
+    suspects = [number for number, text in ragged if "\n" in text]
+    table = _parsed_csv(path, None, threads=False).table
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if not pa.types.is_string(column.type) and not pa.types.is_binary(column.type):
+            continue
+        runs_on = pc.match_substring(column.cast(pa.binary()), b"\n").fill_null(False).combine_chunks()
+        found = numbers[runs_on.to_numpy(zero_copy_only=False)]
+        suspects += (found[found == rows] if name in chosen else found).tolist()
+    if suspects:
         raise IntakeError(
-            f"{table.name}: row {table.rows}: a quotation mark opens there and its value runs over lines to the end of "
-            "the file; close or remove it"
+            f"{path}: row {min(suspects)}: a quotation mark opens there and its value runs over lines"
+            f"{' to the end of the file' if min(suspects) == rows else ''}; close or remove it"
         )
 
 
@@ -281,9 +334,12 @@ def _csv_fault(error: Exception, is_text: bool) -> str:
     return f"{f'row {int(row[1]) - 1}' if row else 'the file'} is not UTF-8 text; save the file as CSV in UTF-8"
 
 
-def _gzip_fault(error: Exception) -> str:
+def _gzip_fault(path: Path, error: Exception) -> str:
     if isinstance(error, EOFError) or "runcated" in str(error):
         return "the compressed file is cut off; copy it again"
+    with open(path, "rb") as file:
+        if file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC:
+            return f"the compressed file is damaged, or something stands behind it; copy it again: {_one_line(error)}"
     return f"is not a gzip file, although its name says so: {_one_line(error)}"
 
 

@@ -9,7 +9,19 @@ from typing import Annotated, Any
 
 import typer
 
-from server.cli.output import BAD_USAGE, DONE, FOUND_WRONG, Bar, bar, fail, note, say, show_json, show_table
+from server.cli.output import (
+    BAD_USAGE,
+    DONE,
+    FOUND_WRONG,
+    Bar,
+    bar,
+    distinct_files,
+    fail,
+    note,
+    say,
+    show_json,
+    show_table,
+)
 
 File = typer.Option(help="CSV, CSV.gz or Parquet, by its name.")
 
@@ -32,11 +44,16 @@ def allocate(
 ) -> None:
     """Allocate a file of orders to the nearest nodes.
 
-    Example: allot allocate --orders orders.csv --nodes nodes.csv --stock stock.csv --decisions out.csv --rejects
-    bad.csv
+    \b
+    Example:
+    allot allocate --orders orders.csv --nodes nodes.csv --stock stock.csv --decisions out.csv --rejects bad.csv
     """
     if policy != "nearest":
         fail(f"--policy {policy}: there is only nearest", BAD_USAGE)
+    distinct_files(
+        {"decisions": decisions, "rejects": rejects},
+        {"orders": orders, "nodes": nodes, "stock": stock, "postal-codes": postal_codes, "rate-card": rate_card},
+    )
     with bar() as progress:
         result, rejected = _run(orders, nodes, stock, decisions, postal_codes, rate_card, rejects, data, progress)
     if json:
@@ -78,7 +95,7 @@ def _run(
     stock = read_stock(stock_file, nodes.node_id)
     orders = read_orders(orders_file, places)
     read = clock()
-    summary, shipments = Summary(), Shipments(nodes)
+    summary = Summary()
     rejects = TableWriter(rejects_file, REJECTS) if rejects_file else nullcontext()
     with DecisionWriter(decisions) as writer, rejects as rejected:  # before deciding: it must be possible to write
         progress.stage("opening" if data else "preparing")
@@ -89,7 +106,10 @@ def _run(
                 note(f"{cut.segment}: a torn write of sequence {cut.sequence} was cut off; nobody had been answered")
             before = engine.state.sequence
             stamp = time.time_ns() // 1000
-            node_index = put_nodes(engine, nodes, stamp)
+            node_index, closed = put_nodes(engine, nodes, stamp)
+            if len(closed):
+                summary.notes.append(f"closed, as the nodes file does not name them: {', '.join(closed.to_pylist())}")
+            shipments = Shipments(engine.state.nodes)
             summary.stock_statement = count_stock(engine, stock, node_index, _changed_at(stock_file), stamp)
             put_catalogue(engine, orders, stamp)
             progress.stage("allocating", len(orders.order_id))
@@ -116,11 +136,11 @@ def _run(
 
 
 def _open(data: Path, progress: Bar) -> Any:
-    from engine.folder import DataFolder
+    from engine.folder import UNFINISHED, DataFolder
     from engine.writer import Engine
 
     if not DataFolder.exists(data):
-        if data.exists() and any(data.iterdir()):
+        if data.exists() and any(path.name != UNFINISHED for path in data.iterdir()):
             fail(f"{data} is not empty and no data folder of allot: name another folder")
         DataFolder.create(data, secrets.token_bytes(32)).close()
     return Engine.open(data, progress.to, publish=False)
@@ -143,11 +163,17 @@ def _result(
     if stock.negative_rows:
         result["notes"].append(f"{stock.negative_rows} stock rows are negative: their cells have nothing available")
     if stock.rejects:
-        result["notes"].append(f"{len(stock.rejects)} stock rows were left out: {dict(stock.rejects.counts())}")
+        counts = ", ".join(f"{count} {reason}" for reason, count in stock.rejects.counts().items())
+        first = stock.rejects.table().slice(0, 1).to_pylist()[0]
+        place = f"row {first['row']}, {first['column'] or 'cells'} {first['value']!r}"
+        result["notes"].append(f"stock rows left out: {counts}; the first is {place}: {first['why']}")
     if summary.stock_statement == "too old":
         result["notes"].append("the stock file is older than the last one taken: its figures were not taken")
     if data and not summary.changed:
-        result["notes"].append("nothing was changed: the folder knew all of it")
+        all_known = not orders.rejects.counts().keys() & {"KEY_CONFLICT", "REFUSED"}
+        result["notes"].append(
+            f"nothing was changed: the folder knew all of it{'' if all_known else ' but the rejects'}"
+        )
     return result
 
 

@@ -85,11 +85,14 @@ def _folder(data: Path) -> list[dict[str, object]]:
         return [
             _finding("data folder", str(error), False, "name a data folder, or let `allot allocate --data` make one")
         ]
-    free = shutil.disk_usage(data).free
+    free, writable = shutil.disk_usage(data).free, os.access(data, os.W_OK)
     findings = [
         _finding("data folder", str(data), True),
         _finding(
-            "writable", "yes" if os.access(data, os.W_OK) else "no", os.access(data, os.W_OK), f"chown or chmod {data}"
+            "writable",
+            "yes" if writable else "no",
+            writable,
+            f"chown or chmod {data}, or mount its disk so that it can be written",
         ),
         _finding(
             "free space",
@@ -101,8 +104,8 @@ def _folder(data: Path) -> list[dict[str, object]]:
     try:
         folder.lock()
         findings.append(_finding("in use", "no", True))
-    except FolderError as error:
-        findings.append(_finding("in use", str(error), True))
+    except FolderError:
+        findings.append(_finding("in use", "yes, by another process" if writable else "cannot be told", True))
     try:
         journal = Journal.open(folder.disk, read_only=True)
         size = sum(segment.size_bytes for segment in journal.segments())

@@ -1,11 +1,12 @@
 """`allot import amazon-report`: a marketplace's report into an orders file, what cannot be used into rejects."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from server.cli.output import DONE, FOUND_WRONG, bar, say, show_json, show_table
+from server.cli.output import DONE, FOUND_WRONG, bar, distinct_files, say, show_json, show_table
 
 
 def amazon_report(
@@ -21,17 +22,24 @@ def amazon_report(
 ) -> None:
     """Turn an Amazon India order report into an orders file for `allot allocate`.
 
-    Example: allot import amazon-report report.csv.gz --orders orders.csv --rejects rejects.csv
+    \b
+    Example:
+    allot import amazon-report report.csv.gz --orders orders.csv --rejects rejects.csv
     """
     from engine.intake.amazon import read_amazon_report, write_orders
     from engine.intake.postal_codes import Places
+    from engine.intake.rejects import SCHEMA as REJECTS
+    from engine.intake.table_writer import TableWriter
 
+    distinct_files({"orders": orders, "rejects": rejects}, {"report": report, "postal-codes": postal_codes})
     with bar() as progress:
         progress.stage("reading")
         found = read_amazon_report(report, Places.read(postal_codes) if postal_codes else Places.india(progress.stage))
-        write_orders(orders, found)
-        if rejects:
-            found.rejects.write(rejects)
+        with TableWriter(rejects, REJECTS) if rejects else nullcontext() as rejected:  # before the orders: both or none
+            write_orders(orders, found)
+            if rejected is not None:
+                for batch in found.rejects.table().to_batches():
+                    rejected.append(batch)
     result = {
         "rows": found.rows, "orders": len(found.order_id), "lines": len(found.sku), "rejected_rows": len(found.rejects),
         "rejects_by_reason": dict(found.rejects.counts()),

@@ -1,11 +1,15 @@
 """The `allot` command: which subcommands there are, and how errors become one line and an exit code."""
 
+import _thread
+import errno
 import sys
+import threading
+from typing import Any
 
 import typer
 
 from server.cli import allocate, doctor, export, import_report, snapshot, verify, warm
-from server.cli.output import BAD_USAGE, FOUND_WRONG
+from server.cli.output import BAD_USAGE, FOUND_WRONG, INTERRUPTED
 
 app = typer.Typer(
     name="allot",
@@ -31,6 +35,27 @@ app.command("doctor")(doctor.doctor)
 
 def run() -> None:
     """Entry point of the console script."""
+    before, sys.unraisablehook = sys.unraisablehook, _interrupted_in_a_callback
+    try:
+        _run()
+    except (KeyboardInterrupt, SystemExit) as end:
+        if isinstance(end, SystemExit) and end.code != INTERRUPTED:
+            raise
+        print("allot: interrupted; run it again: nothing is half done", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    finally:
+        sys.unraisablehook = before
+
+
+def _interrupted_in_a_callback(unraisable: Any) -> None:
+    """Ctrl-C while compiled code is being loaded cannot be raised there: it would be printed and forgotten."""
+    if isinstance(unraisable.exc_value, KeyboardInterrupt):
+        threading.Timer(0.1, _thread.interrupt_main).start()
+    else:
+        sys.__unraisablehook__(unraisable)
+
+
+def _run() -> None:
     from engine.intake.tables import IntakeError
     from engine.journal import JournalError
     from engine.outcomes import EngineError
@@ -45,8 +70,15 @@ def run() -> None:
         sys.exit(FOUND_WRONG)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        print(f"allot: {where}{error.strerror or error}", file=sys.stderr)
+        mend = ": `allot doctor` says what there is" if error.errno == errno.ENOMEM else ""
+        print(f"allot: {where}{error.strerror or error}{mend}", file=sys.stderr)
         sys.exit(FOUND_WRONG)
+    except MemoryError as error:
+        print(f"allot: not enough memory: `allot doctor` says what there is ({error})", file=sys.stderr)
+        sys.exit(FOUND_WRONG)
+    except UnicodeEncodeError as error:
+        print(f"allot: {error.object!r} cannot be written as {error.encoding}: use UTF-8 names", file=sys.stderr)
+        sys.exit(BAD_USAGE)
 
 
 if __name__ == "__main__":

@@ -4,24 +4,38 @@ Exit codes: 0 done, 1 something was rejected or found wrong, 2 bad usage or inpu
 """
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
-DONE, FOUND_WRONG, BAD_USAGE = 0, 1, 2
+DONE, FOUND_WRONG, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
 _stderr = Console(stderr=True, highlight=False)
+_PLAIN: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}  # names of users may hold brackets
 
 
 def fail(message: str, code: int = BAD_USAGE) -> NoReturn:
     """End with one line on stderr."""
     print(f"allot: {message}", file=sys.stderr)
     raise typer.Exit(code)
+
+
+def distinct_files(outputs: dict[str, Path | None], inputs: dict[str, Path | None]) -> None:
+    """Ends the command where a file to write is one that is read, or is to be written twice. Both by option name."""
+    seen = {os.path.realpath(path): name for name, path in inputs.items() if path}
+    for name, path in outputs.items():
+        if path:
+            other = seen.setdefault(os.path.realpath(path), name)
+            if other != name:
+                fail(f"{path}: --{name} would overwrite --{other}: name another file")
 
 
 class Bar:
@@ -57,7 +71,9 @@ def bar() -> Iterator[Bar]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=_stderr, transient=True, disable=not sys.stderr.isatty()) as progress:
+    with Progress(
+        *columns, console=_stderr, transient=True, disable=sys.stderr is None or not sys.stderr.isatty()
+    ) as progress:
         yield Bar(progress)
 
 
@@ -68,17 +84,17 @@ def show_json(value: Any) -> None:
 
 def show_table(title: str, rows: list[tuple[str, Any]]) -> None:
     """The result for a person: names left, figures right."""
-    table = Table(title=title, show_header=False, title_justify="left", title_style="bold")
+    table = Table(title=Text(title), show_header=False, title_justify="left", title_style="bold")
     table.add_column(style="dim", no_wrap=True)
     table.add_column(justify="right")
     for name, value in rows:
         table.add_row(name, f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value))
-    Console(highlight=False).print(table)
+    Console(**_PLAIN).print(table)
 
 
 def say(message: str) -> None:
     """A line of result for a person."""
-    Console(highlight=False, soft_wrap=True).print(message)
+    Console(**_PLAIN, soft_wrap=True).print(message)
 
 
 def note(message: str) -> None:

@@ -42,3 +42,5 @@ def snapshot(
         say(f"wrote {data / name}" if name else "nothing new since the last snapshot")
         for segment in moved:
             say(f"archived {segment}")
+        if archive and not moved:
+            say("archived nothing: the last segment stays, and no other is left to move")

@@ -33,8 +33,8 @@ def verify(
     else:
         rows = [
             ("started from", result.started_from),
-            ("records", result.records),
-            ("orders and reservations", result.orders),
+            ("records replayed", result.records),
+            ("orders and reservations in them", result.orders),
             ("last sequence", result.last_sequence),
             ("snapshots compared", result.snapshots_checked),
             ("oversold units", result.oversold_units),
