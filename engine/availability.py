@@ -48,13 +48,15 @@ class Availability:
         state = self._state
         skus = state.take_changes()
         channels = len(state.names[Namespace.CHANNEL])
+        if channels == 0:  # nobody to publish for; the first channel is a change of policies and brings every SKU
+            return AtsChanges(state.sequence, np.empty(0, np.int16), np.empty(0, np.int32), np.empty(0, np.int32))
         if everything or self._groups is None:
             if channels != (self.published.ats.shape[1] if self._width else 0):
                 self._make_room(channels)
             self._groups = groups_of(np.ascontiguousarray(state.policies.nodes[:channels]))
             skus = np.arange(len(state.names[Namespace.SKU]), dtype=np.int32)
         pieces = [self._publish(skus[at : at + PIECE_SKUS_MAX]) for at in range(0, skus.size, PIECE_SKUS_MAX)]
-        if channels == 0 or not pieces:
+        if not pieces:
             empty = np.empty(0, np.int32)
             return AtsChanges(state.sequence, np.empty(0, np.int16), empty, empty)
         if len(pieces) == 1:
