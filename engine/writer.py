@@ -173,8 +173,7 @@ class Engine:
                 parts += parts_max(command.quantity, self.state.node_count)
             elif isinstance(command, Confirm):
                 orders += len(command.order_id)
-            elif isinstance(command, Put):
-                check_limits(self.state, command)
+        check_limits(self.state, [command for command in commands if isinstance(command, Put)])
         self.state.check_room(orders, lines, parts)
 
     def _decide(self, commit: Commit, commands: Sequence[Command]) -> list[Any]:
