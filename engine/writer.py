@@ -38,6 +38,7 @@ from engine.commands import (
 from engine.commit import Commit
 from engine.decide import act_on, confirm, expire_due, place_orders, release
 from engine.folder import DataFolder
+from engine.journal import JournalFull
 from engine.journal.records import decode, encode
 from engine.journal.segments import Journal
 from engine.outcomes import EngineError, Namespace
@@ -131,7 +132,8 @@ class Engine:
     def submit(self, commands: Sequence[Command], stamp: int) -> Pending:
         """Decide a batch of commands as one commit; it becomes durable while the next is decided.
 
-        stamp: UTC us, never taken to go back. Raises OutOfRoom or JournalFull before anything is changed.
+        stamp: UTC us, never taken to go back. Raises OutOfRoom or JournalFull before anything is changed, EngineFailed
+        where it is over.
         """
         return self._run(commands, stamp, pipelined=True)
 
@@ -212,7 +214,13 @@ class Engine:
         self.wait_durable(self.state.sequence)
         self._promised = 0
         room = max(needed, AHEAD_BYTES)
-        self.journal.reserve(room)
+        try:
+            self.journal.reserve(room)
+        except JournalFull:
+            raise
+        except BaseException as error:
+            self._fail(error)
+            raise EngineFailed(f"the engine has failed: {error}") from error
         self._promised = room
 
     # Durability

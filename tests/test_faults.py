@@ -300,6 +300,15 @@ def test_commands_that_fit_alone_and_not_together_are_refused_before_any_of_them
     assert engine.submit([named("two", "C"), named("three", "C")], 3).wait()[1].quantity.tolist() == [0]
 
 
+def test_an_error_while_making_room_ends_the_engine():
+    disk = FakeDisk()
+    engine = Engine(State(np.arange(4, dtype=np.uint64), Limits()), Journal.open(disk), publish=False)
+    disk.fail("create", errno.EIO)
+    for _ in range(2):
+        with pytest.raises(EngineFailed, match="what is durable is unknown"):
+            engine.commit(names(0, 10), 0)
+
+
 def test_a_record_whose_digest_replay_does_not_come_to_is_refused() -> None:
     state = State(np.arange(4, dtype=np.uint64), Limits())
     right, wrong = (np.array([digest], np.uint64) for digest in (0, 1))
