@@ -166,15 +166,17 @@ class State:
         self.policies.nodes[:] = self.groups & active
 
     def check_room(self, orders: int, lines: int, parts: int) -> None:
-        """Raise OutOfRoom where a commit of this size might not fit."""
-        for head, more, most, field in (
-            (Head.ORDERS, orders, self.limits.orders_max, "orders_max"),
-            (Head.LINES, lines, self.limits.lines_max, "lines_max"),
-            (Head.PARTS, parts, self.limits.parts_max, "parts_max"),
+        """Raise OutOfRoom where a commit of this size might not fit into rows never used and rows freed."""
+        book, most = self.book, self.limits
+        for head, free, link, more, rows_max, field in (
+            (Head.ORDERS, Head.FREE_ORDER, book.orders.first, orders, most.orders_max, "orders_max"),
+            (Head.LINES, Head.FREE_LINE, book.lines.next, lines, most.lines_max, "lines_max"),
+            (Head.PARTS, Head.FREE_PART, book.parts.next, parts, most.parts_max, "parts_max"),
         ):
-            if self.head(head) + more > most:
+            missing = self.head(head) + more - rows_max
+            if missing > 0 and not _has_rows(self.head(free), link, missing):
                 raise OutOfRoom(
-                    f"{field} is {most}, {self.head(head)} are in use: retire closed orders or raise the limit"
+                    f"{field} is {rows_max}, {more} more rows do not fit: retire closed orders or raise the limit"
                 )
 
     def take_changes(self) -> Any:
@@ -229,3 +231,11 @@ class State:
     def digest_from_scratch(self) -> bool:
         """Whether the digest kept up to date equals one made from every row and cell."""
         return bool(np.uint64(full_digest(self.book, self.cells) & 0xFFFFFFFFFFFFFFFF) == self.book.digest[0])
+
+
+def _has_rows(row: int, link: Any, count: int) -> bool:
+    """Whether a free list that begins with `row` has so many rows. Walked only where a column is nearly full."""
+    while row != NONE and count > 0:
+        row = int(link[row])
+        count -= 1
+    return count <= 0
