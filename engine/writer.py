@@ -46,12 +46,13 @@ from engine.snapshot import start_state
 from engine.state import State
 from engine.stock import move_stock
 from engine.upkeep import forget, retire
-from kernels.columns import Head
+from kernels.columns import NONE, Figure, Head
 from kernels.expiry import take_due
 from kernels.nearest import parts_max
 
 AHEAD_BYTES = 32 << 20  # room kept reserved in the journal, so that most commits need not wait for it
 COMMITS_AHEAD_MAX = 2  # one being synced, one decided behind it
+PARTS_OF_A_MOVE_MAX = 2  # one that is split, and one that is made before another is freed
 PENDING_RECORDS_MAX = 8  # decided and kept readable while they become durable
 _DECIDE: dict[Any, Callable[[Commit, Any], Any]] = {
     PlaceOrders: place_orders, Reserve: place_orders, Confirm: confirm, Release: release, ActOnUnits: act_on,
@@ -175,8 +176,22 @@ class Engine:
                 parts += parts_max(command.quantity, self.state.node_count)
             elif isinstance(command, Confirm):
                 orders += len(command.order_id)
+            elif isinstance(command, ActOnUnits):
+                parts += PARTS_OF_A_MOVE_MAX * len(command.request_id)
+            elif isinstance(command, MoveStock):
+                parts += PARTS_OF_A_MOVE_MAX * command.sku.size + self._served_max(command)
         check_limits(self.state, [command for command in commands if isinstance(command, Put)])
         self.state.check_room(orders, lines, parts)
+
+    def _served_max(self, command: MoveStock) -> int:
+        """Parts that waiting units may become: no more than units on hand, and one at each node."""
+        waiting = self.state.head(Head.WAITING_PARTS)
+        if waiting == 0:
+            return 0
+        rows = self.state.cells.row_of[np.unique(command.sku)]
+        on_hand = self.state.cells.figures[rows[rows != NONE], :, Figure.ON_HAND]
+        units = int(np.maximum(on_hand, 0).sum(dtype=np.int64)) + int(np.abs(command.quantity.astype(np.int64)).sum())
+        return min(units, waiting * self.state.node_count)
 
     def _decide(self, commit: Commit, commands: Sequence[Command]) -> list[Any]:
         book = self.state.book
