@@ -287,9 +287,8 @@ class Simulation:
 
     def _settle(self, batch: Batch, answers: Any = None, changes: Any = None) -> None:
         """What became durable is given to the twin; what was answered must be what the twin answers."""
-        open_before = (
-            open_orders(self.twin.state) if any(isinstance(asked, asks.Forget) for asked in batch.asked) else {}
-        )
+        forgets = any(isinstance(asked, asks.Forget) for asked in batch.asked)
+        open_then = self._open_at(batch) if forgets else set()
         try:
             own = self.twin.submit(batch.columns(), batch.stamp)
         except OutOfRoom:
@@ -307,7 +306,7 @@ class Simulation:
                 kept = {key for key, of in self.first.items() if of[2] >= asked.before_sequence}
                 kept |= {
                     key for key, of in self.first.items()
-                    if key[0] in (asks.Place, asks.Reserve) and of[1].number in open_before
+                    if key[0] in (asks.Place, asks.Reserve) and of[1].number in open_then
                 }  # fmt: skip
                 self.first = {key: of for key, of in self.first.items() if key in kept}
         self.settled(self)
