@@ -15,7 +15,6 @@ from engine.state import State
 from kernels.availability import Changes, Groups, Published, groups_of, publish
 
 PIECE_SKUS_MAX = 16_384  # SKUs taken at a time where all are recomputed, so that the room for changes stays small
-_CHANNEL_STEP = 4
 
 
 @dataclass(frozen=True)
@@ -33,28 +32,40 @@ class Availability:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._width = 0
         self._groups: Groups | None = None
+        self.published = self._columns(0)
         self.refresh(everything=True)
 
-    def _make_room(self, channels: int) -> None:
-        """Columns for more channels; what was published is computed anew, with this commit's version."""
-        self._width = -(-channels // _CHANNEL_STEP) * _CHANNEL_STEP
+    def _columns(self, channels: int) -> Published:
         shape = (self._state.limits.skus_max, channels)
-        self.published = Published(reserve(shape, np.int32), reserve(shape, np.int64))
+        return Published(reserve(shape, np.int32), reserve(shape, np.int64))
+
+    def _make_room(self, channels: int) -> None:
+        """Columns for more channels. What was published stands; a figure that is new is 0, with this commit's version.
+
+        After a start every figure is new, and one that is 0 must not look older than what was told before.
+        """
+        before, skus = self.published, len(self._state.names[Namespace.SKU])
+        width = before.ats.shape[1]
+        self.published = self._columns(channels)
+        self.published.ats[:skus, :width] = before.ats[:skus]
+        self.published.version[:skus] = self._state.sequence
+        self.published.version[:skus, :width] = before.version[:skus]
 
     def refresh(self, everything: bool = False) -> AtsChanges:
         """Recompute the SKUs that changed since the last call, or all of them after a change of policies."""
         state = self._state
         skus = state.take_changes()
         channels = len(state.names[Namespace.CHANNEL])
+        if channels == 0:  # nobody to publish for; the first channel is a change of policies and brings every SKU
+            return AtsChanges(state.sequence, np.empty(0, np.int16), np.empty(0, np.int32), np.empty(0, np.int32))
         if everything or self._groups is None:
-            if channels != (self.published.ats.shape[1] if self._width else 0):
+            if channels != self.published.ats.shape[1]:
                 self._make_room(channels)
             self._groups = groups_of(np.ascontiguousarray(state.policies.nodes[:channels]))
             skus = np.arange(len(state.names[Namespace.SKU]), dtype=np.int32)
         pieces = [self._publish(skus[at : at + PIECE_SKUS_MAX]) for at in range(0, skus.size, PIECE_SKUS_MAX)]
-        if channels == 0 or not pieces:
+        if not pieces:
             empty = np.empty(0, np.int32)
             return AtsChanges(state.sequence, np.empty(0, np.int16), empty, empty)
         if len(pieces) == 1:

@@ -4,6 +4,7 @@ Texts get their indices here, and distances their whole metres; both go into the
 nothing.
 """
 
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -29,7 +30,7 @@ NO_CHANNEL = np.array([-1], np.int16)
 def put(commit: Commit, command: Put) -> Replies:
     """Add or change master data: all of a request, or the first answer again."""
     state = commit.state
-    check_limits(state, command)
+    check_limits(state, [command])
     request_id = pa.array([command.request_id], pa.string())
     keys = hash_keys(state, NO_CHANNEL, Method.PUT_CATALOGUE, request_id)
     new = commit.look_up(keys)
@@ -55,32 +56,47 @@ def _content(command: Put) -> Any:
     return np.array([[digest >> 64, digest & 0xFFFFFFFFFFFFFFFF]], np.uint64)
 
 
-def check_limits(state: State, command: Put) -> None:
-    """Raise OutOfRoom where names might not fit, before anything is changed."""
+def check_limits(state: State, commands: Sequence[Put]) -> None:
+    """Raise OutOfRoom where what these commands bring, taken together, does not fit: before anything is changed."""
+    named: dict[Namespace, list[pa.StringArray]] = {}
+    rows = {PutExceptions: 0, PutFences: 0}
+    for command in commands:
+        if isinstance(command, PutExceptions | PutFences):
+            rows[type(command)] += command.sku.size
+        else:
+            namespace, texts = _named(command)
+            named.setdefault(namespace, []).append(texts)
     limits = {
-        PutNodes: (Namespace.NODE, NODES_MAX, "nodes_max"),
-        PutPostalCodes: (Namespace.POSTAL_CODE, state.limits.postal_codes_max, "postal_codes_max"),
-        PutChannels: (Namespace.CHANNEL, state.limits.channels_max, "channels_max"),
-        PutNames: (Namespace.SKU, state.limits.skus_max, "skus_max"),
+        Namespace.NODE: (NODES_MAX, "nodes_max"),
+        Namespace.POSTAL_CODE: (state.limits.postal_codes_max, "postal_codes_max"),
+        Namespace.CHANNEL: (state.limits.channels_max, "channels_max"),
+        Namespace.SKU: (state.limits.skus_max, "skus_max"),
+        Namespace.WORD: (WORDS_MAX, "words_max (currencies, payment methods, service levels)"),
     }
-    if type(command) in limits:
-        namespace, most, field = limits[type(command)]
-        if isinstance(command, PutNames):
-            namespace = Namespace(command.namespace)
-            if namespace is Namespace.WORD:
-                most, field = WORDS_MAX, "words_max (currencies, payment methods, service levels)"
-        texts = getattr(command, fields(command)[2 if isinstance(command, PutNames) else 1].name)
+    for namespace, pieces in named.items():
+        most, field = limits[namespace]
         known = len(state.names[namespace])
-        if known + len(texts) > most:
-            new = int((state.names[namespace].find(texts) < 0).sum())
+        if known + sum(map(len, pieces)) > most:
+            given = pa.concat_arrays(pieces)
+            new = len(given.filter(pa.array(state.names[namespace].find(given) < 0)).unique())
             if known + new > most:
                 raise OutOfRoom(f"{field} is {most}, {known} are known and {new} more were given: raise the limit")
     for kind, used, most, field in (
         (PutExceptions, state.exceptions_used, state.limits.exceptions_max, "exceptions_max"),
         (PutFences, state.fences_used, state.limits.fences_max, "fences_max"),
     ):
-        if isinstance(command, kind) and used + command.sku.size > most:
+        if used + rows[kind] > most:
             raise OutOfRoom(f"{field} is {most}, {used} are in use: raise the limit")
+
+
+def _named(command: PutNames | PutNodes | PutPostalCodes | PutChannels) -> tuple[Namespace, pa.StringArray]:
+    if isinstance(command, PutNames):
+        return Namespace(command.namespace), command.names
+    if isinstance(command, PutNodes):
+        return Namespace.NODE, command.node_id
+    if isinstance(command, PutPostalCodes):
+        return Namespace.POSTAL_CODE, command.postal_code
+    return Namespace.CHANNEL, command.channel
 
 
 def _name(commit: Commit, namespace: Namespace, texts: pa.StringArray) -> Any:

@@ -167,16 +167,21 @@ class State:
         self.policies.nodes[:] = self.groups & active
 
     def check_room(self, orders: int, lines: int, parts: int, keys: int = 0) -> None:
-        """Raise OutOfRoom where a commit of this size might not fit."""
-        retire = "retire closed orders or raise the limit"
-        for used, more, most, field, mend in (
-            (self.head(Head.ORDERS), orders, self.limits.orders_max, "orders_max", retire),
-            (self.head(Head.LINES), lines, self.limits.lines_max, "lines_max", retire),
-            (self.head(Head.PARTS), parts, self.limits.parts_max, "parts_max", retire),
-            (int(self.keys.sizes[Size.ENTRIES]), keys, self.limits.keys_max, "keys_max", "forget old keys or raise it"),
+        """Raise OutOfRoom where a commit of this size might not fit into rows never used and rows freed."""
+        book, most = self.book, self.limits
+        for head, free, link, more, rows_max, field in (
+            (Head.ORDERS, Head.FREE_ORDER, book.orders.first, orders, most.orders_max, "orders_max"),
+            (Head.LINES, Head.FREE_LINE, book.lines.next, lines, most.lines_max, "lines_max"),
+            (Head.PARTS, Head.FREE_PART, book.parts.next, parts, most.parts_max, "parts_max"),
         ):
-            if used + more > most:
-                raise OutOfRoom(f"{field} is {most}, {used} are in use: {mend}")
+            missing = self.head(head) + more - rows_max
+            if missing > 0 and not _has_rows(self.head(free), link, missing):
+                raise OutOfRoom(
+                    f"{field} is {rows_max}, {more} more rows do not fit: retire closed orders or raise the limit"
+                )
+        used = int(self.keys.sizes[Size.ENTRIES])
+        if used + keys > most.keys_max:
+            raise OutOfRoom(f"keys_max is {most.keys_max}, {used} are in use: forget old keys or raise the limit")
 
     def take_changes(self) -> Any:
         """SKUs whose stock changed since the last call, int32 [n]; None of them is changed any more."""
@@ -232,3 +237,11 @@ class State:
         digest = np.empty(1, np.uint64)
         full_digest(self.book, self.cells, digest)
         return bool(digest[0] == self.book.digest[0])
+
+
+def _has_rows(row: int, link: Any, count: int) -> bool:
+    """Whether a free list that begins with `row` has so many rows. Walked only where a column is nearly full."""
+    while row != NONE and count > 0:
+        row = int(link[row])
+        count -= 1
+    return count <= 0

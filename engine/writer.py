@@ -38,6 +38,7 @@ from engine.commands import (
 from engine.commit import Commit
 from engine.decide import act_on, confirm, expire_due, place_orders, release
 from engine.folder import DataFolder
+from engine.journal import JournalFull
 from engine.journal.records import decode, encode
 from engine.journal.segments import Journal
 from engine.outcomes import EngineError, Namespace
@@ -45,12 +46,13 @@ from engine.snapshot import start_state
 from engine.state import State
 from engine.stock import move_stock
 from engine.upkeep import forget, retire
-from kernels.columns import Head
+from kernels.columns import NONE, Figure, Head
 from kernels.expiry import take_due
 from kernels.nearest import parts_max
 
 AHEAD_BYTES = 32 << 20  # room kept reserved in the journal, so that most commits need not wait for it
 COMMITS_AHEAD_MAX = 2  # one being synced, one decided behind it
+PARTS_OF_A_MOVE_MAX = 2  # one that is split, and one that is made before another is freed
 PENDING_RECORDS_MAX = 8  # decided and kept readable while they become durable
 _DECIDE: dict[Any, Callable[[Commit, Any], Any]] = {
     PlaceOrders: place_orders, Reserve: place_orders, Confirm: confirm, Release: release, ActOnUnits: act_on,
@@ -131,7 +133,8 @@ class Engine:
     def submit(self, commands: Sequence[Command], stamp: int) -> Pending:
         """Decide a batch of commands as one commit; it becomes durable while the next is decided.
 
-        stamp: UTC us, never taken to go back. Raises OutOfRoom or JournalFull before anything is changed.
+        stamp: UTC us, never taken to go back. Raises OutOfRoom or JournalFull before anything is changed, EngineFailed
+        where it is over.
         """
         return self._run(commands, stamp, pipelined=True)
 
@@ -175,13 +178,28 @@ class Engine:
             elif isinstance(command, Confirm):
                 orders += len(command.order_id)
                 keys += 2 * len(command.order_id)
-            elif isinstance(command, Release | ActOnUnits):
+            elif isinstance(command, Release):
                 keys += len(command.request_id)
-            elif isinstance(command, MoveStock | Put):
+            elif isinstance(command, ActOnUnits):
+                keys += len(command.request_id)
+                parts += PARTS_OF_A_MOVE_MAX * len(command.request_id)
+            elif isinstance(command, MoveStock):
                 keys += 1
-            if isinstance(command, Put):
-                check_limits(self.state, command)
+                parts += PARTS_OF_A_MOVE_MAX * command.sku.size + self._served_max(command)
+            elif isinstance(command, Put):
+                keys += 1
+        check_limits(self.state, [command for command in commands if isinstance(command, Put)])
         self.state.check_room(orders, lines, parts, keys)
+
+    def _served_max(self, command: MoveStock) -> int:
+        """Parts that waiting units may become: no more than units on hand, and one at each node."""
+        waiting = self.state.head(Head.WAITING_PARTS)
+        if waiting == 0:
+            return 0
+        rows = self.state.cells.row_of[np.unique(command.sku)]
+        on_hand = self.state.cells.figures[rows[rows != NONE], :, Figure.ON_HAND]
+        units = int(np.maximum(on_hand, 0).sum(dtype=np.int64)) + int(np.abs(command.quantity.astype(np.int64)).sum())
+        return min(units, waiting * self.state.node_count)
 
     def _decide(self, commit: Commit, commands: Sequence[Command]) -> list[Any]:
         book = self.state.book
@@ -219,7 +237,13 @@ class Engine:
         self.wait_durable(self.state.sequence)
         self._promised = 0
         room = max(needed, AHEAD_BYTES)
-        self.journal.reserve(room)
+        try:
+            self.journal.reserve(room)
+        except JournalFull:
+            raise
+        except BaseException as error:
+            self._fail(error)
+            raise EngineFailed(f"the engine has failed: {error}") from error
         self._promised = room
 
     # Durability

@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.lifecycle import Action
 from engine.outcomes import MovementKind, Reply
-from kernels.columns import NO_NODE, OnShort
+from kernels.columns import NO_NODE, UNITS_MAX, OnShort
 
 # What may be asked
 
@@ -111,6 +111,32 @@ class Policy:
     split: bool = True
     on_short: OnShort = OnShort.KEEP
     priority: int = 0
+    share_ppm: int = 1_000_000
+    buffer: int = 0
+    cap: int = UNITS_MAX
+    threshold: int = 0
+
+
+@dataclass(frozen=True)
+class Exceptions:
+    request: str
+    rows: tuple[tuple[int, int, int, int, int, int], ...]  # (channel, SKU, share ppm, buffer, cap, threshold)
+
+
+@dataclass(frozen=True)
+class Names:
+    """SKUs made known."""
+
+    request: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Codes:
+    """Postal codes made known, each beside the node of its number."""
+
+    request: str
+    codes: tuple[int, ...]
 
 
 @dataclass(frozen=True)

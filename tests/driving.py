@@ -22,7 +22,7 @@ from engine.outcomes import MovementKind, Namespace, Reply
 from engine.snapshot import build_snapshot, replay
 from engine.state import State
 from engine.writer import Engine
-from kernels.columns import NONE, UNITS_MAX, Figure, Head, OnShort, OrderKind, Stage
+from kernels.columns import NONE, Figure, Head, OnShort, OrderKind, Stage
 from kernels.keys import Size
 from tests import asks
 from tests.model import Model
@@ -120,14 +120,24 @@ def _catalogue(asked: Any, places: list[tuple[int, int]]) -> Any:
             asked.request, texts([f"node-{node}" for node, _ in asked.rows]), i32(a for a, _ in at),
             i32(b for _, b in at), u8(active for _, active in asked.rows),
         )  # fmt: skip
+    if isinstance(asked, asks.Exceptions):
+        channel, sku, *figures = zip(*asked.rows, strict=True)
+        return asked_of.PutExceptions(asked.request, i16(channel), i32(sku), *map(i32, figures))
+    if isinstance(asked, asks.Names):
+        return asked_of.PutNames(asked.request, Namespace.SKU, texts(asked.names))
+    if isinstance(asked, asks.Codes):
+        at = [places[code] for code in asked.codes]
+        return asked_of.PutPostalCodes(
+            asked.request, texts([str(400_001 + code) for code in asked.codes]), i32(a for a, _ in at),
+            i32(b + 1_000 for _, b in at), u8([0] * len(at)),
+        )  # fmt: skip
     assert isinstance(asked, asks.Channels)
     policies = [policy for _, policy in asked.rows]
-    count = len(policies)
     return asked_of.PutChannels(
         asked.request, texts([f"channel-{channel}" for channel, _ in asked.rows]),
         np.array([node_words(policy.nodes) for policy in policies], np.uint64), i32(p.priority for p in policies),
-        u8(p.on_short for p in policies), u8(p.split for p in policies), i32([1_000_000] * count), i32([0] * count),
-        i32([UNITS_MAX] * count), i32([0] * count),
+        u8(p.on_short for p in policies), u8(p.split for p in policies), i32(p.share_ppm for p in policies),
+        i32(p.buffer for p in policies), i32(p.cap for p in policies), i32(p.threshold for p in policies),
     )  # fmt: skip
 
 

@@ -54,7 +54,7 @@ class FakeDisk:
 
     def copy(self) -> "FakeDisk":
         """Another disk with the same files, all durable."""
-        other = FakeDisk(self.capacity_bytes)
+        other = type(self)(self.capacity_bytes)
         for name, file in self._files.items():
             other._files[name] = _File(bytearray(file.content), bytes(file.content))
         other._durable_names = dict(other._files)
@@ -65,7 +65,7 @@ class FakeDisk:
         chance = random.Random(seed)
         keep = {"all": lambda: True, "durable": lambda: False, "some": lambda: chance.random() < 0.5}[survives]
         names = self._files if keep() else self._durable_names
-        other = FakeDisk(self.capacity_bytes)
+        other = type(self)(self.capacity_bytes)
         for name, file in names.items():
             content = bytearray(file.durable)
             size = len(file.content) if keep() else len(file.durable)

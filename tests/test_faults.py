@@ -16,9 +16,10 @@ import pytest
 from engine import schema
 from engine.apply import StateDiverged, apply_record
 from engine.columns import Limits
-from engine.commands import PutNames
+from engine.commands import PutFences, PutNames
 from engine.folder import DataFolder
 from engine.journal import JournalError
+from engine.journal.memory import MemoryJournal
 from engine.journal.segments import Journal
 from engine.outcomes import Namespace, OutOfRoom
 from engine.snapshot import start_state
@@ -323,6 +324,37 @@ def test_more_payment_methods_than_an_order_can_name_are_refused_and_not_mixed_u
     with pytest.raises(OutOfRoom, match="words_max"):
         engine.commit(PutNames("more", Namespace.WORD, pa.array(["one more"])), 3)
     engine.close()
+
+
+def test_commands_that_fit_alone_and_not_together_are_refused_before_any_of_them_is_taken() -> None:
+    def named(request: str, *texts: str, namespace: Namespace = Namespace.SKU) -> PutNames:
+        return PutNames(request, namespace, pa.array(texts))
+
+    def fenced(request: str, *sku: int) -> PutFences:
+        zeros = np.zeros(len(sku), np.int16)
+        return PutFences(request, zeros, np.array(sku, np.int32), zeros, np.ones(len(sku), np.int32))
+
+    secret = np.arange(4, dtype=np.uint64)
+    engine = Engine(State(secret, Limits(skus_max=3, fences_max=2)), MemoryJournal(), publish=False)
+    engine.submit([named("one", "A"), named("same", "A", "B"), named("word", "B", namespace=Namespace.WORD)], 1).wait()
+    digest = engine.state.digest()
+    for field, batch in (
+        ("skus_max is 3", [named("two", "A", "C"), named("three", "D")]),
+        ("fences_max is 2", [fenced("two", 0, 1), fenced("three", 0)]),
+    ):
+        with pytest.raises(OutOfRoom, match=field):
+            engine.submit(batch, 2)
+        assert engine.state.digest() == digest
+    assert engine.submit([named("two", "C"), named("three", "C")], 3).wait()[1].quantity.tolist() == [0]
+
+
+def test_an_error_while_making_room_ends_the_engine():
+    disk = FakeDisk()
+    engine = Engine(State(np.arange(4, dtype=np.uint64), Limits()), Journal.open(disk), publish=False)
+    disk.fail("create", errno.EIO)
+    for _ in range(2):
+        with pytest.raises(EngineFailed, match="what is durable is unknown"):
+            engine.commit(names(0, 10), 0)
 
 
 def test_a_record_whose_digest_replay_does_not_come_to_is_refused() -> None:

@@ -1,0 +1,84 @@
+"""Room in the columns of the state: what is refused for want of it, and what gives it back."""
+
+from contextlib import nullcontext
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from engine.columns import Limits
+from engine.journal.memory import MemoryJournal
+from engine.lifecycle import Action
+from engine.outcomes import OutOfRoom, Reply
+from engine.state import State
+from engine.writer import Engine
+from kernels.columns import Head, OnShort
+from tests import asks
+from tests.driving import EVERY_NODE, LIMITS, SECRET, START, columns, counted, place, plain, received, replay_of
+
+PLACE = [(200_000_000, 700_000_000)]
+
+
+class Shop:
+    """One node, one channel, one SKU with a hundred units, and little room."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.engine = Engine(State(np.frombuffer(SECRET, np.uint64).copy(), limits), MemoryJournal(keep=True))
+        for asked in (
+            asks.Opening("nodes", ((0, True),)),
+            asks.Codes("codes", (0,)),
+            asks.Names("names", ("A",)),
+            asks.Channels("channels", ((0, asks.Policy(EVERY_NODE)),)),
+            received("stock", (0, 0, 100)),
+        ):
+            self.ask(asked)
+
+    def ask(self, asked: object, after: int = 0) -> list[asks.Answer]:
+        (answers,) = self.engine.submit([columns(asked, PLACE)], START + after).wait()
+        return plain(answers)
+
+
+def act(request: str, order: str, action: Action, units: int = 0) -> asks.Acts:
+    return asks.Acts((asks.Act(request, order, action, units),))
+
+
+@pytest.mark.parametrize("field", ["orders_max", "lines_max", "parts_max"])
+def test_retired_orders_give_their_room_back(field: str) -> None:
+    shop = Shop(replace(LIMITS, **{field: 6}))
+    for number in range(4):
+        shop.ask(place(f"order-{number}", (0, 1)))
+        shop.ask(act(f"cancel-{number}", f"order-{number}", Action.CANCEL))
+    with pytest.raises(OutOfRoom, match=f"{field} is 6"):
+        shop.ask(asks.Place(tuple(asks.Cart(f"more-{number}", ((0, 1),)) for number in range(5))))
+    assert shop.ask(asks.Retire(START + 1), after=2)[0].quantity == 4
+    more = asks.Place(tuple(asks.Cart(f"more-{number}", ((0, 1),)) for number in range(3)))
+    assert [answer.reply for answer in shop.ask(more)] == [Reply.ALLOCATED] * 3
+    assert replay_of(shop.engine).digest() == shop.engine.state.digest()
+
+
+def test_units_that_change_their_stage_need_rows_and_are_refused_without() -> None:
+    """A kernel that found no row would write behind its columns."""
+    shop = Shop(replace(LIMITS, parts_max=5))
+    shop.ask(place("order", (0, 9)))
+    for number, action in enumerate((Action.SHIP, Action.PICK, Action.PACK, Action.DELIVER)):
+        with pytest.raises(OutOfRoom, match="parts_max is 5") if number == 3 else nullcontext():
+            shop.ask(act(f"act-{number}", "order", action, 2 - (number > 1)))
+    assert shop.engine.state.head(Head.PARTS) == 4
+
+
+def test_a_count_that_takes_units_from_orders_needs_rows_too() -> None:
+    shop = Shop(replace(LIMITS, parts_max=3))
+    shop.ask(place("one", (0, 50)))
+    shop.ask(place("other", (0, 50)))
+    with pytest.raises(OutOfRoom, match="parts_max is 3"):
+        shop.ask(counted("count", (0, 0, 70)))
+    assert shop.engine.state.head(Head.PARTS) == 2
+
+
+def test_a_receipt_that_serves_back_orders_needs_rows_too() -> None:
+    shop = Shop(replace(LIMITS, parts_max=3))
+    shop.ask(asks.Channels("waits", ((0, asks.Policy(EVERY_NODE, on_short=OnShort.BACK_ORDER)),)))
+    shop.ask(place("all", (0, 100)))
+    shop.ask(place("waiting", (0, 5)))
+    with pytest.raises(OutOfRoom, match="parts_max is 3"):
+        shop.ask(received("much", (0, 0, 2)))
