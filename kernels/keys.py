@@ -192,7 +192,7 @@ def find_keys(index: KeyIndex, keys: U64x2, locations: I64, rows: I32) -> None:
     shift = _shift_of(index)
     for i in range(locations.size):
         if i + AHEAD < locations.size:
-            prefetch(index.slots, np.int64(keys[i + AHEAD, 0] >> shift))
+            prefetch(index.slots, np.int64(keys[i + AHEAD, 0] >> shift) * 4)
         slot = _slot_of(index, shift, keys[i, 0], keys[i, 1])
         locations[i] = index.slots[slot, LOCATION]
         rows[i] = NONE
@@ -211,7 +211,7 @@ def find_or_insert(index: KeyIndex, keys: U64x2, provisional: I64, found: I64, r
     shift = _shift_of(index)
     for i in range(provisional.size):
         if i + AHEAD < provisional.size:
-            prefetch(index.slots, np.int64(keys[i + AHEAD, 0] >> shift))
+            prefetch(index.slots, np.int64(keys[i + AHEAD, 0] >> shift) * 4)
         slot = _slot_of(index, shift, keys[i, 0], keys[i, 1])
         found[i] = index.slots[slot, LOCATION]
         slots[i] = slot
