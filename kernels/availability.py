@@ -10,7 +10,8 @@ import numpy as np
 
 from kernels.columns import NONE, Cells, Fences, Policies
 from kernels.fences import fenced_at, own_backed
-from kernels.options import I16, I32, I32x2, I64x2, U64x2, kernel, leaf, prefetch
+from kernels.options import I16, I32, I32x2, I64x2, U64x2, kernel, leaf
+from kernels.prefetch import prefetch
 
 SHARE_WHOLE = 1_000_000  # share_ppm of everything
 _FETCH_CHANNELS_MAX = 16  # of more, the processor sees the sequence by itself

@@ -202,7 +202,8 @@ def _slot_in(slots: I64x2, segment: np.int64, key: Word, key_2: Word) -> np.int6
 
 @leaf
 def _ask_for(index: KeyIndex, keys: U64x2, i: int) -> None:
-    prefetch(index.slots, _segment_of(index, keys[i, 0]) * SEGMENT_SLOTS + np.int64(keys[i, 1] & _SLOT_MASK))
+    slot = _segment_of(index, keys[i, 0]) * SEGMENT_SLOTS + np.int64(keys[i, 1] & _SLOT_MASK)
+    prefetch(index.slots, slot * 4)
 
 
 @leaf

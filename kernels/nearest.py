@@ -9,7 +9,8 @@ import numpy as np
 
 from kernels.columns import NO_NODE, NONE, Batch, Cells, Drawn, Fences, OnShort, Outcome, Places, Policies
 from kernels.fences import draw_fence, own_backed, sellable
-from kernels.options import I32, U8, U64, I32x2, kernel, leaf, prefetch
+from kernels.options import I32, U8, U64, I32x2, kernel, leaf
+from kernels.prefetch import prefetch
 
 _REFUSE = int(OnShort.REFUSE)
 _ALLOCATED, _PARTLY, _SHORT, _REFUSED = (int(outcome) for outcome in Outcome)

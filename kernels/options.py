@@ -15,12 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
-import llvmlite.ir
 import numba
 import numpy as np
 from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -99,26 +96,3 @@ def kernel(function: F) -> F:
 def leaf(function: F) -> F:
     """A function that kernels call; inlined into each of them: a call would pass hundreds of words of array headers."""
     return numba.njit(nogil=True, error_model="numpy", forceinline=True)(function)  # type: ignore[no-any-return]
-
-
-if numba.config.DISABLE_JIT:
-
-    def prefetch(array: Any, index: int) -> None:
-        """Nothing, without the compiler."""
-
-else:
-
-    @intrinsic  # type: ignore[untyped-decorator]
-    def prefetch(_typing: Any, array: Any, index: Any) -> Any:
-        """Ask the processor to bring the cache line of `array.flat[index]` (C order) nearer. Changes no result."""
-
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            data = cgutils.create_struct_proxy(signature.args[0])(context, builder, arguments[0]).data
-            address = builder.bitcast(builder.gep(data, [arguments[1]]), cgutils.voidptr_t)
-            word = llvmlite.ir.IntType(32)
-            shape = llvmlite.ir.FunctionType(llvmlite.ir.VoidType(), [cgutils.voidptr_t, word, word, word])
-            call = cgutils.get_or_insert_function(builder.module, shape, "llvm.prefetch.p0i8")
-            builder.call(call, [address, word(1), word(3), word(1)])
-            return context.get_dummy_value()
-
-        return types.void(array, types.intp), generate

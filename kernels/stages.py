@@ -22,7 +22,8 @@ from kernels.columns import (
 )
 from kernels.digest import cell_weight, line_hash, order_hash, part_hash
 from kernels.fences import draw_fence, refill_fence
-from kernels.options import I16, I32, I64, U8, I32x3, U8x2, kernel, leaf, prefetch
+from kernels.options import I16, I32, I64, U8, I32x3, U8x2, kernel, leaf
+from kernels.prefetch import prefetch
 
 _ON_HAND, _UNAVAILABLE, _ALLOCATED, _RESERVED, _SAFETY, _PICKED, _DEFICIT = (int(f) for f in list(Figure)[:7])
 _SHORT, _BACK_ORDERED = int(Stage.SHORT), int(Stage.BACK_ORDERED)

@@ -88,7 +88,7 @@ def find_texts(index: TextIndex, secret: U64, offsets: Offsets, data: Bytes, ind
         for text in range(first, last):
             hashed = _hash_of(secret, data, np.uint64(offsets[text]), np.uint64(offsets[text + 1]))
             hashes[text - first] = hashed
-            prefetch(index.slots, hashed & last_slot)
+            prefetch(index.slots, (hashed & last_slot) * 2)
         for text in range(first, last):
             known = _first_of_hash(index, hashes[text - first])
             indices[text] = known
