@@ -3,6 +3,7 @@
 Commands are decided against it (engine/decide.py), effects applied to it (engine/apply.py), snapshots made of it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -30,7 +31,7 @@ from kernels.columns import (
 )
 from kernels.digest import full_digest
 from kernels.expiry import rebuild_expiries
-from kernels.keys import KeyIndex, Size, entries_of, new_index
+from kernels.keys import SEGMENT_SLOTS, KeyIndex, Size, entries_of, new_index
 from kernels.stages import refresh_all
 
 NODE_STRIDE = 8  # columns per node grow in steps of this
@@ -157,6 +158,13 @@ class State:
         self.places = self._reserve_places(stride)
         self.places.metres[:count, :width] = places.metres[:count]
         self.places.rank[:count, :width] = places.rank[:count]
+
+    def growing(self) -> list[tuple[Any, Callable[[], int]]]:
+        """The columns that grow with every order, each with its rows in use."""
+        book = self.book
+        of = ((book.orders, Head.ORDERS), (book.lines, Head.LINES), (book.parts, Head.PARTS))
+        columns = [(column, partial(self.head, head)) for columns, head in of for column in columns]
+        return [*columns, (self.keys.slots, lambda: int(self.keys.sizes[Size.SEGMENTS]) * SEGMENT_SLOTS)]
 
     def set_groups(self) -> None:
         """Node groups less the nodes that are not active: what allocation may use."""

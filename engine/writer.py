@@ -17,6 +17,7 @@ from engine import schema
 from engine.answers import FirstAnswers
 from engine.availability import AtsChanges, Availability
 from engine.catalogue import check_limits, put
+from engine.columns import RoomAhead
 from engine.commands import (
     ActOnUnits,
     Command,
@@ -104,6 +105,7 @@ class Engine:
         self._changed = threading.Condition()
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._syncer: threading.Thread | None = None
+        self._room_ahead: RoomAhead | None = None
 
     @classmethod
     def open(cls, path: Path, progress: Callable[[int, int], None] | None = None, publish: bool = True) -> "Engine":
@@ -257,10 +259,13 @@ class Engine:
         if self._syncer is None:
             self._syncer = threading.Thread(target=self._sync, name="allot-journal", daemon=True)
             self._syncer.start()
+            self._room_ahead = RoomAhead(self.state.growing())
         with self._changed:
             while commit.sequence - self._durable > COMMITS_AHEAD_MAX and self._failure is None:
                 self._changed.wait()
         self._queue.put(commit)
+        assert self._room_ahead is not None
+        self._room_ahead.want()
 
     def _sync(self) -> None:
         while (commit := self._queue.get()) is not None:
@@ -318,6 +323,9 @@ class Engine:
             self._queue.put(None)
             self._syncer.join()
             self._syncer = None
+        if self._room_ahead is not None:
+            self._room_ahead.close()
+            self._room_ahead = None
         self.journal.close()
         if self.folder is not None:
             self.folder.close()

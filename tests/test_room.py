@@ -1,12 +1,15 @@
 """Room in the columns of the state: what is refused for want of it, and what gives it back."""
 
+import resource
+import sys
+import time
 from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from engine.columns import Limits
+from engine.columns import AHEAD_BYTES_MIN, Limits, RoomAhead, reserve
 from engine.journal.memory import MemoryJournal
 from engine.lifecycle import Action
 from engine.outcomes import OutOfRoom, Reply
@@ -82,3 +85,24 @@ def test_a_receipt_that_serves_back_orders_needs_rows_too() -> None:
     shop.ask(place("waiting", (0, 5)))
     with pytest.raises(OutOfRoom, match="parts_max is 3"):
         shop.ask(received("much", (0, 0, 2)))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems take pages when they are touched")
+def test_memory_that_columns_grow_into_is_taken_before_it_is_written() -> None:
+    def faults_of_writing(rows: slice) -> int:
+        before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
+        column[rows] = 1
+        return resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before
+
+    column, used = reserve(8 * AHEAD_BYTES_MIN, np.uint8), 1
+    faults_of_writing(slice(0, 1))
+    room = RoomAhead([(column, lambda: used)])
+    room.want()
+    time.sleep(0.3)
+    ahead = faults_of_writing(slice(0, AHEAD_BYTES_MIN // 2))
+    beyond = faults_of_writing(slice(4 * AHEAD_BYTES_MIN, 4 * AHEAD_BYTES_MIN + AHEAD_BYTES_MIN // 2))
+    used = 8 * AHEAD_BYTES_MIN
+    room.want()  # nothing is left to take
+    room.close()
+    assert ahead < beyond // 4
+    assert column.sum() == AHEAD_BYTES_MIN
