@@ -10,11 +10,12 @@ import numpy as np
 
 from kernels.columns import NONE, Cells, Fences, Policies
 from kernels.fences import fenced_at, own_backed
-from kernels.options import I16, I32, I32x2, I64x2, U64x2, kernel, leaf
+from kernels.options import I16, I32, I64, I32x2, I64x2, U64x2, kernel, leaf
 from kernels.prefetch import prefetch
 
 SHARE_WHOLE = 1_000_000  # share_ppm of everything
 _FETCH_CHANNELS_MAX = 16  # of more, the processor sees the sequence by itself
+_EXACT_MAX = 1 << 32  # units: up to here shares are exact in float64
 _BLOCK = 64  # SKUs taken together, so that the loops over channels are long and stay in the nearest cache
 
 
@@ -53,23 +54,12 @@ def _cells_of(groups: Groups, nodes: int) -> np.ndarray:
 
 @leaf
 def _sum_groups(units: I32, masks: I32x2, free: I64x2, i: int) -> None:
-    """free[group, i]: units [node] summed over each group. In 32 bits, twice as fast, where no sum can leave them."""
-    nodes = masks.shape[1]
-    every_bit = np.uint32(0)
-    for node in range(nodes):
-        every_bit = np.uint32(every_bit | np.uint32(units[node]))
-    if np.int64(every_bit) * nodes < 1 << 32:
-        for group in range(masks.shape[0]):
-            total = np.uint32(0)
-            for node in range(nodes):
-                total = np.uint32(total + np.uint32(units[node] & masks[group, node]))
-            free[group, i] = total
-    else:
-        for group in range(masks.shape[0]):
-            wide_total = np.int64(0)
-            for node in range(nodes):
-                wide_total += np.int64(units[node] & masks[group, node])
-            free[group, i] = wide_total
+    """free[group, i]: units [node] summed over each group."""
+    for group in range(masks.shape[0]):
+        total = np.int64(0)
+        for node in range(masks.shape[1]):
+            total += np.int64(units[node] & masks[group, node])
+        free[group, i] = total
 
 
 @leaf
@@ -84,13 +74,31 @@ def _own_of_fences(fences: Fences, sku: int, units: I32, groups: Groups, masks: 
 
 
 @leaf
+def _fetch(sku: int, nodes: int, cells: Cells, published: Published) -> None:
+    """Bring the rows of a SKU into the cache."""
+    row, width, channels = cells.row_of[sku], cells.available.shape[1], published.ats.shape[1]
+    if row != NONE:
+        for node in range(0, nodes, 16):
+            prefetch(cells.available, row * width + node)
+    for channel in range(0, min(channels, _FETCH_CHANNELS_MAX), 8):
+        prefetch(published.ats, sku * channels + channel)
+        prefetch(published.version, sku * channels + channel)
+
+
+@leaf
 def _sum_block(
-    skus: I32, cells: Cells, fences: Fences, groups: Groups, masks: I32x2, unfenced: I32, free: I64x2, own: I64x2
-) -> bool:
-    """free [group, i] and own [channel, i] of a block of SKUs; whether any SKU has fences. own comes in as zeros."""
+    skus: I32, next_skus: I32, cells: Cells, fences: Fences, published: Published, groups: Groups, masks: I32x2,
+    unfenced: I32, free: I64x2, own: I64x2,
+) -> bool:  # fmt: skip
+    """free [group, i] and own [channel, i] of a block of SKUs; whether any SKU has fences. own comes in as zeros.
+
+    next_skus: of the block after it, asked for one by one: a burst of hints would wait for itself.
+    """
     nodes = masks.shape[1]
     any_fence = False
     for i in range(skus.size):
+        if i < next_skus.size:
+            _fetch(np.int64(next_skus[i]), nodes, cells, published)
         sku = skus[i]
         row = cells.row_of[sku]
         if row == NONE:
@@ -108,24 +116,6 @@ def _sum_block(
 
 
 @leaf
-def _fetch(skus: I32, nodes: int, cells: Cells, published: Published) -> None:
-    """Bring the rows of a block of SKUs into the cache while the block before it is computed."""
-    if skus.size == 0 or skus[-1] - skus[0] == skus.size - 1:
-        return  # side by side, as in a full pass: the processor reads ahead by itself
-    width = cells.available.shape[1]
-    channels = published.ats.shape[1]
-    for i in range(skus.size):
-        sku = np.int64(skus[i])
-        row = np.int64(cells.row_of[sku])
-        if row != NONE:
-            for node in range(0, nodes, 16):
-                prefetch(cells.available, row * width + node)
-        for channel in range(0, min(channels, _FETCH_CHANNELS_MAX), 8):
-            prefetch(published.ats, sku * channels + channel)
-            prefetch(published.version, sku * channels + channel)
-
-
-@leaf
 def _ats(free: int, own: int, share_ppm: int, buffer: int, cap: int, threshold: int) -> int:
     shared: int | np.int64 = free
     if share_ppm != SHARE_WHOLE:  # without a sign the division is a multiplication
@@ -135,15 +125,38 @@ def _ats(free: int, own: int, share_ppm: int, buffer: int, cap: int, threshold: 
 
 
 @leaf
+def _limit_channel(channel: int, policies: Policies, free: I64, own: I64, ats: I32) -> None:
+    """ats [i] of one channel by its policies: as `_ats`, in float64, which processors divide several of at a time.
+
+    The same figures: free units below 2**32 times a share stay below 2**53, so the product is exact; its quotient is
+    below 2**32 and rounded by less than the millionth that it is away from the next whole number.
+    """
+    share_ppm, buffer = np.float64(policies.share_ppm[channel]), np.float64(policies.buffer[channel])
+    cap, threshold = np.float64(policies.cap[channel]), np.float64(policies.threshold[channel])
+    for i in range(ats.size):
+        value = np.floor(np.float64(free[i]) * share_ppm / SHARE_WHOLE) + np.float64(own[i]) - buffer
+        value = min(cap, max(0.0, value))
+        ats[i] = np.int32(value if value >= threshold else 0.0)
+
+
+@leaf
 def _limit_block(skus: I32, policies: Policies, groups: Groups, free: I64x2, own: I64x2, ats: I32x2) -> None:
     """ats [channel, i] of a block: the channels' policies, then the exceptions of single SKUs."""
+    count = skus.size
+    every_bit = np.int64(0)
+    for group in range(free.shape[0]):
+        for i in range(count):
+            every_bit |= free[group, i]
     for channel in range(groups.of.size):
         group = groups.of[channel]
-        share_ppm, buffer = policies.share_ppm[channel], policies.buffer[channel]
-        cap, threshold = policies.cap[channel], policies.threshold[channel]
-        for i in range(skus.size):
-            ats[channel, i] = _ats(free[group, i], own[channel, i], share_ppm, buffer, cap, threshold)
-    for i in range(skus.size):
+        if every_bit < _EXACT_MAX:
+            _limit_channel(channel, policies, free[group, :count], own[channel, :count], ats[channel, :count])
+        else:
+            share_ppm, buffer = policies.share_ppm[channel], policies.buffer[channel]
+            cap, threshold = policies.cap[channel], policies.threshold[channel]
+            for i in range(count):
+                ats[channel, i] = _ats(free[group, i], own[channel, i], share_ppm, buffer, cap, threshold)
+    for i in range(count):
         row = policies.exception_head[skus[i]]
         while row != NONE:
             channel = policies.exception_channel[row]
@@ -157,6 +170,11 @@ def _publish_block(skus: I32, sequence: int, ats: I32x2, published: Published, c
     """Write what differs from what was published; returns the number of changes so far."""
     for i in range(skus.size):
         sku = skus[i]
+        different = np.int32(0)
+        for channel in range(ats.shape[0]):
+            different |= ats[channel, i] ^ published.ats[sku, channel]
+        if different == 0:
+            continue
         for channel in range(ats.shape[0]):
             value = ats[channel, i]
             if value != published.ats[sku, channel]:
@@ -189,8 +207,10 @@ def publish(
     count = 0
     for first in range(0, skus.size, _BLOCK):
         block = skus[first : first + _BLOCK]
-        _fetch(skus[first + _BLOCK : first + 2 * _BLOCK], nodes, cells, published)
-        any_fence = _sum_block(block, cells, fences, groups, masks, unfenced, free, own)
+        next_block = skus[first + _BLOCK : first + 2 * _BLOCK]
+        if block[-1] - block[0] == block.size - 1:
+            next_block = next_block[:0]  # side by side, as in a full pass: the processor reads ahead by itself
+        any_fence = _sum_block(block, next_block, cells, fences, published, groups, masks, unfenced, free, own)
         _limit_block(block, policies, groups, free, own, ats)
         count = _publish_block(block, sequence, ats, published, changes, count)
         if any_fence:
