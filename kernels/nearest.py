@@ -42,7 +42,7 @@ def _emit(drawn: Drawn, part: int, node: int, units: int, fenced: int, metres: i
 
 @leaf
 def _first_that_gives_all(
-    lines: int, skus: I32, need: I32, mask: np.uint64, place: int, nodes: int, cells: Cells, places: Places
+    lines: int, rows: I32, need: I32, mask: np.uint64, place: int, nodes: int, cells: Cells, places: Places
 ) -> int:
     """The nearest node of the mask that can give every line, or NO_NODE. For at most 64 nodes and SKUs without
     fences.
@@ -51,11 +51,52 @@ def _first_that_gives_all(
         node = places.rank[place, k]
         if (mask >> np.uint64(node)) & _ONE:
             line = 0
-            while line < lines and cells.available[cells.row_of[skus[line]], node] >= need[line]:
+            while line < lines and cells.available[rows[line], node] >= need[line]:
                 line += 1
             if line == lines:
                 return int(node)
     return NO_NODE
+
+
+@leaf
+def _first_pair(lines: int, rows: I32, need: I32, masks: U64, count: int, candidate: I32, cells: Cells) -> bool:
+    """Whether two candidates cover every line: the first pair by (nearer rank, farther rank), which becomes the first
+    two candidates. For at most 64 nodes, no fences, no node that covers them alone. masks [line]: nodes that have it;
+    candidate [count]: those that have any, by rank.
+
+    What the nearer node lacks must be in stock at the farther one: that leaves few, and where the nearer one has
+    nothing of a line of one unit, which is most of them, there is nothing to add up.
+    """
+    for line in range(lines):
+        if masks[line] == 0:
+            return False
+    farther = ~np.uint64(0)
+    for i in range(count):
+        near = candidate[i]
+        farther &= ~(_ONE << np.uint64(near))
+        possible = farther
+        adds_up = False
+        for line in range(lines):
+            if cells.available[rows[line], near] < need[line]:
+                possible &= masks[line]
+                adds_up |= need[line] > 1
+        if possible == 0:
+            continue
+        for j in range(i + 1, count):
+            far = candidate[j]
+            if (possible >> np.uint64(far)) & _ONE == 0:
+                continue
+            line = 0
+            while adds_up and line < lines:
+                units = np.int64(cells.available[rows[line], near])
+                if units < need[line] and units + cells.available[rows[line], far] < need[line]:
+                    break
+                line += 1
+            if not adds_up or line == lines:
+                candidate[0] = near
+                candidate[1] = far
+                return True
+    return False
 
 
 @leaf
@@ -85,25 +126,23 @@ def _candidates(
 
 
 @leaf
-def _stocked_candidates(
-    lines: int, skus: I32, mask: np.uint64, place: int, nodes: int, cells: Cells, places: Places,
-    candidate: I32, give: I32x2,
-) -> int:  # fmt: skip
-    """As `_candidates`, from the masks of stocked nodes: for at most 64 nodes and SKUs without fences."""
+def _stocked_candidates(mask: np.uint64, place: int, nodes: int, places: Places, candidate: I32) -> int:
+    """Nodes of a mask in rank order, for at most 64 nodes. Without a branch: which have stock is a coin toss."""
     count = 0
-    for k in range(nodes):  # without a branch: which nodes have stock is a coin toss
+    for k in range(nodes):
         node = places.rank[place, k]
         candidate[count] = node
         count += np.int64((mask >> np.uint64(node)) & _ONE)
-    for line in range(lines):
-        row = cells.row_of[skus[line]]
-        if row == NONE:
-            for i in range(count):
-                give[i, line] = 0
-        else:
-            for i in range(count):
-                give[i, line] = cells.available[row, candidate[i]]
     return count
+
+
+@leaf
+def _look_at(lines: int, rows: I32, count: int, candidate: I32, cells: Cells, give: I32x2) -> None:
+    """give [i, line]: what each candidate has of each line."""
+    for line in range(lines):
+        row = rows[line]
+        for i in range(count):
+            give[i, line] = cells.available[row, candidate[i]] if row != NONE else 0
 
 
 @leaf
@@ -133,37 +172,19 @@ def _two_may_cover(lines: int, need: I32, count: int, give: I32x2) -> bool:
 
 
 @leaf
-def _choose_pair(lines: int, need: I32, count: int, give: I32x2, full: U64, chosen: U8) -> bool:
-    """Mark the first pair by (nearer rank, farther rank) that covers every line.
-
-    full[i] has a bit for each line that candidate i covers alone. Where every need is one unit, a pair covers an
-    order exactly when the bits of the two do; otherwise two halves of a line may add up.
-    """
+def _choose_pair(lines: int, need: I32, count: int, give: I32x2, chosen: U8) -> bool:
+    """Mark the first pair by (nearer rank, farther rank) that covers every line."""
     if not _two_may_cover(lines, need, count, give):
         return False
-    units_max = 1 if lines <= 64 else 2  # beyond 64 lines the bits do not tell: add the units up
-    for line in range(lines):
-        units_max = max(units_max, need[line])
-    every = ~np.uint64(0) if lines >= 64 else (_ONE << np.uint64(lines)) - _ONE
-    for i in range(count):
-        bits = np.uint64(0)
-        for line in range(min(lines, 64)):
-            bits |= np.uint64(give[i, line] >= need[line]) << np.uint64(line)
-        full[i] = bits
     for i in range(count):
         for j in range(i + 1, count):
-            covered = full[i] | full[j]
-            if covered != every or lines > 64:
-                if units_max == 1:
-                    continue
-                line = 0
-                while line < lines and give[i, line] + give[j, line] >= need[line]:
-                    line += 1
-                if line < lines:
-                    continue
-            chosen[i] = 1
-            chosen[j] = 1
-            return True
+            line = 0
+            while line < lines and give[i, line] + give[j, line] >= need[line]:
+                line += 1
+            if line == lines:
+                chosen[i] = 1
+                chosen[j] = 1
+                return True
     return False
 
 
@@ -248,13 +269,18 @@ def _merge(batch: Batch, first: int, last: int, skus: I32, need: I32, merged: I3
 
 
 @leaf
-def _masks(lines: int, skus: I32, channel: int, cells: Cells, fences: Fences, policies: Policies, masks: U64) -> bool:
-    """The nodes of the channel's group that have each SKU, as bits; False where a fence asks for a closer look."""
+def _masks(
+    lines: int, skus: I32, channel: int, cells: Cells, fences: Fences, policies: Policies, rows: I32, masks: U64
+) -> bool:
+    """The row of each SKU, and the nodes of the channel's group that have it, as bits; False where a fence asks for a
+    closer look.
+    """
     for line in range(lines):
         sku = skus[line]
         if fences.head[sku] != NONE:
             return False
         row = cells.row_of[sku]
+        rows[line] = row
         masks[line] = 0
         if row != NONE:
             masks[line] = cells.stocked[row, 0] & policies.nodes[channel, 0]
@@ -296,8 +322,8 @@ def nearest(
     need = np.empty(lines_max, np.int32)
     missing = np.empty(lines_max, np.int32)
     merged = np.empty(lines_max, np.int32)
+    rows = np.empty(lines_max, np.int32)
     masks = np.empty(lines_max, np.uint64)
-    full = np.empty(nodes, np.uint64)
     candidate = np.empty(nodes, np.int32)
     chosen = np.empty(nodes, np.uint8)
     part = 0
@@ -309,36 +335,45 @@ def nearest(
         channel = batch.channel[order]
         place = batch.postal_code[order]
         lines = _merge(batch, first, last, skus, need, merged)
-        one = NONE
-        if nodes <= 64 and _masks(lines, skus, channel, cells, fences, policies, masks):
+        one, two = NONE, False
+        if nodes <= 64 and _masks(lines, skus, channel, cells, fences, policies, rows, masks):
             every = masks[0]
             some = masks[0]
             for line in range(1, lines):
                 every &= masks[line]
                 some |= masks[line]
             if every != 0:
-                node = _first_that_gives_all(lines, skus, need, every, place, nodes, cells, places)
+                node = _first_that_gives_all(lines, rows, need, every, place, nodes, cells, places)
                 if node != NO_NODE:
                     for line in range(first, last):
-                        _take(cells, cells.row_of[batch.sku[line]], node, batch.quantity[line])
+                        _take(cells, rows[merged[line - first]], node, batch.quantity[line])
                         part = _emit(drawn, part, node, batch.quantity[line], 0, places.metres[place, node])
                         drawn.part_count[line] = 1
                     drawn.outcome[order] = _ALLOCATED
                     continue
-            count = _stocked_candidates(lines, skus, some, place, nodes, cells, places, candidate, give)
+            count = 0
+            if some != 0:
+                count = _stocked_candidates(some, place, nodes, places, candidate)
+            two = policies.split[channel] != 0 and _first_pair(lines, rows, need, masks, count, candidate, cells)
+            if two:
+                count = 2
+            chosen[:count] = two
+            _look_at(lines, rows, count, candidate, cells, give)
         else:
             count = _candidates(lines, skus, channel, place, nodes, cells, fences, policies, places, candidate, give)
+            chosen[:count] = 0
             one = _choose_one(lines, need, count, give)
-        chosen[:count] = 0
+            if one != NONE:
+                chosen[one] = 1
+            elif policies.split[channel] != 0:
+                two = _choose_pair(lines, need, count, give, chosen)
         units = 0
         for line in range(lines):
             units += need[line]
         short = 0
-        if one != NONE:
-            chosen[one] = 1
-        elif policies.split[channel] == 0:
+        if policies.split[channel] == 0 and one == NONE:
             short = units
-        elif not _choose_pair(lines, need, count, give, full, chosen):
+        elif one == NONE and not two:
             short = _choose_greedily(lines, need, missing, count, give, chosen)
         if short > 0 and policies.on_short[channel] == _REFUSE:
             drawn.part_count[first:last] = 0
