@@ -288,13 +288,22 @@ def _masks(
 
 
 @leaf
+def _fetch_heads(batch: Batch, order: int, cells: Cells, fences: Fences) -> None:
+    """Bring what tells where the rows are into the cache, before `_fetch_ahead` has to wait for it."""
+    for line in range(batch.first_line[order], batch.first_line[order + 1]):
+        prefetch(cells.row_of, batch.sku[line])
+        prefetch(fences.head, batch.sku[line])
+
+
+@leaf
 def _fetch_ahead(batch: Batch, order: int, nodes: int, cells: Cells, places: Places) -> None:
     """Bring the rows that an order some places further on will need into the cache; waiting for them is most of the
     time.
     """
     place = batch.postal_code[order]
     prefetch(places.rank, place * places.rank.shape[1])
-    prefetch(places.metres, place * places.metres.shape[1])
+    for node in range(0, nodes, 16):
+        prefetch(places.metres, place * places.metres.shape[1] + node)
     for line in range(batch.first_line[order], batch.first_line[order + 1]):
         row = cells.row_of[batch.sku[line]]
         if row != NONE:
@@ -328,6 +337,8 @@ def nearest(
     chosen = np.empty(nodes, np.uint8)
     part = 0
     for order in range(orders):
+        if order + 2 * _AHEAD < orders:
+            _fetch_heads(batch, order + 2 * _AHEAD, cells, fences)
         if order + _AHEAD < orders:
             _fetch_ahead(batch, order + _AHEAD, nodes, cells, places)
         first = batch.first_line[order]
