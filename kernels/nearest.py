@@ -216,6 +216,19 @@ def _choose_greedily(lines: int, need: I32, missing: I32, count: int, give: I32x
 
 
 @leaf
+def _draw_all(
+    first: int, last: int, merged: I32, rows: I32, batch: Batch, place: int, node: int, cells: Cells, places: Places,
+    part: int, drawn: Drawn,
+) -> int:  # fmt: skip
+    """Every line takes everything from one node."""
+    for line in range(first, last):
+        _take(cells, rows[merged[line - first]], node, batch.quantity[line])
+        part = _emit(drawn, part, node, batch.quantity[line], 0, places.metres[place, node])
+        drawn.part_count[line] = 1
+    return part
+
+
+@leaf
 def _draw(
     first: int, last: int, merged: I32, batch: Batch, order: int, count: int, candidate: I32, chosen: U8, give: I32x2,
     cells: Cells, fences: Fences, places: Places, part: int, drawn: Drawn,
@@ -348,18 +361,14 @@ def nearest(
         lines = _merge(batch, first, last, skus, need, merged)
         one, two = NONE, False
         if nodes <= 64 and _masks(lines, skus, channel, cells, fences, policies, rows, masks):
-            every = masks[0]
-            some = masks[0]
+            every, some = masks[0], masks[0]
             for line in range(1, lines):
                 every &= masks[line]
                 some |= masks[line]
             if every != 0:
                 node = _first_that_gives_all(lines, rows, need, every, place, nodes, cells, places)
                 if node != NO_NODE:
-                    for line in range(first, last):
-                        _take(cells, rows[merged[line - first]], node, batch.quantity[line])
-                        part = _emit(drawn, part, node, batch.quantity[line], 0, places.metres[place, node])
-                        drawn.part_count[line] = 1
+                    part = _draw_all(first, last, merged, rows, batch, place, node, cells, places, part, drawn)
                     drawn.outcome[order] = _ALLOCATED
                     continue
             count = 0
@@ -378,9 +387,7 @@ def nearest(
                 chosen[one] = 1
             elif policies.split[channel] != 0:
                 two = _choose_pair(lines, need, count, give, chosen)
-        units = 0
-        for line in range(lines):
-            units += need[line]
+        units = need[:lines].sum()
         short = 0
         if policies.split[channel] == 0 and one == NONE:
             short = units
