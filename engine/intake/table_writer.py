@@ -44,9 +44,11 @@ class TableWriter:
             if self.path.is_dir():
                 raise IntakeError(f"{self.path}: is a folder; name a file to write")
             self._open()
-        except OSError as error:
+        except BaseException as error:  # Ctrl-C too
             self._discard()
-            raise IntakeError(f"{self.path}: cannot be written: {_why(error)}") from None
+            if isinstance(error, OSError):
+                raise IntakeError(f"{self.path}: cannot be written: {_why(error)}") from None
+            raise
         return self
 
     def append(self, batch: pa.RecordBatch) -> None:
