@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine.apply import apply_record
+from engine.columns import RoomAhead
 from engine.disk import Disk
 from engine.journal import JournalDamaged
 from engine.journal.container import map_file, write_file
@@ -186,12 +187,14 @@ def replay(
     last = journal.next_sequence - 1 if up_to is None else up_to
     if state.sequence >= last:
         return
-    for record in journal.read(state.sequence + 1):
-        apply_record(state, record.sequence, record.stamp, decode(record.body))
-        if progress:
-            progress(record.sequence, last)
-        if record.sequence >= last:
-            break
+    with RoomAhead(state.growing()) as room_ahead:
+        for record in journal.read(state.sequence + 1):
+            apply_record(state, record.sequence, record.stamp, decode(record.body))
+            room_ahead.want()
+            if progress:
+                progress(record.sequence, last)
+            if record.sequence >= last:
+                break
 
 
 def build_snapshot(

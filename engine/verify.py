@@ -13,6 +13,7 @@ import numpy as np
 
 from engine import schema
 from engine.apply import StateDiverged, apply_record
+from engine.columns import RoomAhead
 from engine.disk import Disk
 from engine.journal import JournalDamaged, JournalMissing
 from engine.journal.records import RecordUnreadable, decode
@@ -183,18 +184,20 @@ def _replay(
     last = journal.next_sequence - 1
     if state.sequence >= last:
         return
-    for record in journal.read(state.sequence + 1):
-        tables = decode(record.body)
-        apply_record(state, record.sequence, record.stamp, tables)
-        count.take(tables)
-        result.records += 1
-        result.orders += sum(columns["number"].size for table, columns in tables if table is schema.ORDERS)
-        if record.sequence in kept:
-            name = kept.pop(record.sequence)
-            loaded = empty()
-            load_snapshot(disk, name, loaded)
-            result.snapshots_checked += 1
-            if loaded.digest() != state.digest():
-                result.faults.append(f"{name}: its digest differs from that of the replay")
-        if progress:
-            progress(record.sequence, last)
+    with RoomAhead(state.growing()) as room_ahead:
+        for record in journal.read(state.sequence + 1):
+            tables = decode(record.body)
+            apply_record(state, record.sequence, record.stamp, tables)
+            room_ahead.want()
+            count.take(tables)
+            result.records += 1
+            result.orders += sum(columns["number"].size for table, columns in tables if table is schema.ORDERS)
+            if record.sequence in kept:
+                name = kept.pop(record.sequence)
+                loaded = empty()
+                load_snapshot(disk, name, loaded)
+                result.snapshots_checked += 1
+                if loaded.digest() != state.digest():
+                    result.faults.append(f"{name}: its digest differs from that of the replay")
+            if progress:
+                progress(record.sequence, last)

@@ -186,7 +186,7 @@ def _mark_closed(book: Book, order: int, stamp: int) -> None:
 
 
 @leaf
-def _fetch_cells(entries: Entries, first_line: int, lines: int, part: int, cells: Cells) -> int:
+def _fetch_cells(entries: Entries, first_line: int, lines: int, part: int, claimed: bool, cells: Cells) -> int:
     """Bring the cells of an order some places further on into the cache. Returns the part after it."""
     nodes = cells.figures.shape[1]
     for line in range(first_line, first_line + lines):
@@ -194,6 +194,9 @@ def _fetch_cells(entries: Entries, first_line: int, lines: int, part: int, cells
         for _ in range(entries.part_count[line]):
             if row != NONE and entries.node[part] != NO_NODE:
                 prefetch(cells.figures, (row * nodes + entries.node[part]) * 8)
+                if not claimed:
+                    prefetch(cells.available, row * nodes + entries.node[part])
+                    prefetch(cells.stocked, row * cells.stocked.shape[1])
             part += 1
     return part
 
@@ -213,7 +216,7 @@ def enter_orders(
     ahead, line_ahead, part_ahead = 0, 0, 0
     for i in range(entries.number.size):
         while ahead < min(i + _AHEAD, entries.number.size):
-            part_ahead = _fetch_cells(entries, line_ahead, entries.line_count[ahead], part_ahead, cells)
+            part_ahead = _fetch_cells(entries, line_ahead, entries.line_count[ahead], part_ahead, claimed, cells)
             line_ahead += entries.line_count[ahead]
             ahead += 1
         if entries.outcome[i] == _REFUSED:
