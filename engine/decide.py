@@ -53,7 +53,6 @@ def place_orders(commit: Commit, command: PlaceOrders) -> OrderAnswers:
     """Allocate orders, or reserve for carts, in their order; repeats get the first answer."""
     state = commit.state
     method = Method.RESERVE if isinstance(command, Reserve) else Method.PLACE_ORDER
-    state.check_room(len(command.order_id), command.sku.size, parts_max(command.quantity, state.node_count))
     keys = hash_keys(state, command.channel, method, command.order_id)
     new = commit.look_up(keys)
     if new.all():
@@ -154,10 +153,15 @@ def _answers(
 # Reservations
 
 
+def confirmed_parts_max(state: State, command: Confirm) -> int:
+    """Parts that reservations may become where they are sourced again. Those of the same commit were counted there."""
+    _, rows, is_open = _open_reservations(state, command.channel, command.reservation_id)
+    return parts_max(read(state, np.unique(rows[is_open])).quantity, state.node_count)
+
+
 def confirm(commit: Commit, command: Confirm) -> OrderAnswers:
     """Turn reservations into orders; with another postal code, or units that a count took, they are sourced again."""
-    state, count = commit.state, len(command.request_id)
-    state.check_room(count, 0, 0)
+    state = commit.state
     keys = hash_keys(state, command.channel, Method.CONFIRM, command.request_id)
     content = _confirm_content(state, command)
     new = commit.look_up(keys)

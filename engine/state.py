@@ -188,6 +188,8 @@ class State:
                 raise OutOfRoom(
                     f"{field} is {rows_max}, {more} more rows do not fit: retire closed orders or raise the limit"
                 )
+        if self.head(Head.EXPIRIES) + orders > most.orders_max:
+            rebuild_expiries(book, self.expiries)  # entries of reservations that ended go; those that are open fit
         used = int(self.keys.sizes[Size.ENTRIES])
         if used + keys > most.keys_max:
             raise OutOfRoom(f"keys_max is {most.keys_max}, {used} are in use: forget old keys or raise the limit")

@@ -37,12 +37,12 @@ from engine.commands import (
     Retire,
 )
 from engine.commit import Commit
-from engine.decide import act_on, confirm, expire_due, place_orders, release
+from engine.decide import act_on, confirm, confirmed_parts_max, expire_due, place_orders, release
 from engine.folder import DataFolder
 from engine.journal import JournalFull
 from engine.journal.records import decode, encode
 from engine.journal.segments import Journal
-from engine.outcomes import EngineError, Namespace
+from engine.outcomes import EngineError, Namespace, OutOfRoom
 from engine.snapshot import start_state
 from engine.state import State
 from engine.stock import move_stock
@@ -60,7 +60,7 @@ _DECIDE: dict[Any, Callable[[Commit, Any], Any]] = {
     MoveStock: move_stock, Retire: retire, Forget: forget, PutNames: put, PutNodes: put, PutPostalCodes: put,
     PutChannels: put, PutExceptions: put, PutFences: put,
 }  # fmt: skip
-_CHANGES_POLICY = (PutChannels, PutExceptions, PutNodes, PutFences)
+_CHANGES_EVERY_SKU = (PutChannels, PutNodes)  # exceptions and ring-fences name theirs
 
 
 class EngineFailed(EngineError):
@@ -162,10 +162,14 @@ class Engine:
             self._building = None
         if commit.is_empty:
             return Pending(self, self.state.sequence, answers, None)
-        commit.check()
-        self.state.sequence, self.state.stamp = commit.sequence, stamp
-        changes = self._publish(commands)
-        self._keep(commit, pipelined)
+        try:
+            commit.check()
+            self.state.sequence, self.state.stamp = commit.sequence, stamp
+            changes = self._publish(commands)
+            self._keep(commit, pipelined)
+        except BaseException as error:  # the state is ahead of the journal
+            self._fail(error)
+            raise
         return Pending(self, commit.sequence, answers, changes)
 
     def _check_room(self, commands: Sequence[Command]) -> None:
@@ -180,6 +184,7 @@ class Engine:
             elif isinstance(command, Confirm):
                 orders += len(command.order_id)
                 keys += 2 * len(command.order_id)
+                parts += confirmed_parts_max(self.state, command)
             elif isinstance(command, Release):
                 keys += len(command.request_id)
             elif isinstance(command, ActOnUnits):
@@ -190,6 +195,8 @@ class Engine:
                 parts += PARTS_OF_A_MOVE_MAX * command.sku.size + self._served_max(command)
             elif isinstance(command, Put):
                 keys += 1
+        if keys > (most := self.state.limits.commit_orders_max):
+            raise OutOfRoom(f"commit_orders_max is {most}, {keys} orders and requests were given: give fewer at a time")
         check_limits(self.state, [command for command in commands if isinstance(command, Put)])
         self.state.check_room(orders, lines, parts, keys)
 
@@ -215,7 +222,7 @@ class Engine:
         if self.availability is None:
             self.state.take_changes()
             return None
-        return self.availability.refresh(everything=any(isinstance(c, _CHANGES_POLICY) for c in commands))
+        return self.availability.refresh(everything=any(isinstance(c, _CHANGES_EVERY_SKU) for c in commands))
 
     # Room in the journal
 
@@ -251,7 +258,8 @@ class Engine:
     # Durability
 
     def _keep(self, commit: Commit, pipelined: bool) -> None:
-        self._undurable[commit.sequence] = commit
+        with self._changed:
+            self._undurable[commit.sequence] = commit
         self._promised = max(0, self._promised - commit.size_bytes)
         if not pipelined and self._durable == commit.sequence - 1:
             self._append(commit)
@@ -279,14 +287,13 @@ class Engine:
             if size > self.journal.room:
                 self.journal.reserve(size)
             self.journal.append(commit.sequence, commit.stamp, buffers)
+            with self._changed:
+                self._durable = commit.sequence
+                for sequence in [s for s in self._undurable if s <= commit.sequence - PENDING_RECORDS_MAX]:
+                    del self._undurable[sequence]
+                self._changed.notify_all()
         except BaseException as error:
             self._fail(error)
-            return
-        with self._changed:
-            self._durable = commit.sequence
-            for sequence in [s for s in self._undurable if s <= commit.sequence - PENDING_RECORDS_MAX]:
-                del self._undurable[sequence]
-            self._changed.notify_all()
 
     def _fail(self, error: BaseException) -> None:
         with self._changed:

@@ -9,7 +9,7 @@ import numpy as np
 
 from kernels.columns import NO_NODE, NONE, Batch, Cells, Drawn, Fences, OnShort, Outcome, Places, Policies
 from kernels.fences import draw_fence, own_backed, sellable
-from kernels.options import I32, U8, U64, I32x2, kernel, leaf
+from kernels.options import I32, I64, U8, U64, I32x2, kernel, leaf
 from kernels.prefetch import prefetch
 
 _REFUSE = int(OnShort.REFUSE)
@@ -42,7 +42,7 @@ def _emit(drawn: Drawn, part: int, node: int, units: int, fenced: int, metres: i
 
 @leaf
 def _first_that_gives_all(
-    lines: int, rows: I32, need: I32, mask: np.uint64, place: int, nodes: int, cells: Cells, places: Places
+    lines: int, rows: I32, need: I64, mask: np.uint64, place: int, nodes: int, cells: Cells, places: Places
 ) -> int:
     """The nearest node of the mask that can give every line, or NO_NODE. For at most 64 nodes and SKUs without
     fences.
@@ -59,7 +59,7 @@ def _first_that_gives_all(
 
 
 @leaf
-def _first_pair(lines: int, rows: I32, need: I32, masks: U64, count: int, candidate: I32, cells: Cells) -> bool:
+def _first_pair(lines: int, rows: I32, need: I64, masks: U64, count: int, candidate: I32, cells: Cells) -> bool:
     """Whether two candidates cover every line: the first pair by (nearer rank, farther rank), which becomes the first
     two candidates. For at most 64 nodes, no fences, no node that covers them alone. masks [line]: nodes that have it;
     candidate [count]: those that have any, by rank.
@@ -146,7 +146,7 @@ def _look_at(lines: int, rows: I32, count: int, candidate: I32, cells: Cells, gi
 
 
 @leaf
-def _choose_one(lines: int, need: I32, count: int, give: I32x2) -> int:
+def _choose_one(lines: int, need: I64, count: int, give: I32x2) -> int:
     for i in range(count):
         line = 0
         while line < lines and give[i, line] >= need[line]:
@@ -157,7 +157,7 @@ def _choose_one(lines: int, need: I32, count: int, give: I32x2) -> int:
 
 
 @leaf
-def _two_may_cover(lines: int, need: I32, count: int, give: I32x2) -> bool:
+def _two_may_cover(lines: int, need: I64, count: int, give: I32x2) -> bool:
     """The two nodes with most of a line must cover it, or no pair can."""
     for line in range(lines):
         best = 0
@@ -172,7 +172,7 @@ def _two_may_cover(lines: int, need: I32, count: int, give: I32x2) -> bool:
 
 
 @leaf
-def _choose_pair(lines: int, need: I32, count: int, give: I32x2, chosen: U8) -> bool:
+def _choose_pair(lines: int, need: I64, count: int, give: I32x2, chosen: U8) -> bool:
     """Mark the first pair by (nearer rank, farther rank) that covers every line."""
     if not _two_may_cover(lines, need, count, give):
         return False
@@ -189,7 +189,7 @@ def _choose_pair(lines: int, need: I32, count: int, give: I32x2, chosen: U8) -> 
 
 
 @leaf
-def _choose_greedily(lines: int, need: I32, missing: I32, count: int, give: I32x2, chosen: U8) -> int:
+def _choose_greedily(lines: int, need: I64, missing: I64, count: int, give: I32x2, chosen: U8) -> int:
     """Mark, one after another, the node that gives most of the missing units. Returns the units still missing."""
     total = 0
     for line in range(lines):
@@ -265,7 +265,7 @@ def _draw(
 
 
 @leaf
-def _merge(batch: Batch, first: int, last: int, skus: I32, need: I32, merged: I32) -> int:
+def _merge(batch: Batch, first: int, last: int, skus: I32, need: I64, merged: I32) -> int:
     """Lines of equal SKU become one need; merged[i] is the need that line first + i belongs to. Returns the needs."""
     lines = 0
     for line in range(first, last):
@@ -341,8 +341,8 @@ def nearest(
         lines_max = max(lines_max, batch.first_line[order + 1] - batch.first_line[order])
     give = np.empty((nodes, lines_max), np.int32)
     skus = np.empty(lines_max, np.int32)
-    need = np.empty(lines_max, np.int32)
-    missing = np.empty(lines_max, np.int32)
+    need = np.empty(lines_max, np.int64)  # of equal SKUs together, so more than a line may ask for
+    missing = np.empty(lines_max, np.int64)
     merged = np.empty(lines_max, np.int32)
     rows = np.empty(lines_max, np.int32)
     masks = np.empty(lines_max, np.uint64)

@@ -9,17 +9,32 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engine.columns import AHEAD_BYTES_MIN, Limits, RoomAhead, reserve
+from engine.columns import AHEAD_BYTES_MIN, Limits, RoomAhead
+from engine.columns import reserve as reserve_column
 from engine.journal.memory import MemoryJournal
 from engine.lifecycle import Action
 from engine.outcomes import OutOfRoom, Reply
 from engine.state import State
 from engine.writer import Engine
-from kernels.columns import Head, OnShort
+from kernels.columns import UNITS_MAX, Figure, Head, OnShort
 from tests import asks
-from tests.driving import EVERY_NODE, LIMITS, SECRET, START, columns, counted, place, plain, received, replay_of
+from tests.driving import (
+    EVERY_NODE,
+    LIMITS,
+    SECOND,
+    SECRET,
+    START,
+    columns,
+    counted,
+    place,
+    plain,
+    received,
+    replay_of,
+    reserve,
+)
 
 PLACE = [(200_000_000, 700_000_000)]
+HOUR = 3600 * SECOND
 
 
 class Shop:
@@ -87,6 +102,57 @@ def test_a_receipt_that_serves_back_orders_needs_rows_too() -> None:
         shop.ask(received("much", (0, 0, 2)))
 
 
+def test_a_confirmation_that_may_be_sourced_anew_needs_rows_too() -> None:
+    shop = Shop(replace(LIMITS, parts_max=3))
+    shop.ask(reserve("cart", (0, 5), expires_at=START + HOUR))
+    shop.ask(place("other", (0, 1)))
+    with pytest.raises(OutOfRoom, match="parts_max is 3"):
+        shop.ask(asks.Confirm((asks.Confirmation("confirm", "order", "cart"),)))
+    assert shop.engine.state.head(Head.PARTS) == 2
+
+
+def test_reservations_that_end_before_their_time_leave_room_to_watch_others() -> None:
+    """Their entries stay until they are due: the heap would have grown behind its columns."""
+    shop = Shop(replace(LIMITS, orders_max=8))
+    shop.ask(reserve("stays", (0, 1), expires_at=START + HOUR))
+    for number in range(40):
+        shop.ask(reserve(f"cart-{number}", (0, 1), expires_at=START + 2 * HOUR))
+        shop.ask(asks.Release((asks.Ending(f"end-{number}", f"cart-{number}"),)))
+        assert shop.engine.state.head(Head.EXPIRIES) <= 8
+    assert shop.engine.state.head(Head.OPEN_RESERVATIONS) == 1
+    shop.ask(place("later", (0, 1)), after=HOUR)
+    assert shop.engine.state.head(Head.OPEN_RESERVATIONS) == 0
+
+
+def test_a_commit_has_a_place_for_every_answer_or_is_refused() -> None:
+    shop = Shop(replace(LIMITS, commit_orders_max=3))
+    with pytest.raises(OutOfRoom, match="commit_orders_max is 3, 4 orders"):
+        shop.ask(asks.Place(tuple(asks.Cart(f"order-{number}", ((0, 1),)) for number in range(4))))
+    answers = shop.ask(asks.Place(tuple(asks.Cart(f"order-{number}", ((0, 1),)) for number in range(3))))
+    assert [answer.reply for answer in answers] == [Reply.ALLOCATED] * 3
+
+
+def test_lines_of_one_sku_that_together_ask_for_more_than_a_figure_holds_get_what_there_is() -> None:
+    shop = Shop(LIMITS)
+    shop.ask(place("huge", *[(0, UNITS_MAX)] * 3))
+    assert replay_of(shop.engine).digest() == shop.engine.state.digest()
+    row = shop.engine.state.cells.row_of[0]
+    assert shop.engine.state.cells.figures[row, 0, Figure.ALLOCATED] == 100
+    assert shop.engine.state.cells.available[row, 0] == 0
+
+
+def test_no_commit_is_forgotten_where_threads_change_at_any_moment() -> None:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        shop = Shop(LIMITS)
+        last = [shop.engine.submit([columns(received(f"r{i}", (0, 0, 1)), PLACE)], START) for i in range(2_000)][-1]
+        last.wait()
+        shop.engine.close()
+    finally:
+        sys.setswitchinterval(before)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems take pages when they are touched")
 def test_memory_that_columns_grow_into_is_taken_before_it_is_written() -> None:
     def faults_of_writing(rows: slice) -> int:
@@ -94,7 +160,7 @@ def test_memory_that_columns_grow_into_is_taken_before_it_is_written() -> None:
         column[rows] = 1
         return resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before
 
-    column, used = reserve(8 * AHEAD_BYTES_MIN, np.uint8), 1
+    column, used = reserve_column(8 * AHEAD_BYTES_MIN, np.uint8), 1
     faults_of_writing(slice(0, 1))
     room = RoomAhead([(column, lambda: used)])
     room.want()
