@@ -437,3 +437,21 @@ def test_the_outside_judge_finds_nothing_oversold_nothing_lost_and_no_higher_cos
     same = ("units", "short_units", "shipments", "split_orders", "cost")
     assert {name: verdict[name] for name in same} == {name: found.json[name] for name in same}
     assert verdict["cost"] <= verdict["nearest_cost"]
+
+
+def test_more_channels_than_there_may_be_are_refused_before_anything_is_changed(shop: Shop):
+    rows = [(f"O{i}", f"channel {i}", "110001", "S0", 1) for i in range(1025)]
+    write_csv(shop.orders, "order_id,channel,postal_code,sku,quantity", rows)
+    found = run(*shop.allocate("--data", shop.data))
+    assert (found.code, found.out, found.err.count("\n")) == (2, "", 1)
+    assert f"{shop.orders}: channel: 1,025 channels" in found.err
+    assert json.loads(run("verify", "--data", shop.data, "--json").out)["last_sequence"] == 0
+
+
+def test_a_file_where_a_folder_is_wanted_is_bad_usage(shop: Shop):
+    found = run(*shop.allocate("--data", shop.nodes))
+    assert (found.code, "is a file: name a folder" in found.err) == (2, True)
+    run(*shop.allocate("--data", shop.data))
+    for out in (shop.nodes, shop.data):
+        found = run("export", "--data", shop.data, "--out", out)
+        assert (found.code, found.err.count("\n")) == (2, 1)

@@ -6,6 +6,7 @@ knows is left alone, so a second run of the same files changes nothing.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from engine.intake.orders import OrderFile
 from engine.intake.rate_card import RateCard, kilometres
 from engine.intake.rejects import Rejects
 from engine.intake.stock import StockFile
+from engine.intake.tables import IntakeError
 from engine.journal.memory import MemoryJournal
 from engine.outcomes import MovementKind, Namespace, Reply
 from engine.ragged import elements, owners
@@ -146,6 +148,18 @@ def _differing(state: State, namespace: Namespace, texts: pa.Array, latitude_e7:
         return rows
     _, first = np.unique(texts.take(pa.array(rows)).dictionary_encode().indices.to_numpy(), return_index=True)
     return rows[np.sort(first)]
+
+
+def check_channels(engine: Engine, path: Path, orders: OrderFile) -> None:
+    """Raise IntakeError where the engine cannot hold the channels of the file: before anything is changed."""
+    names, most = engine.state.names[Namespace.CHANNEL], engine.state.limits.channels_max
+    channels = orders.channel.unique()
+    new = int((names.find(channels) < 0).sum())
+    if new and len(names) + new > most:
+        raise IntakeError(
+            f"{path}: channel: {len(channels):,} channels, {new:,} of them new; with the {len(names):,} that are known"
+            f" there may be {most:,}: is it the right column?"
+        )
 
 
 def put_catalogue(engine: Engine, orders: OrderFile, stamp: int) -> None:

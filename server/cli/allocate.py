@@ -71,6 +71,7 @@ def _run(
     from engine.intake.job import (
         Shipments,
         Summary,
+        check_channels,
         count_stock,
         memory_engine,
         put_catalogue,
@@ -106,6 +107,7 @@ def _run(
                 note(f"{cut.segment}: a torn write of sequence {cut.sequence} was cut off; nobody had been answered")
             before = engine.state.sequence
             stamp = time.time_ns() // 1000
+            check_channels(engine, orders_file, orders)
             node_index, closed = put_nodes(engine, nodes, stamp)
             if len(closed):
                 summary.notes.append(f"closed, as the nodes file does not name them: {', '.join(closed.to_pylist())}")
@@ -140,6 +142,8 @@ def _open(data: Path, progress: Bar) -> Any:
     from engine.writer import Engine
 
     if not DataFolder.exists(data):
+        if data.exists() and not data.is_dir():
+            fail(f"{data} is a file: name a folder")
         if data.exists() and any(path.name != UNFINISHED for path in data.iterdir()):
             fail(f"{data} is not empty and no data folder of allot: name another folder")
         DataFolder.create(data, secrets.token_bytes(32)).close()

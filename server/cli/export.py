@@ -24,6 +24,8 @@ def export(
     unknown = wanted - set(WHAT)
     if unknown or not wanted:
         fail(f"--what {what}: give some of {', '.join(WHAT)}")
+    if out.exists() and (not out.is_dir() or (data.exists() and out.samefile(data))):
+        fail(f"--out {out}: is {'the data folder itself' if out.is_dir() else 'a file'}: name a folder for the files")
     from engine.export import export as write
     from engine.folder import DataFolder
     from engine.journal.segments import Journal

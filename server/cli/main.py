@@ -2,9 +2,10 @@
 
 import _thread
 import errno
+import os
 import sys
 import threading
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 
@@ -33,8 +34,27 @@ app.command("warm")(warm.warm)
 app.command("doctor")(doctor.doctor)
 
 
+def main() -> NoReturn:
+    """Entry point of the console script: `run`, and an end that no thread of a library outlives.
+
+    One that Arrow reads a file ahead with may call back into an interpreter that is going away: that would abort.
+    """
+    code: Any = 0
+    try:
+        run()
+    except SystemExit as end:
+        code = end.code or 0
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            code = code or FOUND_WRONG
+    os._exit(code if isinstance(code, int) else FOUND_WRONG)
+
+
 def run() -> None:
-    """Entry point of the console script."""
+    """One command, as `sys.argv` names it. Ends by SystemExit where it is not done."""
     before, sys.unraisablehook = sys.unraisablehook, _interrupted_in_a_callback
     try:
         _run()
@@ -82,4 +102,4 @@ def _run() -> None:
 
 
 if __name__ == "__main__":
-    run()
+    main()
