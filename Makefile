@@ -2,7 +2,7 @@
 PYTHON ?= python3
 RUN = .venv/bin/
 # Tests that also run with bounds checks and as plain Python: all that reaches every kernel, and is quick enough.
-IN_EVERY_MODE = 'kernels or scenarios or engine_properties'
+IN_EVERY_MODE = 'kernels or scenarios or engine_properties or test_room'
 
 .PHONY: all venv lint types test soak demo bench warm clean
 
