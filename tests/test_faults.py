@@ -5,7 +5,10 @@ import contextlib
 import errno
 import fcntl
 import json
+import os
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -167,6 +170,73 @@ def test_a_folder_whose_making_was_killed_is_made_again(made: Path, tmp_path: Pa
     assert run(*again(made, data)).code == 0
     assert run("verify", "--data", data).code == 0
     assert (tmp_path / "decisions.csv").read_bytes() == (made / "decisions.csv").read_bytes()
+
+
+_SLOW_TO_MAKE = """
+import os, sys, time
+from pathlib import Path
+from server.cli.main import run
+
+data, replace = Path(sys.argv[1]), os.replace
+
+def slowly(source, target):
+    print("making", flush=True)
+    sys.stdin.readline()
+    replace(source, target)
+
+os.replace = slowly
+sys.argv = ["allot", *sys.argv[2:]]
+run()
+"""
+
+
+def test_a_second_first_run_is_refused_while_the_first_makes_the_folder_and_the_secret_stays(
+    made: Path, tmp_path: Path
+):
+    data, job = tmp_path / "data", again(made, tmp_path / "data")
+    first = subprocess.Popen(
+        [sys.executable, "-c", _SLOW_TO_MAKE, str(data), *map(str, job)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert first.stdout is not None
+    assert first.stdout.readline() == "making\n"
+    job[job.index("--decisions") + 1] = tmp_path / "second.csv"
+    refused(run(*job), 1, "in use by another process")
+    first.communicate("go on\n")
+    assert first.returncode == 0
+    secret = (data / "allot.json").read_bytes()
+    second = run(*job)
+    assert (second.code, second.json["changed"], second.json["repeated_orders"]) == (0, False, second.json["orders"])
+    assert (data / "allot.json").read_bytes() == secret
+
+
+def test_a_folder_that_another_process_has_made_meanwhile_keeps_its_secret(tmp_path: Path):
+    first = DataFolder.create(tmp_path / "data", bytes(range(32)))
+    second = DataFolder.create(tmp_path / "data", bytes(32))
+    assert second.secret.tobytes() == first.secret.tobytes() == bytes(range(32))
+
+
+def test_first_runs_at_once_end_with_every_order_decided_once(made: Path, tmp_path: Path):
+    data = tmp_path / "data"
+    jobs = [again(made, data) for _ in range(3)]
+    for number, job in enumerate(jobs):
+        job[job.index("--decisions") + 1] = tmp_path / f"decisions {number}.csv"
+    processes = [spawn(*job) for job in jobs]
+    ended = [(process.communicate()[1], process.returncode) for process in processes]
+    assert 0 in [code for _, code in ended]
+    assert [error for error, code in ended if code and "in use by another process" not in error] == []
+    assert run(*jobs[0]).json["changed"] is False
+    assert run("verify", "--data", data, "--json").json["orders"] == 400
+
+
+def test_the_name_of_a_new_folder_is_made_durable_in_each_folder_above_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    synced, sync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: (synced.append(os.fstat(file).st_ino), sync(file)))
+    data = tmp_path / "a" / "b" / "data"
+    DataFolder.create(data, bytes(32)).close()
+    assert {path.stat().st_ino for path in (tmp_path, data.parent.parent, data.parent, data)} <= set(synced)
 
 
 def test_somebody_elses_folder_is_refused_and_left_alone(made: Path, tmp_path: Path):
