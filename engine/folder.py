@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.columns import Limits
+from engine.columns import LIMIT_RANGES, Limits
 from engine.disk import FolderDisk
 from engine.outcomes import EngineError
 
@@ -73,8 +73,11 @@ class DataFolder:
                 raise ValueError(f"the secret has {secret.size * 8} bytes instead of 32")
             limits = Limits(**identity["limits"])
             for name, limit in identity["limits"].items():
-                if type(limit) is not int or limit < 0:
+                if type(limit) is not int:
                     raise ValueError(f"{name} is {limit!r}")
+                low, high = LIMIT_RANGES[name]
+                if not low <= limit <= high:
+                    raise FolderError(f"{path / IDENTITY}: {name} is {limit}: set it to a number from {low} to {high}")
         except FileNotFoundError:
             raise FolderError(f"{path} is no data folder of allot: {IDENTITY} is missing") from None
         except OSError as error:

@@ -14,6 +14,7 @@ import pyarrow as pa
 from engine.apply import apply_record
 from engine.columns import RoomAhead
 from engine.disk import Disk
+from engine.folder import IDENTITY
 from engine.journal import JournalDamaged
 from engine.journal.container import map_file, write_file
 from engine.journal.records import decode
@@ -21,7 +22,7 @@ from engine.outcomes import EngineError, Namespace
 from engine.state import State
 from kernels.columns import Head
 from kernels.distance import rank
-from kernels.keys import Size, entries_of, fill_segments
+from kernels.keys import SEGMENT_USED_MAX, Size, entries_of, fill_segments
 
 PREFIX, SUFFIX = "snapshot-", ".snap"
 SNAPSHOTS_KEPT = 2
@@ -116,9 +117,29 @@ def load_snapshot(disk: Disk, name: str, state: State) -> None:
         columns[field] = (
             np.frombuffer(body, dtype, count, 8 + size + offset).reshape(shape) if count else np.empty(shape, dtype)
         )
+    _check_limits(state, name, columns)
     _fill(state, columns)
     state.sequence, state.stamp = sequence, stamp
     state.rebuild_derived()
+
+
+def _check_limits(state: State, name: str, columns: dict[str, Any]) -> None:
+    """Raise EngineError where the folder's limits are below what the snapshot holds."""
+    keys = max(columns["key_entries"].shape[0], (columns["key_used"].shape[0] - 2) * (SEGMENT_USED_MAX // 4) + 1)
+    for field, held in (
+        ("skus_max", columns["row_of"].shape[0]),
+        ("channels_max", columns["groups"].shape[0]),
+        ("postal_codes_max", columns["metres"].shape[0]),
+        ("orders_max", columns["order_number"].shape[0]),
+        ("lines_max", columns["line_quantity"].shape[0]),
+        ("parts_max", columns["part_quantity"].shape[0]),
+        ("keys_max", keys),  # the segments of the index want room too
+        ("fences_max", columns["fence_node"].shape[0]),
+        ("exceptions_max", columns["exception_channel"].shape[0]),
+    ):
+        limit = getattr(state.limits, field)
+        if held > limit:
+            raise EngineError(f"{field} is {limit}, {name} needs {held}: set it to {held} or more in {IDENTITY}")
 
 
 def _fill(state: State, columns: dict[str, Any]) -> None:

@@ -126,12 +126,37 @@ SECRET = f'{{"format": 1, "secret": "{"00" * 32}"'
 @pytest.mark.parametrize(
     "content",
     ["", "{", "[]", '{"format": 1}', '{"format": 1, "secret": "zz"}', '{"format": 1, "secret": "0000000000000000"}',
-     SECRET + "}", SECRET + ', "limits": null}', SECRET + ', "limits": {"x": 1}}', SECRET + ', "limits": {"cell": -1}}',
+     SECRET + "}", SECRET + ', "limits": null}', SECRET + ', "limits": {"x": 1}}',
      SECRET + ', "limits": {"skus_max": "1"}}', '{"format": null}'],
 )  # fmt: skip
 def test_a_damaged_identity_is_refused(made: Path, data: Path, content: str):
     (data / "allot.json").write_text(content)
     refused(run(*again(made, data)), 1, "allot.json", "damaged")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "mend"),
+    [("cell", 40_000, "from 0 to 32767"), ("cell", -1, "from 0 to 32767"), ("skus_max", 0, "from 1 to 2147483647"),
+     ("orders_max", 1 << 70, "from 1 to 2147483647"), ("channels_max", 40_000, "from 1 to 32768"),
+     ("commit_orders_max", (1 << 20) + 1, "from 1 to 1048576")],
+)  # fmt: skip
+def test_a_limit_out_of_its_range_is_refused_with_the_range(made: Path, data: Path, field: str, value: int, mend: str):
+    set_limit(data, field, value)
+    for command in (again(made, data), ("verify", "--data", data)):
+        refused(run(*command), 1, "allot.json", f"{field} is {value}", mend)
+
+
+@pytest.mark.parametrize("field", ["skus_max", "postal_codes_max", "orders_max", "lines_max", "parts_max", "keys_max"])
+def test_a_limit_below_what_the_snapshot_holds_is_refused_with_what_it_needs(made: Path, data: Path, field: str):
+    run("snapshot", "--data", data)
+    set_limit(data, field, 1)
+    refused(run(*again(made, data)), 1, f"{field} is 1", "snapshot-", "or more in allot.json")
+
+
+def set_limit(data: Path, field: str, value: int) -> None:
+    identity = json.loads((data / "allot.json").read_text())
+    identity["limits"][field] = value
+    (data / "allot.json").write_text(json.dumps(identity))
 
 
 def test_a_read_only_folder_is_refused_for_writing_and_verified_and_exported(made: Path, data: Path):
