@@ -95,6 +95,22 @@ class DataFolder:
         """Become the one writer, until `close` or the end of the process."""
         self._lock = _take_lock(self.path)
 
+    def in_use(self) -> bool | None:
+        """Whether another process writes here; None where it cannot be told. The lock is let go of at once."""
+        try:
+            lock = os.open(self.path / LOCK, os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(lock)
+        return False
+
     def close(self) -> None:
         """Let go of the lock and the files."""
         self.disk.close()

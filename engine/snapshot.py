@@ -196,9 +196,34 @@ def start_state(disk: Disk, journal: Any, state: State, progress: Callable[[int,
         sequence, name = found[-1]
         if sequence > last:
             raise JournalDamaged(name, 0, sequence, f"the journal ends at {last}: records are missing at its end")
-        load_snapshot(disk, name, state)
+        _load_or_mend(disk, journal, found, state)
     replay(journal, state, progress)
     return name
+
+
+def _load_or_mend(disk: Disk, journal: Any, found: list[tuple[int, str]], state: State) -> None:
+    """Load the last of the snapshots found; where it is damaged, say whether the rest can do without it."""
+    try:
+        load_snapshot(disk, found[-1][1], state)
+    except JournalDamaged as error:
+        before = found[-2] if len(found) > 1 else (0, "")
+        if whole_from(journal) > before[0] + 1:
+            mend = "restore the folder from a backup"
+        elif before[0]:
+            mend = f"remove the file: {before[1]} and the journal have it all"
+        else:
+            mend = "remove the file: the journal has it all"
+        raise JournalDamaged(error.segment, error.offset, error.sequence, f"{error.found}; {mend}") from error
+
+
+def whole_from(journal: Any) -> int:
+    """The first sequence from which on the journal has every record."""
+    first: int = journal.next_sequence
+    for segment in reversed(journal.segments()):
+        if segment.next_sequence != first:
+            break
+        first = segment.first_sequence
+    return first
 
 
 def replay(
@@ -230,7 +255,7 @@ def build_snapshot(
     if up_to == 0 or (found and found[-1][0] == up_to):
         return None
     if found:
-        load_snapshot(disk, found[-1][1], state)
+        _load_or_mend(disk, journal, found, state)
     replay(journal, state, progress, up_to)
     if not state.digest_from_scratch():
         raise EngineError(f"sequence {state.sequence}: the digest does not fit the rows; no snapshot was written")

@@ -327,6 +327,51 @@ def test_a_missing_segment_is_refused_with_the_place(made: Path, data: Path, gon
     assert any(place in fault for fault in verified.json["faults"]), verified.json
 
 
+def test_doctor_does_not_keep_an_engine_from_starting(made: Path, data: Path, monkeypatch: pytest.MonkeyPatch):
+    opened, folder = [], DataFolder.open(data)
+
+    def start_beside(*arguments: object, **named: object) -> Journal:
+        folder.lock()  # as an engine does that starts while doctor looks
+        opened.append(folder)
+        return journal_open(*arguments, **named)
+
+    journal_open = Journal.open
+    monkeypatch.setattr(Journal, "open", start_beside)
+    assert run("doctor", "--data", data).code == 0
+    assert opened == [folder]
+    folder.close()
+
+
+def test_a_damaged_snapshot_is_refused_with_what_to_do_about_it(made: Path, data: Path):
+    def damage() -> str:
+        last = sorted(data.glob("snapshot*"))[-1]
+        content = bytearray(last.read_bytes())
+        content[len(content) // 2] ^= 1
+        last.write_bytes(content)
+        return last.name
+
+    def with_another_order(name: str) -> None:
+        (data.parent / "more.csv").write_text(f"order_id,postal_code,sku,quantity\n{name},560001,S1,1\n")
+        assert run(*job).code == 0
+        assert run("snapshot", "--data", data).code == 0
+
+    job = again(made, data)
+    job[job.index("--orders") + 1] = data.parent / "more.csv"
+    with_another_order("A")
+    alone = damage()
+    refused(run(*job), 1, alone, "checksum", "remove the file: the journal has it all")
+    (data / alone).unlink()
+    with_another_order("B")
+    kept = next(data.glob("snapshot*")).name
+    with_another_order("C")
+    second = damage()
+    refused(run(*job), 1, second, f"remove the file: {kept} and the journal have it all")
+    (data / kept).unlink()
+    assert run("verify", "--data", data).code == 1
+    sorted(data.glob("*.seg"))[0].rename(data.parent / "moved away.seg")
+    refused(run(*job), 1, second, "restore the folder from a backup")
+
+
 def names(at: int, count: int) -> PutNames:
     return PutNames(f"names {at}", Namespace.SKU, pa.array([f"sku {at} {i} " + "x" * 50 for i in range(count)]))
 
