@@ -10,6 +10,8 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -395,6 +397,49 @@ def test_a_full_disk_refuses_new_work_keeps_what_was_taken_and_goes_on_when_ther
     started = State(secret, limits)
     start_state(disk, Journal.open(disk), started)
     assert (started.sequence, started.digest()) == (taken + 1, digest)
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, size_bytes: int) -> Iterator[Callable[[int], object]]:
+    """A file system of that size at a new folder; gives what makes it larger. Skips the test where none can be had."""
+
+    def mount(option: str, size: int) -> bool:
+        command = ["mount", "-t", "tmpfs", "-o", f"{option}size={size}", "tmpfs", str(folder)]
+        return shutil.which("mount") is not None and subprocess.run(command, capture_output=True).returncode == 0
+
+    folder.mkdir()
+    if not mount("", size_bytes):
+        pytest.skip("no file system can be mounted here")
+    try:
+        yield lambda size: mount("remount,", size)
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.mark.parametrize(("size_bytes", "decided"), [(1 << 20, False), (420 << 10, True)], ids=["at once", "half way"])
+def test_the_job_on_a_full_disk_ends_with_one_line_and_goes_on_where_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size_bytes: int, decided: bool
+):
+    job = write_files(tmp_path, 20_000)
+    assert run(*job, "--decisions", tmp_path / "alone.csv").code == 0
+    with small_disk(tmp_path / "disk", size_bytes) as enlarge:
+        data, decisions = tmp_path / "disk" / "data", tmp_path / "decisions.csv"
+        durable = [*job, "--decisions", decisions, "--data", data]
+        with monkeypatch.context() as patch:
+            if decided:  # room is set aside in small steps, so that it runs out half way
+                patch.setattr("engine.writer.AHEAD_BYTES", 1 << 10)
+                patch.setattr("engine.intake.job.BATCH_ORDERS", 100)
+                patch.setattr(Journal, "open", partial(Journal.open, chunk_bytes=4 << 10))
+            refused(run(*durable), 1, "no space for", "journal: free some on its disk")
+        assert not decisions.exists()
+        before = run("verify", "--data", data, "--json")
+        assert (before.code, 0 < before.json["orders"] < 20_000) == (0, decided)
+        assert enlarge(512 << 20)
+        ended = run(*durable)
+        assert (ended.code, ended.json["repeated_orders"]) == (0, before.json["orders"])
+        assert decisions.read_bytes() == (tmp_path / "alone.csv").read_bytes()
+        verified = run("verify", "--data", data, "--json")
+        assert (verified.code, verified.json["orders"], verified.json["oversold_units"]) == (0, 20_000, 0)
 
 
 @pytest.mark.parametrize("kind", ["write", "sync"])
