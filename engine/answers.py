@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from engine import schema
 from engine.commands import LINE_OPTIONS, ORDER_OPTIONS
+from engine.journal import JournalMissing
 from engine.outcomes import Cause
 from engine.ragged import elements, offsets
 
@@ -104,8 +105,27 @@ def _rows(piece: Mapping[str, Any], table: schema.Table) -> int:
     return len(piece[next(c.name for c in table.columns if not c.optional)])
 
 
+@dataclass(frozen=True)
+class FirstRecord:
+    """What one record answered: its orders, its other answers, and the reservations that it ended by their time."""
+
+    orders: RecordOrders
+    answers: Mapping[str, Any]
+    expired: Any  # int64 [reservation] numbers
+
+
+def first_record(tables: Sequence[tuple[schema.Table, Mapping[str, Any]]]) -> FirstRecord:
+    """Gather what a record answered."""
+    answers = joined([columns for table, columns in tables if table is schema.ANSWERS], schema.ANSWERS)
+    closures = joined([columns for table, columns in tables if table is schema.CLOSURES], schema.CLOSURES)
+    return FirstRecord(record_orders(tables), answers, closures["number"][closures["cause"] == Cause.EXPIRED])
+
+
 class FirstAnswers:
-    """Reads first answers back, by location. Keeps the records last used, since retries come together."""
+    """Reads first answers back, by location. Keeps the records last used, since retries come together.
+
+    What it says is None where the record's segment was archived and moved away: the key is known, its answer is not.
+    """
 
     def __init__(
         self,
@@ -114,39 +134,50 @@ class FirstAnswers:
     ) -> None:
         self._read = read
         self._first_since = first_since
-        self._kept: OrderedDict[int, RecordOrders] = OrderedDict()
+        self._kept: OrderedDict[int, FirstRecord] = OrderedDict()
 
-    def orders_of(self, sequence: int) -> RecordOrders:
+    def orders_of(self, sequence: int) -> RecordOrders | None:
         """The orders of a record that is durable, or about to be."""
-        if sequence in self._kept:
-            self._kept.move_to_end(sequence)
-        else:
-            self._kept[sequence] = record_orders(self._read(sequence))
-            if len(self._kept) > RECORDS_KEPT_MAX:
-                self._kept.popitem(last=False)
-        return self._kept[sequence]
+        record = self._record(sequence)
+        return None if record is None else record.orders
 
     def forget(self, sequence: int) -> None:
         """Drop a record that was read while it still grew."""
         self._kept.pop(sequence, None)
 
-    def reply_at(self, location: int) -> Mapping[str, Any]:
+    def reply_at(self, location: int) -> Mapping[str, Any] | None:
         """One row of the answers of a record."""
-        rows = joined([c for t, c in self._read(location >> 20) if t is schema.ANSWERS], schema.ANSWERS)
+        record = self._record(location >> 20)
         place = location & ((1 << 20) - 1)
-        return {name: column[place] for name, column in rows.items()}
+        return None if record is None else {name: column[place] for name, column in record.answers.items()}
 
-    def has_expired(self, number: int, made_at: int, expires_at: int, sequence: int) -> bool:
+    def has_expired(self, number: int, made_at: int, expires_at: int, sequence: int) -> bool | None:
         """Whether a reservation made in commit `made_at` was ended by its time; `sequence` is that of this commit.
 
         A commit ends what is due before all else. So the first one after the reservation that is stamped `expires_at`
         or later ended it, or it had ended by then.
         """
-        due_in = max(made_at + 1, self._first_since(expires_at))
+        try:
+            due_in = max(made_at + 1, self._first_since(expires_at))
+        except JournalMissing:
+            return None
         if due_in > sequence:
             return False
-        closures = joined([c for t, c in self._read(due_in) if t is schema.CLOSURES], schema.CLOSURES)
-        return bool((closures["number"][closures["cause"] == Cause.EXPIRED] == number).any())
+        record = self._record(due_in)
+        return None if record is None else bool((record.expired == number).any())
+
+    def _record(self, sequence: int) -> FirstRecord | None:
+        if sequence in self._kept:
+            self._kept.move_to_end(sequence)
+            return self._kept[sequence]
+        try:
+            record = first_record(self._read(sequence))
+        except JournalMissing:
+            return None
+        self._kept[sequence] = record
+        if len(self._kept) > RECORDS_KEPT_MAX:
+            self._kept.popitem(last=False)
+        return record
 
 
 def same_content(record: RecordOrders, places: Any, command: Any, rows: Any) -> Any:

@@ -9,7 +9,7 @@ import mmap
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Self
 
 import numpy as np
@@ -37,6 +37,14 @@ class Limits:
     fences_max: int = 1 << 20
     exceptions_max: int = 1 << 20
     commit_orders_max: int = 1 << 20  # orders and answers of one commit
+
+
+_ROWS_MAX = (1 << 31) - 1  # rows are named by int32
+LIMIT_RANGES = {field.name: (1, _ROWS_MAX) for field in fields(Limits)} | {
+    "cell": (0, (1 << 15) - 1),  # numbers are positive int64
+    "channels_max": (1, 1 << 15),  # int16
+    "commit_orders_max": (1, 1 << 20),  # engine.apply.PLACE_BITS
+}
 
 
 def reserve(shape: int | tuple[int, ...], dtype: Any, huge_pages: bool = False) -> Any:

@@ -59,6 +59,7 @@ class Commit:
 
     def add(self, table: schema.Table, columns: Columns) -> None:
         """A table that applies by itself: catalogue, stock, closures, retirement."""
+        self.first_answers.forget(self.sequence)
         self.tables.append((table, columns))
         apply_table(self.state, table, columns)
 
@@ -99,6 +100,7 @@ class Commit:
     ) -> None:
         """Remember answers to requests other than orders and reservations."""
         count = reply.size
+        self.first_answers.forget(self.sequence)
         columns = {
             "method": np.full(count, method, np.uint8), "channel": channel, "request_id": request_id,
             "content_high": np.ascontiguousarray(content[:, 0]), "content_low": np.ascontiguousarray(content[:, 1]),

@@ -73,6 +73,10 @@ def _first_answers(commit: Commit, command: PlaceOrders, rows: Any, locations: A
     for sequence in np.unique(sequences):
         record = commit.first_answers.orders_of(int(sequence))
         of_it = np.flatnonzero(sequences == sequence)
+        if record is None:
+            pieces.append(without_order(np.full(of_it.size, Reply.ANSWER_ARCHIVED)))
+            taken.append(of_it)
+            continue
         places = locations[of_it] & PLACE_MASK
         same = (record.orders["reservation"][places] == 0) & same_content(record, places, command, rows[of_it])
         pieces.append(from_record(record, places[same], again=True))
@@ -186,12 +190,16 @@ def _confirm_content(state: State, command: Confirm) -> Any:
 
 def _confirmed_before(commit: Commit, content: Any, location: int) -> OrderAnswers:
     first = commit.first_answers.reply_at(location)
+    if first is None:
+        return without_order([Reply.ANSWER_ARCHIVED])
     if (first["content_high"], first["content_low"]) != (content[0], content[1]):
         return without_order([Reply.KEY_CONFLICT])
     if first["outcome"] > Reply.REFUSED or first["quantity"] == 0:
         return without_order([first["outcome"]], again=True)
     order = int(first["quantity"])
-    return from_record(commit.first_answers.orders_of(order >> PLACE_BITS), np.array([order & PLACE_MASK]), again=True)
+    record = commit.first_answers.orders_of(order >> PLACE_BITS)
+    assert record is not None, "an order is in the record that answered its confirmation"
+    return from_record(record, np.array([order & PLACE_MASK]), again=True)
 
 
 def _open_reservations(state: State, channel: Any, reservation_id: pa.StringArray) -> tuple[Any, Any, Any]:
@@ -207,13 +215,17 @@ def _reservation_reply(commit: Commit, location: int) -> Reply:
     if location == ABSENT:
         return Reply.UNKNOWN_RESERVATION
     made_at, place = location >> PLACE_BITS, location & PLACE_MASK
-    orders = commit.first_answers.orders_of(made_at).orders
+    record = commit.first_answers.orders_of(made_at)
+    if record is None:
+        return Reply.ANSWER_ARCHIVED
+    orders = record.orders
     if orders["outcome"][place] == Outcome.REFUSED:
         return Reply.UNKNOWN_RESERVATION
     number, expires_at = int(orders["number"][place]), int(orders["expires_at"][place])
-    if commit.first_answers.has_expired(number, made_at, expires_at, commit.sequence):
-        return Reply.RESERVATION_EXPIRED
-    return Reply.RESERVATION_ENDED
+    expired = commit.first_answers.has_expired(number, made_at, expires_at, commit.sequence)
+    if expired is None:
+        return Reply.ANSWER_ARCHIVED
+    return Reply.RESERVATION_EXPIRED if expired else Reply.RESERVATION_ENDED
 
 
 def _plain(commit: Commit, command: Confirm, new: Any) -> Any:
@@ -348,13 +360,18 @@ def remember(
             quantity[rows],
             keys[rows],
         )
-    again = np.flatnonzero(~new)
-    for row, location in zip(again, commit.first_locations(keys[again]), strict=True):
+    repeats = np.flatnonzero(~new)
+    again = np.zeros(reply.size, bool)
+    for row, location in zip(repeats, commit.first_locations(keys[repeats]), strict=True):
         first = commit.first_answers.reply_at(int(location))
+        if first is None:
+            reply[row], quantity[row] = Reply.ANSWER_ARCHIVED, 0
+            continue
         same = (first["content_high"], first["content_low"]) == (content[row, 0], content[row, 1])
         reply[row] = first["outcome"] if same else Reply.KEY_CONFLICT
         quantity[row] = first["quantity"] if same else 0
-    return Replies(reply, quantity, ~new & (reply != Reply.KEY_CONFLICT))
+        again[row] = same
+    return Replies(reply, quantity, again)
 
 
 # Units of orders

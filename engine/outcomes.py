@@ -35,6 +35,7 @@ class Reply(IntEnum):
     NOT_ENOUGH_UNITS = 22  # fewer units in the stages that the action takes from
     STATEMENT_TOO_OLD = 23  # a later stock statement of the source was taken before
     FIGURE_OUT_OF_RANGE = 24  # a figure of stock would leave its limits
+    ANSWER_ARCHIVED = 25  # the key is known, its first answer is in a segment that was moved away; nothing changed
 
 
 class Cause(IntEnum):

@@ -14,6 +14,7 @@ import pyarrow as pa
 from engine.apply import apply_record
 from engine.columns import RoomAhead
 from engine.disk import Disk
+from engine.folder import IDENTITY
 from engine.journal import JournalDamaged
 from engine.journal.container import map_file, write_file
 from engine.journal.records import decode
@@ -21,7 +22,7 @@ from engine.outcomes import EngineError, Namespace
 from engine.state import State
 from kernels.columns import Head
 from kernels.distance import rank
-from kernels.keys import Size, entries_of, fill_segments
+from kernels.keys import SEGMENT_USED_MAX, Size, entries_of, fill_segments
 
 PREFIX, SUFFIX = "snapshot-", ".snap"
 SNAPSHOTS_KEPT = 2
@@ -116,9 +117,29 @@ def load_snapshot(disk: Disk, name: str, state: State) -> None:
         columns[field] = (
             np.frombuffer(body, dtype, count, 8 + size + offset).reshape(shape) if count else np.empty(shape, dtype)
         )
+    _check_limits(state, name, columns)
     _fill(state, columns)
     state.sequence, state.stamp = sequence, stamp
     state.rebuild_derived()
+
+
+def _check_limits(state: State, name: str, columns: dict[str, Any]) -> None:
+    """Raise EngineError where the folder's limits are below what the snapshot holds."""
+    keys = max(columns["key_entries"].shape[0], (columns["key_used"].shape[0] - 2) * (SEGMENT_USED_MAX // 4) + 1)
+    for field, held in (
+        ("skus_max", columns["row_of"].shape[0]),
+        ("channels_max", columns["groups"].shape[0]),
+        ("postal_codes_max", columns["metres"].shape[0]),
+        ("orders_max", columns["order_number"].shape[0]),
+        ("lines_max", columns["line_quantity"].shape[0]),
+        ("parts_max", columns["part_quantity"].shape[0]),
+        ("keys_max", keys),  # the segments of the index want room too
+        ("fences_max", columns["fence_node"].shape[0]),
+        ("exceptions_max", columns["exception_channel"].shape[0]),
+    ):
+        limit = getattr(state.limits, field)
+        if held > limit:
+            raise EngineError(f"{field} is {limit}, {name} needs {held}: set it to {held} or more in {IDENTITY}")
 
 
 def _fill(state: State, columns: dict[str, Any]) -> None:
@@ -175,9 +196,34 @@ def start_state(disk: Disk, journal: Any, state: State, progress: Callable[[int,
         sequence, name = found[-1]
         if sequence > last:
             raise JournalDamaged(name, 0, sequence, f"the journal ends at {last}: records are missing at its end")
-        load_snapshot(disk, name, state)
+        _load_or_mend(disk, journal, found, state)
     replay(journal, state, progress)
     return name
+
+
+def _load_or_mend(disk: Disk, journal: Any, found: list[tuple[int, str]], state: State) -> None:
+    """Load the last of the snapshots found; where it is damaged, say whether the rest can do without it."""
+    try:
+        load_snapshot(disk, found[-1][1], state)
+    except JournalDamaged as error:
+        before = found[-2] if len(found) > 1 else (0, "")
+        if whole_from(journal) > before[0] + 1:
+            mend = "restore the folder from a backup"
+        elif before[0]:
+            mend = f"remove the file: {before[1]} and the journal have it all"
+        else:
+            mend = "remove the file: the journal has it all"
+        raise JournalDamaged(error.segment, error.offset, error.sequence, f"{error.found}; {mend}") from error
+
+
+def whole_from(journal: Any) -> int:
+    """The first sequence from which on the journal has every record."""
+    first: int = journal.next_sequence
+    for segment in reversed(journal.segments()):
+        if segment.next_sequence != first:
+            break
+        first = segment.first_sequence
+    return first
 
 
 def replay(
@@ -209,7 +255,7 @@ def build_snapshot(
     if up_to == 0 or (found and found[-1][0] == up_to):
         return None
     if found:
-        load_snapshot(disk, found[-1][1], state)
+        _load_or_mend(disk, journal, found, state)
     replay(journal, state, progress, up_to)
     if not state.digest_from_scratch():
         raise EngineError(f"sequence {state.sequence}: the digest does not fit the rows; no snapshot was written")

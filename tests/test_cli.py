@@ -364,6 +364,26 @@ def test_a_snapshot_says_what_it_archived_and_when_there_was_nothing(shop: Shop)
     assert run("verify", "--data", shop.data).code == 0
 
 
+def test_orders_whose_answers_were_archived_and_moved_away_are_rejects_that_say_so(shop: Shop):
+    run(*shop.allocate("--data", shop.data))
+    run("snapshot", "--data", shop.data)
+    with open(shop.orders, "a") as file:
+        file.write("X1,shop,110001,S0,1\n")
+    run(*shop.allocate("--data", shop.data))
+    run("snapshot", "--data", shop.data, "--archive")
+    for segment in (shop.data / "archive").iterdir():
+        segment.unlink()
+    with open(shop.orders, "a") as file:
+        file.write("X2,shop,110001,S0,1\n")
+    found = run(*shop.allocate("--data", shop.data, "--json"))
+    assert (found.code, found.err, found.json["orders"], found.json["repeated_orders"]) == (1, "", 2, 1)
+    assert found.json["rejects_by_reason"] == {"ANSWER_ARCHIVED": shop.lines}
+    rows = list(csv.DictReader(shop.rejects.read_text().splitlines()))
+    assert {row["value"] for row in rows} == {f"O{order}" for order in range(60)}
+    assert "moved away: put it back into archive/" in rows[0]["why"]
+    assert run(*shop.allocate("--data", shop.data, "--json")).json["repeated_orders"] == 2
+
+
 def test_names_with_brackets_are_printed_as_they_are(shop: Shop):
     found = run(*shop.allocate(decisions=shop.folder / "[b]:smile:.csv"))
     assert found.code == 0

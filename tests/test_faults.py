@@ -5,8 +5,13 @@ import contextlib
 import errno
 import fcntl
 import json
+import os
 import shutil
+import subprocess
+import sys
 import time
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -123,12 +128,37 @@ SECRET = f'{{"format": 1, "secret": "{"00" * 32}"'
 @pytest.mark.parametrize(
     "content",
     ["", "{", "[]", '{"format": 1}', '{"format": 1, "secret": "zz"}', '{"format": 1, "secret": "0000000000000000"}',
-     SECRET + "}", SECRET + ', "limits": null}', SECRET + ', "limits": {"x": 1}}', SECRET + ', "limits": {"cell": -1}}',
+     SECRET + "}", SECRET + ', "limits": null}', SECRET + ', "limits": {"x": 1}}',
      SECRET + ', "limits": {"skus_max": "1"}}', '{"format": null}'],
 )  # fmt: skip
 def test_a_damaged_identity_is_refused(made: Path, data: Path, content: str):
     (data / "allot.json").write_text(content)
     refused(run(*again(made, data)), 1, "allot.json", "damaged")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "mend"),
+    [("cell", 40_000, "from 0 to 32767"), ("cell", -1, "from 0 to 32767"), ("skus_max", 0, "from 1 to 2147483647"),
+     ("orders_max", 1 << 70, "from 1 to 2147483647"), ("channels_max", 40_000, "from 1 to 32768"),
+     ("commit_orders_max", (1 << 20) + 1, "from 1 to 1048576")],
+)  # fmt: skip
+def test_a_limit_out_of_its_range_is_refused_with_the_range(made: Path, data: Path, field: str, value: int, mend: str):
+    set_limit(data, field, value)
+    for command in (again(made, data), ("verify", "--data", data)):
+        refused(run(*command), 1, "allot.json", f"{field} is {value}", mend)
+
+
+@pytest.mark.parametrize("field", ["skus_max", "postal_codes_max", "orders_max", "lines_max", "parts_max", "keys_max"])
+def test_a_limit_below_what_the_snapshot_holds_is_refused_with_what_it_needs(made: Path, data: Path, field: str):
+    run("snapshot", "--data", data)
+    set_limit(data, field, 1)
+    refused(run(*again(made, data)), 1, f"{field} is 1", "snapshot-", "or more in allot.json")
+
+
+def set_limit(data: Path, field: str, value: int) -> None:
+    identity = json.loads((data / "allot.json").read_text())
+    identity["limits"][field] = value
+    (data / "allot.json").write_text(json.dumps(identity))
 
 
 def test_a_read_only_folder_is_refused_for_writing_and_verified_and_exported(made: Path, data: Path):
@@ -167,6 +197,73 @@ def test_a_folder_whose_making_was_killed_is_made_again(made: Path, tmp_path: Pa
     assert run(*again(made, data)).code == 0
     assert run("verify", "--data", data).code == 0
     assert (tmp_path / "decisions.csv").read_bytes() == (made / "decisions.csv").read_bytes()
+
+
+_SLOW_TO_MAKE = """
+import os, sys, time
+from pathlib import Path
+from server.cli.main import run
+
+data, replace = Path(sys.argv[1]), os.replace
+
+def slowly(source, target):
+    print("making", flush=True)
+    sys.stdin.readline()
+    replace(source, target)
+
+os.replace = slowly
+sys.argv = ["allot", *sys.argv[2:]]
+run()
+"""
+
+
+def test_a_second_first_run_is_refused_while_the_first_makes_the_folder_and_the_secret_stays(
+    made: Path, tmp_path: Path
+):
+    data, job = tmp_path / "data", again(made, tmp_path / "data")
+    first = subprocess.Popen(
+        [sys.executable, "-c", _SLOW_TO_MAKE, str(data), *map(str, job)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert first.stdout is not None
+    assert first.stdout.readline() == "making\n"
+    job[job.index("--decisions") + 1] = tmp_path / "second.csv"
+    refused(run(*job), 1, "in use by another process")
+    first.communicate("go on\n")
+    assert first.returncode == 0
+    secret = (data / "allot.json").read_bytes()
+    second = run(*job)
+    assert (second.code, second.json["changed"], second.json["repeated_orders"]) == (0, False, second.json["orders"])
+    assert (data / "allot.json").read_bytes() == secret
+
+
+def test_a_folder_that_another_process_has_made_meanwhile_keeps_its_secret(tmp_path: Path):
+    first = DataFolder.create(tmp_path / "data", bytes(range(32)))
+    second = DataFolder.create(tmp_path / "data", bytes(32))
+    assert second.secret.tobytes() == first.secret.tobytes() == bytes(range(32))
+
+
+def test_first_runs_at_once_end_with_every_order_decided_once(made: Path, tmp_path: Path):
+    data = tmp_path / "data"
+    jobs = [again(made, data) for _ in range(3)]
+    for number, job in enumerate(jobs):
+        job[job.index("--decisions") + 1] = tmp_path / f"decisions {number}.csv"
+    processes = [spawn(*job) for job in jobs]
+    ended = [(process.communicate()[1], process.returncode) for process in processes]
+    assert 0 in [code for _, code in ended]
+    assert [error for error, code in ended if code and "in use by another process" not in error] == []
+    assert run(*jobs[0]).json["changed"] is False
+    assert run("verify", "--data", data, "--json").json["orders"] == 400
+
+
+def test_the_name_of_a_new_folder_is_made_durable_in_each_folder_above_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    synced, sync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: (synced.append(os.fstat(file).st_ino), sync(file)))
+    data = tmp_path / "a" / "b" / "data"
+    DataFolder.create(data, bytes(32)).close()
+    assert {path.stat().st_ino for path in (tmp_path, data.parent.parent, data.parent, data)} <= set(synced)
 
 
 def test_somebody_elses_folder_is_refused_and_left_alone(made: Path, tmp_path: Path):
@@ -232,6 +329,51 @@ def test_a_missing_segment_is_refused_with_the_place(made: Path, data: Path, gon
     assert any(place in fault for fault in verified.json["faults"]), verified.json
 
 
+def test_doctor_does_not_keep_an_engine_from_starting(made: Path, data: Path, monkeypatch: pytest.MonkeyPatch):
+    opened, folder = [], DataFolder.open(data)
+
+    def start_beside(*arguments: object, **named: object) -> Journal:
+        folder.lock()  # as an engine does that starts while doctor looks
+        opened.append(folder)
+        return journal_open(*arguments, **named)
+
+    journal_open = Journal.open
+    monkeypatch.setattr(Journal, "open", start_beside)
+    assert run("doctor", "--data", data).code == 0
+    assert opened == [folder]
+    folder.close()
+
+
+def test_a_damaged_snapshot_is_refused_with_what_to_do_about_it(made: Path, data: Path):
+    def damage() -> str:
+        last = sorted(data.glob("snapshot*"))[-1]
+        content = bytearray(last.read_bytes())
+        content[len(content) // 2] ^= 1
+        last.write_bytes(content)
+        return last.name
+
+    def with_another_order(name: str) -> None:
+        (data.parent / "more.csv").write_text(f"order_id,postal_code,sku,quantity\n{name},560001,S1,1\n")
+        assert run(*job).code == 0
+        assert run("snapshot", "--data", data).code == 0
+
+    job = again(made, data)
+    job[job.index("--orders") + 1] = data.parent / "more.csv"
+    with_another_order("A")
+    alone = damage()
+    refused(run(*job), 1, alone, "checksum", "remove the file: the journal has it all")
+    (data / alone).unlink()
+    with_another_order("B")
+    kept = next(data.glob("snapshot*")).name
+    with_another_order("C")
+    second = damage()
+    refused(run(*job), 1, second, f"remove the file: {kept} and the journal have it all")
+    (data / kept).unlink()
+    assert run("verify", "--data", data).code == 1
+    sorted(data.glob("*.seg"))[0].rename(data.parent / "moved away.seg")
+    refused(run(*job), 1, second, "restore the folder from a backup")
+
+
 def names(at: int, count: int) -> PutNames:
     return PutNames(f"names {at}", Namespace.SKU, pa.array([f"sku {at} {i} " + "x" * 50 for i in range(count)]))
 
@@ -255,6 +397,49 @@ def test_a_full_disk_refuses_new_work_keeps_what_was_taken_and_goes_on_when_ther
     started = State(secret, limits)
     start_state(disk, Journal.open(disk), started)
     assert (started.sequence, started.digest()) == (taken + 1, digest)
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, size_bytes: int) -> Iterator[Callable[[int], object]]:
+    """A file system of that size at a new folder; gives what makes it larger. Skips the test where none can be had."""
+
+    def mount(option: str, size: int) -> bool:
+        command = ["mount", "-t", "tmpfs", "-o", f"{option}size={size}", "tmpfs", str(folder)]
+        return shutil.which("mount") is not None and subprocess.run(command, capture_output=True).returncode == 0
+
+    folder.mkdir()
+    if not mount("", size_bytes):
+        pytest.skip("no file system can be mounted here")
+    try:
+        yield lambda size: mount("remount,", size)
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.mark.parametrize(("size_bytes", "decided"), [(1 << 20, False), (420 << 10, True)], ids=["at once", "half way"])
+def test_the_job_on_a_full_disk_ends_with_one_line_and_goes_on_where_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size_bytes: int, decided: bool
+):
+    job = write_files(tmp_path, 20_000)
+    assert run(*job, "--decisions", tmp_path / "alone.csv").code == 0
+    with small_disk(tmp_path / "disk", size_bytes) as enlarge:
+        data, decisions = tmp_path / "disk" / "data", tmp_path / "decisions.csv"
+        durable = [*job, "--decisions", decisions, "--data", data]
+        with monkeypatch.context() as patch:
+            if decided:  # room is set aside in small steps, so that it runs out half way
+                patch.setattr("engine.writer.AHEAD_BYTES", 1 << 10)
+                patch.setattr("engine.intake.job.BATCH_ORDERS", 100)
+                patch.setattr(Journal, "open", partial(Journal.open, chunk_bytes=4 << 10))
+            refused(run(*durable), 1, "no space for", "journal: free some on its disk")
+        assert not decisions.exists()
+        before = run("verify", "--data", data, "--json")
+        assert (before.code, 0 < before.json["orders"] < 20_000) == (0, decided)
+        assert enlarge(512 << 20)
+        ended = run(*durable)
+        assert (ended.code, ended.json["repeated_orders"]) == (0, before.json["orders"])
+        assert decisions.read_bytes() == (tmp_path / "alone.csv").read_bytes()
+        verified = run("verify", "--data", data, "--json")
+        assert (verified.code, verified.json["orders"], verified.json["oversold_units"]) == (0, 20_000, 0)
 
 
 @pytest.mark.parametrize("kind", ["write", "sync"])

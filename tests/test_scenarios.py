@@ -635,4 +635,5 @@ def test_each_answer_is_given(reply: Reply, asked: Callable[[Pair], Any]) -> Non
 
 
 def test_the_table_above_has_every_answer() -> None:
-    assert [reply for reply, _ in ANSWERS] == list(Reply)
+    in_test_answers = [Reply.ANSWER_ARCHIVED]  # it takes a journal of files
+    assert [reply for reply, _ in ANSWERS] + in_test_answers == list(Reply)

@@ -36,6 +36,7 @@ _WORDS = ("currency", "payment_method", "service_level")
 _REFUSALS = {
     Reply.KEY_CONFLICT: "the order id was used before with other content",
     Reply.REFUSED: "units were short, and the channel refuses such orders",
+    Reply.ANSWER_ARCHIVED: "known before, its answer is in a segment that was moved away: put it back into archive/",
 }
 
 
@@ -220,7 +221,8 @@ def count_stock(engine: Engine, stock: StockFile, nodes: Any, counted_at: int, s
         np.full(differs.size, MovementKind.COUNTED, np.uint8), stock.on_hand[differs], source, counted_at,
     )  # fmt: skip
     replies = engine.commit(command, stamp)
-    return "repeated" if replies.again[0] or replies.reply[0] == Reply.KEY_CONFLICT else "taken"
+    known = replies.again[0] or replies.reply[0] in (Reply.KEY_CONFLICT, Reply.ANSWER_ARCHIVED)
+    return "repeated" if known else "taken"
 
 
 def commands(engine: Engine, orders: OrderFile, with_options: bool) -> Iterator[tuple[OrderFile, PlaceOrders]]:

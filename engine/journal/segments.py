@@ -309,7 +309,9 @@ class Journal:
                 raise
             if name in self._disk.names():
                 self._disk.remove(name)
-            raise JournalFull("no space for a new segment of the journal") from error
+            raise JournalFull(
+                "no space for a new segment of the journal: free some on its disk, then try again"
+            ) from error
         end = self._end
         header, frame = pack(SEGMENT, FORMAT_VERSION, end, end.stamp)
         self._disk.write(name, 0, [header])
@@ -332,7 +334,7 @@ class Journal:
             if error.errno not in OUT_OF_SPACE:
                 raise
             self._disk.truncate(segment.name, self._allocated)
-            raise JournalFull("no space for more of the journal") from error
+            raise JournalFull("no space for more of the journal: free some on its disk, then try again") from error
         self._disk.sync(segment.name)
         self._allocated = wanted
 

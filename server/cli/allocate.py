@@ -138,13 +138,14 @@ def _run(
 
 
 def _open(data: Path, progress: Bar) -> Any:
-    from engine.folder import UNFINISHED, DataFolder
+    from engine.folder import IDENTITY, LOCK, UNFINISHED, DataFolder
     from engine.writer import Engine
 
-    if not DataFolder.exists(data):
-        if data.exists() and not data.is_dir():
-            fail(f"{data} is a file: name a folder")
-        if data.exists() and any(path.name != UNFINISHED for path in data.iterdir()):
+    if data.exists() and not data.is_dir():
+        fail(f"{data} is a file: name a folder")
+    found = {path.name for path in data.iterdir()} if data.exists() else set()  # one look: another run may be at it
+    if IDENTITY not in found:
+        if found - {LOCK, UNFINISHED}:
             fail(f"{data} is not empty and no data folder of allot: name another folder")
         DataFolder.create(data, secrets.token_bytes(32)).close()
     return Engine.open(data, progress.to, publish=False)

@@ -101,11 +101,8 @@ def _folder(data: Path) -> list[dict[str, object]]:
             "free some: the journal sets 64 MiB aside at a time",
         ),
     ]
-    try:
-        folder.lock()
-        findings.append(_finding("in use", "no", True))
-    except FolderError:
-        findings.append(_finding("in use", "yes, by another process" if writable else "cannot be told", True))
+    in_use = {True: "yes, by another process", False: "no", None: "cannot be told"}[folder.in_use()]
+    findings.append(_finding("in use", in_use, True))
     try:
         journal = Journal.open(folder.disk, read_only=True)
         size = sum(segment.size_bytes for segment in journal.segments())
