@@ -22,14 +22,16 @@ from engine.answers import (
 )
 from engine.apply import PLACE_BITS, PLACE_MASK, hash_keys
 from engine.commands import LINE_OPTIONS, ActOnUnits, Confirm, PlaceOrders, Release, Reserve
-from engine.commit import Commit, find_locations
+from engine.commit import Commit, find_locations, remember
 from engine.lifecycle import CHANGE_TABLE, SOURCES, TARGET, Action
 from engine.outcomes import Cause, Method, MovementKind, Reply
 from engine.ragged import offsets, owned, owners
+from engine.sourcing import draw, read
 from engine.state import State
+from engine.stock import release_over_committed, serve_back_orders
 from kernels.columns import NO_NODE, NONE, Batch, Drawn, Figure, Head, OnShort, OrderKind, Outcome, Stage
 from kernels.keys import ABSENT
-from kernels.nearest import empty_drawn, nearest, parts_max
+from kernels.nearest import parts_max
 from kernels.stages import (
     Acted,
     Acts,
@@ -37,9 +39,7 @@ from kernels.stages import (
     OpenOrders,
     act_on_units,
     lend_reservation,
-    read_orders,
     refresh_cells,
-    size_orders,
 )
 
 
@@ -90,17 +90,6 @@ def _enter(commit: Commit, command: PlaceOrders, keys: Any) -> OrderAnswers:
     tables = _order_tables(commit.state, command.order_id, batch, drawn, command.options, expires_at)
     commit.enter(*tables, keys, claimed=True)
     return _answers(batch, *tables)
-
-
-def draw(state: State, batch: Batch, keep_short: bool = False) -> Drawn:
-    """Nearest allocation of a batch: claims are taken, parts come back, cut to their number."""
-    room = parts_max(batch.quantity, state.node_count)
-    drawn = empty_drawn(batch.channel.size, batch.sku.size, room)
-    policies = state.policies
-    if keep_short:
-        policies = policies._replace(on_short=np.full_like(policies.on_short, OnShort.KEEP))
-    count = nearest(batch, state.node_count, state.cells, state.fences, policies, state.places, drawn)
-    return drawn._replace(**{name: getattr(drawn, name)[:count] for name in ("node", "quantity", "fenced", "metres")})
 
 
 def _order_tables(
@@ -230,22 +219,6 @@ def _plain(commit: Commit, command: Confirm, new: Any) -> Any:
     return picked
 
 
-def read(state: State, rows: Any) -> OpenOrders:
-    """Lines and parts of open orders, as they are now."""
-    rows = np.ascontiguousarray(rows, np.int32)
-    totals = np.empty(2, np.int64)
-    size_orders(rows, state.book, totals)
-    lines, parts = int(totals[0]), int(totals[1])
-    line, sku, quantity, part_count = (np.empty(lines, np.int32) for _ in range(4))
-    part, part_quantity, fenced = (np.empty(parts, np.int32) for _ in range(3))
-    out = OpenOrders(
-        np.empty(rows.size, np.int32), line, sku, quantity, part_count, part, np.empty(parts, np.int16),
-        np.empty(parts, np.uint8), part_quantity, fenced,
-    )  # fmt: skip
-    read_orders(rows, state.book, out)
-    return out
-
-
 def _confirm_rows(commit: Commit, command: Confirm, picked: Any, content: Any, keys: Any) -> OrderAnswers:
     """Confirm requests that are new: many plain ones, or any one."""
     state = commit.state
@@ -328,31 +301,6 @@ def release(commit: Commit, command: Release) -> Replies:
     return remember(commit, Method.RELEASE, command.channel, command.request_id, keys, content, new, reply, quantity)
 
 
-def remember(
-    commit: Commit, method: Method, channel: Any, request_id: pa.StringArray, keys: Any, content: Any, new: Any,
-    reply: Any, quantity: Any,
-) -> Replies:  # fmt: skip
-    """Keep the answers to new requests; give the others their first one, or a conflict where the content differs."""
-    rows = np.flatnonzero(new)
-    if rows.size:
-        commit.answer(
-            method,
-            channel[rows],
-            request_id.take(pa.array(rows)),
-            content[rows],
-            reply[rows],
-            quantity[rows],
-            keys[rows],
-        )
-    again = np.flatnonzero(~new)
-    for row, location in zip(again, commit.first_locations(keys[again]), strict=True):
-        first = commit.first_answers.reply_at(int(location))
-        same = (first["content_high"], first["content_low"]) == (content[row, 0], content[row, 1])
-        reply[row] = first["outcome"] if same else Reply.KEY_CONFLICT
-        quantity[row] = first["quantity"] if same else 0
-    return Replies(reply, quantity, ~new & (reply != Reply.KEY_CONFLICT))
-
-
 # Units of orders
 
 
@@ -425,6 +373,12 @@ def _act(commit: Commit, command: ActOnUnits, doing: Any, rows: Any, held: OpenO
         back = (command.action[doing][acted.act[:made]] == Action.RETURN) & (restock > 0)
         if back.any():
             _restock(commit, columns, back, restock == 2)
+        put_back = columns["to"] == Stage.ALLOCATED
+        if put_back.any():  # units may come back to a shelf that was counted without them
+            release_over_committed(commit, columns["sku"][put_back], columns["node"][put_back])
+        for_sale = back & (restock == 1)
+        if for_sale.any() and commit.state.head(Head.WAITING_PARTS):
+            serve_back_orders(commit, np.unique(columns["sku"][for_sale]), Cause.RETURN)
     return moved
 
 

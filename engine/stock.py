@@ -14,10 +14,10 @@ from engine import schema
 from engine.answers import Replies
 from engine.apply import hash_keys
 from engine.commands import MoveStock
-from engine.commit import Commit
-from engine.decide import draw, read, remember
+from engine.commit import Commit, remember
 from engine.outcomes import Cause, Method, MovementKind, Reply
 from engine.ragged import offsets, owners
+from engine.sourcing import draw, read
 from engine.state import State
 from kernels.columns import NO_NODE, NONE, UNITS_MAX, Batch, Figure, Head, OnShort, OrderKind, Stage
 from kernels.stages import committed_parts, waiting_orders
@@ -116,7 +116,7 @@ def _take(commit: Commit, command: MoveStock, movements: dict[str, Any]) -> None
         release_over_committed(commit, movements["sku"][less], movements["node"][less])
     more = np.where(on_hand, movements["quantity"], -movements["quantity"]) > 0  # of the other figures, less is more
     if more.any() and state.head(Head.WAITING_PARTS):
-        serve_back_orders(commit, np.unique(movements["sku"][more]))
+        serve_back_orders(commit, np.unique(movements["sku"][more]), Cause.RECEIPT)
 
 
 def release_over_committed(commit: Commit, sku: Any, node: Any) -> None:
@@ -188,7 +188,7 @@ def _positions(state: State, order: Any, line: Any) -> Any:
     return out
 
 
-def serve_back_orders(commit: Commit, sku: Any) -> None:
+def serve_back_orders(commit: Commit, sku: Any, cause: Cause) -> None:
     """Source what waits for these SKUs anew, by channel priority, then age: what nearest gives it becomes allocated."""
     state, book = commit.state, commit.state.book
     rows = np.empty(state.head(Head.WAITING_PARTS), np.int32)
@@ -212,6 +212,6 @@ def serve_back_orders(commit: Commit, sku: Any) -> None:
     if got.any():
         to = np.full(int(got.sum()), Stage.ALLOCATED, np.uint8)
         columns = move_columns(
-            state, waiting_part[got], to, drawn.quantity[got], Cause.RECEIPT, drawn.node[got], drawn.fenced[got]
+            state, waiting_part[got], to, drawn.quantity[got], cause, drawn.node[got], drawn.fenced[got]
         )
         commit.move(columns, claimed=True)

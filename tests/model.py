@@ -393,13 +393,18 @@ class Model:
     # Units of orders
 
     def _act(self, asked: Acts) -> list[Answer]:
-        return [
+        self.put_back: set[tuple[int, int]] = set()
+        self.restocked: set[int] = set()
+        answers = [
             self._once(
                 (r.channel, Method.ACT_ON_UNITS, r.request), replace(r, request=""), lambda r=r: self._act_once(r),
                 Answer(Reply.DONE),
             )
             for r in asked.requests
         ]  # fmt: skip
+        self._take_back(self.put_back)
+        self._serve(self.restocked)
+        return answers
 
     def _act_once(self, act: Act) -> Answer:
         first = self.keys.get((act.channel, Method.PLACE_ORDER, act.order_id))
@@ -429,6 +434,9 @@ class Model:
                     cell = self.cells.setdefault((line.sku, node), Cell())
                     cell.on_hand += units
                     cell.unavailable += units if act.restock == 2 else 0
+                    self.restocked |= {line.sku} if act.restock == 1 else set()
+                if act.action is Action.UNPICK:
+                    self.put_back.add((line.sku, node))
         return Answer(Reply.DONE, wanted)
 
     def _move(

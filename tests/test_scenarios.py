@@ -52,6 +52,11 @@ def release(reservation: str, request: str = "") -> asks.Release:
     return asks.Release((asks.Ending(request or f"end {reservation}", reservation),))
 
 
+def last_tables(pair: Pair) -> list[tuple[Any, Any]]:
+    """What the last commit wrote."""
+    return [table for record in pair.engine.journal.read(pair.state.sequence) for table in decode(record.body)]
+
+
 def two_nodes(at_x: int, at_y: int, *policies: asks.Policy, codes: int = 1, skus: int = 2) -> Pair:
     pair = Pair(nodes=2, skus=skus, codes=codes, policies=policies)
     pair.commit(received("first stock", (SHIRT, X, at_x), (SHIRT, Y, at_y)))
@@ -310,6 +315,21 @@ def test_a_count_takes_from_the_lines_of_an_order_in_their_sequence() -> None:
     assert [line.parts.get((Stage.SHORT, -1), [0])[0] for line in order.lines] == [4, 2]
 
 
+def test_picked_units_put_back_on_a_shelf_that_was_counted_without_them_are_released() -> None:
+    pair = two_nodes(5, 0, BACK_ORDERS)
+    pair.commit(place("a", (SHIRT, 5)), act("a", Action.PICK))
+    pair.commit(counted("to 3", (SHIRT, X, 3)))
+    assert pair.figures(SHIRT, X)[2:] == (5, 0, 0, 5, 2)
+    assert pair.commit(act("a", Action.UNPICK, 1))[0].reply is Reply.DONE
+    assert pair.figures(SHIRT, X)[2:] == (4, 0, 0, 4, 1)  # that unit is nowhere
+    assert pair.commit(act("a", Action.UNPICK))[0].reply is Reply.DONE
+    assert pair.figures(SHIRT, X)[2:] == (3, 0, 0, 0, 0)
+    assert pair.model.orders[0].lines[0].parts[Stage.BACK_ORDERED, -1] == [2, 0]
+    pair.commit(counted("found again", (SHIRT, X, 5)))
+    assert pair.figures(SHIRT, X)[2:] == (5, 0, 0, 0, 0)
+    pair.close()
+
+
 # Receipts and back-orders
 
 
@@ -361,6 +381,18 @@ def test_returned_units_come_back_to_stock_or_to_quarantine_or_not_at_all() -> N
 
 
 # Ring-fences
+
+
+def test_units_that_come_back_for_sale_serve_back_orders_before_anybody_may_buy_and_those_to_look_at_do_not() -> None:
+    pair = two_nodes(4, 0, BACK_ORDERS)
+    pair.commit(place("a", (SHIRT, 4)), place("waits", (SHIRT, 3)), act("a", Action.SHIP))
+    pair.commit(act("a", Action.RETURN, 1, restock=2))
+    assert pair.figures(SHIRT, X)[2] == 0
+    pair.commit(act("a", Action.RETURN, 2, restock=1))
+    assert (pair.figures(SHIRT, X)[2], pair.available(SHIRT, X)) == (2, 0)
+    moves = [rows for table, rows in last_tables(pair) if table.name == "moves"]
+    assert [Cause(cause) for rows in moves for cause in rows["cause"]] == [Cause.ORDER, Cause.RETURN]
+    pair.close()
 
 
 def test_the_example_of_the_rules_through_real_allocations() -> None:
