@@ -16,16 +16,17 @@ from engine.answers import (
     Replies,
     from_record,
     in_order,
+    joined,
     record_orders,
     same_content,
     without_order,
 )
 from engine.apply import PLACE_BITS, PLACE_MASK, hash_keys
-from engine.commands import LINE_OPTIONS, ActOnUnits, Confirm, PlaceOrders, Release, Reserve
+from engine.commands import LINE_OPTIONS, ORDER_OPTIONS, ActOnUnits, Confirm, PlaceOrders, Release, Reserve
 from engine.commit import Commit, find_locations, remember
 from engine.lifecycle import CHANGE_TABLE, SOURCES, TARGET, Action
 from engine.outcomes import Cause, Method, MovementKind, Reply
-from engine.ragged import offsets, owned, owners
+from engine.ragged import elements, offsets, owned, owners, rows_of
 from engine.sourcing import draw, read
 from engine.state import State
 from engine.stock import release_over_committed, serve_back_orders
@@ -232,7 +233,8 @@ def _confirm_rows(commit: Commit, command: Confirm, picked: Any, content: Any, k
     elif (find_locations(state, order_keys)[0] != ABSENT).any():
         reply = Reply.KEY_CONFLICT
     else:
-        tables = _as_orders(state, rows, command.postal_code[picked], order_id)
+        options = _options_of(commit, locations)
+        tables = _as_orders(state, rows, command.postal_code[picked], order_id, options)
         if (tables[0]["outcome"] == Outcome.REFUSED).any():  # the reservation goes on, the order id stays free
             reply = Reply.REFUSED
     if reply is not None:
@@ -249,8 +251,25 @@ def _confirm_rows(commit: Commit, command: Confirm, picked: Any, content: Any, k
     return from_record(record_orders(commit.tables[-4:-1]), np.arange(picked.size), again=False)
 
 
+def _options_of(commit: Commit, locations: Any) -> dict[str, Any]:
+    """The optional columns that reservations were entered with, from the journal."""
+    sequences, places = locations >> PLACE_BITS, locations & PLACE_MASK
+    orders, lines, taken = [], [], []
+    for sequence in np.unique(sequences):
+        record = commit.first_answers.orders_of(int(sequence))
+        of_it = np.flatnonzero(sequences == sequence)
+        orders.append(rows_of(record.orders, places[of_it]))
+        lines.append(rows_of(record.lines, elements(record.first_line, places[of_it])))
+        taken.append(of_it)
+    back = np.argsort(np.concatenate(taken))
+    all_orders, all_lines = joined(orders, schema.ORDERS), joined(lines, schema.LINES)
+    options = rows_of({name: all_orders[name] for name in ORDER_OPTIONS if name in all_orders}, back)
+    back = elements(offsets(all_orders["line_count"]), back)
+    return options | rows_of({name: all_lines[name] for name in LINE_OPTIONS if name in all_lines}, back)
+
+
 def _as_orders(
-    state: State, rows: Any, postal_code: Any, order_id: pa.StringArray
+    state: State, rows: Any, postal_code: Any, order_id: pa.StringArray, options: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """The order tables that open reservations become. Nothing is changed yet."""
     book = state.book.orders
@@ -264,7 +283,7 @@ def _as_orders(
         metres = state.places.metres[place[owner], held.node]
         outcome = np.full(rows.size, Outcome.ALLOCATED, np.uint8)
         drawn = Drawn(outcome, held.part_count, held.node, held.part_quantity, held.fenced, metres)
-    tables = _order_tables(state, order_id, batch, drawn, {}, None)
+    tables = _order_tables(state, order_id, batch, drawn, options, None)
     tables[0]["reservation"] = book.number[rows]
     return tables
 

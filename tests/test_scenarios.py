@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from engine.journal.records import decode
@@ -166,6 +167,38 @@ def test_confirm_with_another_postal_code_counts_its_own_units() -> None:
     assert gives(answer) == [[(X, 4)]]
     assert gives(pair.commit(confirm("other", code=0))[0]) == [[(Y, 2)]]
     pair.close()
+
+
+def test_an_order_has_what_was_said_about_it_when_it_was_reserved() -> None:
+    """Customer, payment and prices, of reservations of several commits and of the confirming one."""
+    pair = two_nodes(9, 9, codes=2)
+
+    def cart(name: str, *lines: tuple[int, int], **options: Any) -> Any:
+        return replace(columns(reserve(name, *lines, expires_at=LATER), pair.places), options=options)
+
+    first = {"customer": pa.array(["Asha"]), "unit_price": np.array([500, 700], np.int64)}
+    pair.engine.commit(cart("first", (SHIRT, 1), (SHIRT, 2), **first), START)
+    pair.engine.commit(cart("second", (SHIRT, 1)), START)
+    third = cart("third", (SHIRT, 3), payment_method=np.array([4], np.int16), tax=np.array([90], np.int64))
+    names = ("third", "second", "first")
+    confirmations = asks.Confirm(
+        tuple(asks.Confirmation(name, f"{name} order", name, code=i % 2) for i, name in enumerate(names))
+    )
+    pair.engine.submit([third, columns(confirmations, pair.places)], START).wait()
+    orders, lines = (
+        [rows for table, rows in last_tables(pair) if table.name == name][1:] for name in ("orders", "lines")
+    )
+    said = {
+        str(order["order_id"][i]): (str(order["customer"][i]) if "customer" in order else "", int(order["number"][i]))
+        for order in orders
+        for i in range(order["number"].size)
+    }
+    assert {name: customer for name, (customer, _) in said.items()} == {
+        "third order": "", "second order": "", "first order": "Asha",
+    }  # fmt: skip
+    assert [price for rows in lines for price in rows.get("unit_price", []) if price > 0] == [500, 700]
+    assert [tax for rows in lines for tax in rows.get("tax", []) if tax > 0] == [90]
+    assert [int(word) for rows in orders for word in rows.get("payment_method", []) if word >= 0] == [4]
 
 
 def test_confirm_with_another_postal_code_moves_to_the_nearer_node() -> None:
