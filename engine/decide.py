@@ -381,7 +381,7 @@ def _act(commit: Commit, command: ActOnUnits, doing: Any, rows: Any, held: OpenO
         acts, SOURCES, TARGET, commit.stamp, CHANGE_TABLE, state.book, state.cells, state.fences, acted, moved
     )
     if made:
-        columns = {
+        columns: dict[str, Any] = {
             "part": moves.part[:made], "to": moves.to[:made], "quantity": moves.quantity[:made],
             "node": acted.at[:made], "fenced": moves.fenced[:made], "metres": np.zeros(made, np.int32),
             "cause": np.full(made, Cause.ORDER, np.uint8), "number": acted.number[:made], "line": acted.line[:made],
