@@ -13,13 +13,18 @@ from kernels.nearest import empty_drawn, nearest, parts_max
 from kernels.stages import OpenOrders, read_orders, size_orders
 
 
-def draw(state: State, batch: Batch, keep_short: bool = False) -> Drawn:
-    """Nearest allocation of a batch: claims are taken, parts come back, cut to their number."""
+def draw(state: State, batch: Batch, keep_short: bool = False, only: Any = None) -> Drawn:
+    """Nearest allocation of a batch: claims are taken, parts come back, cut to their number.
+
+    only: uint64 [word], bits of the nodes that may give, where not all of the channel's group may.
+    """
     room = parts_max(batch.quantity, state.node_count)
     drawn = empty_drawn(batch.channel.size, batch.sku.size, room)
     policies = state.policies
     if keep_short:
         policies = policies._replace(on_short=np.full_like(policies.on_short, OnShort.KEEP))
+    if only is not None:
+        policies = policies._replace(nodes=policies.nodes & only)
     count = nearest(batch, state.node_count, state.cells, state.fences, policies, state.places, drawn)
     return drawn._replace(**{name: getattr(drawn, name)[:count] for name in ("node", "quantity", "fenced", "metres")})
 

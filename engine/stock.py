@@ -4,6 +4,7 @@ back-orders.
 Both in the same commit, so that ATS never rises in between (RULES.md, "Stock").
 """
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,8 @@ from engine.outcomes import Cause, Method, MovementKind, Reply
 from engine.ragged import offsets, owners
 from engine.sourcing import draw, read
 from engine.state import State
-from kernels.columns import NO_NODE, NONE, UNITS_MAX, Batch, Figure, Head, OnShort, OrderKind, Stage
-from kernels.stages import committed_parts, waiting_orders
+from kernels.columns import NO_NODE, NONE, UNITS_MAX, Batch, Drawn, Figure, Head, OnShort, OrderKind, Stage
+from kernels.stages import OpenOrders, committed_parts, waiting_orders
 
 NO_CHANNEL = np.array([-1], np.int16)
 FIGURE_OF = {
@@ -189,7 +190,10 @@ def _positions(state: State, order: Any, line: Any) -> Any:
 
 
 def serve_back_orders(commit: Commit, sku: Any, cause: Cause) -> None:
-    """Source what waits for these SKUs anew, by channel priority, then age: what nearest gives it becomes allocated."""
+    """Source what waits for these SKUs anew, by channel priority, then age: what nearest gives it becomes allocated.
+
+    An order that may not be split gets its units only where the others of it leave.
+    """
     state, book = commit.state, commit.state.book
     rows = np.empty(state.head(Head.WAITING_PARTS), np.int32)
     rows = np.unique(rows[: waiting_orders(sku, book, rows)])
@@ -206,7 +210,7 @@ def serve_back_orders(commit: Commit, sku: Any, cause: Cause) -> None:
         book.orders.channel[rows], book.orders.postal_code[rows], offsets(np.bincount(order, minlength=rows.size)),
         held.sku[line_of], units,
     )  # fmt: skip
-    drawn = draw(state, batch, keep_short=True)
+    drawn = _draw_in_turn(state, batch, _bound_to(state, rows, held))
     waiting_part = np.repeat(part, drawn.part_count)
     got = drawn.node != NO_NODE
     if got.any():
@@ -215,3 +219,29 @@ def serve_back_orders(commit: Commit, sku: Any, cause: Cause) -> None:
             state, waiting_part[got], to, drawn.quantity[got], cause, drawn.node[got], drawn.fenced[got]
         )
         commit.move(columns, claimed=True)
+
+
+def _bound_to(state: State, rows: Any, held: OpenOrders) -> Any:
+    """uint64 [order, word]: the nodes that orders which may not be split leave from; none where any node may give."""
+    nodes = np.zeros((rows.size, state.policies.nodes.shape[1]), np.uint64)
+    order = owners(offsets(held.line_count))[owners(offsets(held.part_count))]
+    split = state.policies.split[state.book.orders.channel[rows]] != 0
+    there = (held.node != NO_NODE) & (held.stage != Stage.CANCELLED) & ~split[order]
+    node = held.node[there].astype(np.uint64)
+    np.bitwise_or.at(nodes, (order[there], node >> np.uint64(6)), np.uint64(1) << (node & np.uint64(63)))
+    return nodes
+
+
+def _draw_in_turn(state: State, batch: Batch, bound_to: Any) -> Drawn:
+    """Draw a batch in its sequence: orders that are bound to nodes one by one, those between them together."""
+    is_bound = bound_to.any(axis=1)
+    cuts = np.flatnonzero(is_bound[1:] | is_bound[:-1]) + 1
+    pieces = []
+    for first, last in pairwise([0, *cuts.tolist(), is_bound.size]):
+        lines = slice(batch.first_line[first], batch.first_line[last])
+        piece = Batch(
+            batch.channel[first:last], batch.postal_code[first:last],
+            batch.first_line[first : last + 1] - batch.first_line[first], batch.sku[lines], batch.quantity[lines],
+        )  # fmt: skip
+        pieces.append(draw(state, piece, keep_short=True, only=bound_to[first] if is_bound[first] else None))
+    return Drawn(*(np.concatenate(columns) for columns in zip(*pieces, strict=True)))

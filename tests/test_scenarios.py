@@ -402,6 +402,22 @@ def test_a_receipt_of_less_than_a_back_order_that_must_leave_together_waits() ->
     assert (pair.available(SHIRT, X), pair.available(SHIRT, Y)) == (3, 0)
 
 
+def test_a_back_order_that_must_leave_together_gets_its_units_only_where_the_others_of_it_leave() -> None:
+    together = policy(split=False, on_short=OnShort.BACK_ORDER)
+    pair = Pair(nodes=3, policies=[together, replace(together, split=True)])
+    pair.commit(received("stock", (SHIRT, X, 5), (SHOES, X, 5)))
+    pair.commit(place("first", (SHIRT, 3), (SHOES, 2)))
+    pair.commit(counted("two lost", (SHIRT, X, 1)))
+    for id, channel in (("second", MARKET), ("third", SHOP), ("fourth", MARKET)):
+        pair.commit(place(id, (SHIRT, 1), channel=channel))
+    pair.commit(received("at another", (SHIRT, Y, 9)))
+    nodes = {order.id: {node for line in order.lines for _, node in line.parts} for order in pair.model.orders}
+    assert nodes == {"first": {X, -1}, "second": {Y}, "third": {Y}, "fourth": {Y}}
+    pair.commit(received("at the same", (SHIRT, X, 2)))
+    assert pair.model.orders[0].lines[0].parts == {(Stage.ALLOCATED, X): [3, 0]}
+    pair.close()
+
+
 def test_returned_units_come_back_to_stock_or_to_quarantine_or_not_at_all() -> None:
     pair = two_nodes(9, 0)
     pair.commit(place("a", (SHIRT, 6)))
