@@ -29,7 +29,7 @@ from engine.outcomes import Cause, Method, MovementKind, Reply
 from engine.ragged import elements, offsets, owned, owners, rows_of
 from engine.sourcing import draw, read
 from engine.state import State
-from engine.stock import release_over_committed, serve_back_orders
+from engine.stock import release_over_committed, serve_back_orders, served_max
 from kernels.columns import NO_NODE, NONE, Batch, Drawn, Figure, Head, OnShort, OrderKind, Outcome, Stage
 from kernels.keys import ABSENT
 from kernels.nearest import parts_max
@@ -328,10 +328,11 @@ def act_on(commit: Commit, command: ActOnUnits) -> Replies:
     state, count = commit.state, len(command.request_id)
     keys = hash_keys(state, command.channel, Method.ACT_ON_UNITS, command.request_id)
     content = _act_content(state, command)
-    new = commit.look_up(keys)
     locations, rows = find_locations(state, hash_keys(state, command.channel, Method.PLACE_ORDER, command.order_id))
     orders = state.book.orders
     is_open = (rows != NONE) & (orders.kind[rows] == OrderKind.ORDER) & (orders.location[rows] == locations)
+    _check_room(state, command, rows, is_open)
+    new = commit.look_up(keys)
     reply = np.where(is_open, Reply.DONE, Reply.UNKNOWN_ORDER).astype(np.uint8)
     quantity = np.zeros(count, np.int64)
     doing = np.flatnonzero(new & is_open)
@@ -344,6 +345,18 @@ def act_on(commit: Commit, command: ActOnUnits) -> Replies:
     return remember(
         commit, Method.ACT_ON_UNITS, command.channel, command.request_id, keys, content, new, reply, quantity
     )
+
+
+def _check_room(state: State, command: ActOnUnits, rows: Any, is_open: Any) -> None:
+    """Rows for what follows from acts: units put back that are released, returned ones that serve back-orders."""
+    for_sale = is_open & (command.action == Action.RETURN) & (command.restock == 1)
+    put_back = is_open & (command.action == Action.UNPICK)
+    parts = int(read(state, rows[put_back]).part.size)
+    if for_sale.any():
+        held = read(state, rows[for_sale])
+        parts += served_max(state, held.sku, int(held.quantity.sum(dtype=np.int64)))
+    if parts:
+        state.check_room(0, 0, parts + 2 * rows.size)
 
 
 def _act_content(state: State, command: ActOnUnits) -> Any:

@@ -221,6 +221,16 @@ def serve_back_orders(commit: Commit, sku: Any, cause: Cause) -> None:
         commit.move(columns, claimed=True)
 
 
+def served_max(state: State, sku: Any, units: int) -> int:
+    """Parts that waiting units may become where units come: no more than units on hand, and one at each node."""
+    waiting = state.head(Head.WAITING_PARTS)
+    if waiting == 0:
+        return 0
+    rows = state.cells.row_of[np.unique(sku)]
+    on_hand = state.cells.figures[rows[rows != NONE], :, Figure.ON_HAND]
+    return min(int(np.maximum(on_hand, 0).sum(dtype=np.int64)) + units, waiting * state.node_count)
+
+
 def _bound_to(state: State, rows: Any, held: OpenOrders) -> Any:
     """uint64 [order, word]: the nodes that orders which may not be split leave from; none where any node may give."""
     nodes = np.zeros((rows.size, state.policies.nodes.shape[1]), np.uint64)
