@@ -133,10 +133,7 @@ def release_over_committed(commit: Commit, sku: Any, node: Any) -> None:
     over[rows[is_over], node[is_over]] = 1
     parts = np.empty(state.head(Head.PARTS), np.int32)
     parts = parts[: committed_parts(over, book, state.cells, parts)]
-    order = book.lines.order[book.parts.line[parts]]
-    is_order = book.orders.kind[order] == OrderKind.ORDER
-    position = _positions(state, order, book.parts.line[parts])
-    parts = parts[np.lexsort((position, -book.orders.number[order], is_order))]
+    parts = _newest_first(state, parts)
     left = {(int(r), int(n)): int(d) for r, n, d in zip(rows[is_over], node[is_over], deficit[is_over], strict=True)}
     taken: list[tuple[int, int]] = []
     for part in parts:
@@ -148,6 +145,27 @@ def release_over_committed(commit: Commit, sku: Any, node: Any) -> None:
     if taken:
         part_rows, units_taken = (np.array(column, np.int32) for column in zip(*taken, strict=True))
         _make_short(commit, part_rows, units_taken)
+
+
+def _newest_first(state: State, parts: Any) -> Any:
+    """Parts at cells with a deficit, in the sequence in which they are released: those that the deficits may reach."""
+    book, nodes = state.book, state.cells.figures.shape[1]
+    line = book.parts.line[parts]
+    order, row, node = book.lines.order[line], state.cells.row_of[book.lines.sku[line]], book.parts.node[parts]
+    deficit = state.cells.figures[row, node, Figure.DEFICIT]
+    cell = row.astype(np.int64) * nodes + node
+    is_order = book.orders.kind[order] == OrderKind.ORDER
+    by_cell = np.lexsort((-book.orders.number[order], is_order, cell))
+    units = book.parts.quantity[parts[by_cell]].astype(np.int64)
+    newer = np.cumsum(units) - units  # units of the parts before it
+    begins_cell, begins_order = (np.diff(key[by_cell], prepend=-1) != 0 for key in (cell, order))
+    starts_at, of_order = (
+        np.maximum.accumulate(np.where(begins, np.arange(units.size), 0))
+        for begins in (begins_cell, begins_cell | begins_order)
+    )
+    reached = by_cell[newer[of_order] - newer[starts_at] < deficit[by_cell]]
+    position = _positions(state, order[reached], line[reached])
+    return parts[reached[np.lexsort((position, -book.orders.number[order[reached]], is_order[reached]))]]
 
 
 def _make_short(commit: Commit, part: Any, units: Any) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from engine import stock
 from engine.journal.records import decode
 from engine.lifecycle import Action
 from engine.outcomes import Cause, MovementKind, Reply
@@ -346,6 +347,24 @@ def test_a_count_takes_from_the_lines_of_an_order_in_their_sequence() -> None:
     pair.commit(counted("to 3", (SHIRT, X, 3)))
     order = pair.model.orders[0]
     assert [line.parts.get((Stage.SHORT, -1), [0])[0] for line in order.lines] == [4, 2]
+
+
+def test_a_count_one_unit_too_low_walks_the_lines_of_one_order_not_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    walked = []
+
+    def positions(state: Any, order: Any, line: Any) -> Any:
+        walked.append(line.size)
+        return positions_of(state, order, line)
+
+    positions_of = stock._positions
+    monkeypatch.setattr(stock, "_positions", positions)
+    pair = two_nodes(40, 40)
+    pair.commit(asks.Place(tuple(asks.Cart(f"order {i}", ((SHIRT, 1), (SHIRT, 1))) for i in range(40))))
+    pair.commit(counted("39", (SHIRT, X, 39)))
+    assert sum(walked) <= 4
+    pair.commit(counted("to 17 and 5", (SHIRT, X, 17), (SHIRT, Y, 5)))
+    assert (pair.figures(SHIRT, X)[2], pair.figures(SHIRT, Y)[2]) == (17, 5)
+    pair.close()
 
 
 def test_picked_units_put_back_on_a_shelf_that_was_counted_without_them_are_released() -> None:
