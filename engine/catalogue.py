@@ -16,8 +16,7 @@ from engine import schema
 from engine.answers import Replies
 from engine.apply import hash_keys
 from engine.commands import Put, PutChannels, PutExceptions, PutFences, PutNames, PutNodes, PutPostalCodes
-from engine.commit import Commit
-from engine.decide import remember
+from engine.commit import Commit, remember
 from engine.outcomes import Method, Namespace, OutOfRoom, Reply
 from engine.state import State
 from kernels.columns import NODES_MAX

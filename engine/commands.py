@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from engine.ragged import elements
+from engine.ragged import elements, rows_of
 
 ORDER_OPTIONS = ("placed_at", "currency", "payment_method", "service_level", "ship_by", "deliver_by", "customer")
 LINE_OPTIONS = ("unit_price", "discount", "tax")
@@ -34,9 +34,9 @@ class PlaceOrders:
         lines = elements(self.first_line, rows)
         first = np.zeros(rows.size + 1, np.int64)
         np.cumsum(self.first_line[rows + 1] - self.first_line[rows], out=first[1:])
-        options = {
-            name: _taken(column, lines if name in LINE_OPTIONS else rows) for name, column in self.options.items()
-        }
+        of_lines = {name: column for name, column in self.options.items() if name in LINE_OPTIONS}
+        of_orders = {name: column for name, column in self.options.items() if name not in LINE_OPTIONS}
+        options = rows_of(of_lines, lines) | rows_of(of_orders, rows)
         return type(self)(
             self.order_id.take(pa.array(rows)), self.channel[rows], self.postal_code[rows], first, self.sku[lines],
             self.quantity[lines], options, **self._more(rows),
@@ -194,7 +194,3 @@ class Forget:
 
 Put = PutNames | PutNodes | PutPostalCodes | PutChannels | PutExceptions | PutFences
 Command = PlaceOrders | Reserve | Confirm | Release | ActOnUnits | MoveStock | Retire | Forget | Put
-
-
-def _taken(column: Any, rows: Any) -> Any:
-    return column[rows] if isinstance(column, np.ndarray) else column.take(pa.array(rows))

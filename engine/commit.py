@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from engine import schema
-from engine.answers import FirstAnswers
+from engine.answers import FirstAnswers, Replies
 from engine.apply import PLACE_BITS, apply_moves, apply_orders, apply_table
-from engine.outcomes import Cause, Method
+from engine.outcomes import Cause, Method, Reply
 from engine.state import State
 from kernels.columns import NONE
 from kernels.keys import ABSENT, find_keys, find_or_insert, set_values
@@ -122,3 +122,33 @@ def find_locations(state: State, keys: Any) -> tuple[Any, Any]:
     locations, rows = np.empty(count, np.int64), np.empty(count, np.int32)
     find_keys(state.keys, keys, locations, rows)
     return locations, rows
+
+
+def remember(
+    commit: Commit, method: Method, channel: Any, request_id: pa.StringArray, keys: Any, content: Any, new: Any,
+    reply: Any, quantity: Any,
+) -> Replies:  # fmt: skip
+    """Keep the answers to new requests; give the others their first one, or a conflict where the content differs."""
+    rows = np.flatnonzero(new)
+    if rows.size:
+        commit.answer(
+            method,
+            channel[rows],
+            request_id.take(pa.array(rows)),
+            content[rows],
+            reply[rows],
+            quantity[rows],
+            keys[rows],
+        )
+    repeats = np.flatnonzero(~new)
+    again = np.zeros(reply.size, bool)
+    for row, location in zip(repeats, commit.first_locations(keys[repeats]), strict=True):
+        first = commit.first_answers.reply_at(int(location))
+        if first is None:
+            reply[row], quantity[row] = Reply.ANSWER_ARCHIVED, 0
+            continue
+        same = (first["content_high"], first["content_low"]) == (content[row, 0], content[row, 1])
+        reply[row] = first["outcome"] if same else Reply.KEY_CONFLICT
+        quantity[row] = first["quantity"] if same else 0
+        again[row] = same
+    return Replies(reply, quantity, again)

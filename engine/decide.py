@@ -16,20 +16,23 @@ from engine.answers import (
     Replies,
     from_record,
     in_order,
+    joined,
     record_orders,
     same_content,
     without_order,
 )
 from engine.apply import PLACE_BITS, PLACE_MASK, hash_keys
-from engine.commands import LINE_OPTIONS, ActOnUnits, Confirm, PlaceOrders, Release, Reserve
-from engine.commit import Commit, find_locations
+from engine.commands import LINE_OPTIONS, ORDER_OPTIONS, ActOnUnits, Confirm, PlaceOrders, Release, Reserve
+from engine.commit import Commit, find_locations, remember
 from engine.lifecycle import CHANGE_TABLE, SOURCES, TARGET, Action
 from engine.outcomes import Cause, Method, MovementKind, Reply
-from engine.ragged import offsets, owned, owners
+from engine.ragged import elements, offsets, owned, owners, rows_of
+from engine.sourcing import draw, read
 from engine.state import State
+from engine.stock import PARTS_OF_A_MOVE_MAX, release_over_committed, serve_back_orders, served_max
 from kernels.columns import NO_NODE, NONE, Batch, Drawn, Figure, Head, OnShort, OrderKind, Outcome, Stage
 from kernels.keys import ABSENT
-from kernels.nearest import empty_drawn, nearest, parts_max
+from kernels.nearest import parts_max
 from kernels.stages import (
     Acted,
     Acts,
@@ -37,9 +40,7 @@ from kernels.stages import (
     OpenOrders,
     act_on_units,
     lend_reservation,
-    read_orders,
     refresh_cells,
-    size_orders,
 )
 
 
@@ -72,6 +73,8 @@ def _first_answers(commit: Commit, command: PlaceOrders, rows: Any, locations: A
     sequences = locations >> PLACE_BITS
     for sequence in np.unique(sequences):
         record = commit.first_answers.orders_of(int(sequence))
+        if record is None:  # archived and moved away: the sale goes on without what only the reservation told
+            return {}
         of_it = np.flatnonzero(sequences == sequence)
         if record is None:
             pieces.append(without_order(np.full(of_it.size, Reply.ANSWER_ARCHIVED)))
@@ -93,17 +96,6 @@ def _enter(commit: Commit, command: PlaceOrders, keys: Any) -> OrderAnswers:
     tables = _order_tables(commit.state, command.order_id, batch, drawn, command.options, expires_at)
     commit.enter(*tables, keys, claimed=True)
     return _answers(batch, *tables)
-
-
-def draw(state: State, batch: Batch, keep_short: bool = False) -> Drawn:
-    """Nearest allocation of a batch: claims are taken, parts come back, cut to their number."""
-    room = parts_max(batch.quantity, state.node_count)
-    drawn = empty_drawn(batch.channel.size, batch.sku.size, room)
-    policies = state.policies
-    if keep_short:
-        policies = policies._replace(on_short=np.full_like(policies.on_short, OnShort.KEEP))
-    count = nearest(batch, state.node_count, state.cells, state.fences, policies, state.places, drawn)
-    return drawn._replace(**{name: getattr(drawn, name)[:count] for name in ("node", "quantity", "fenced", "metres")})
 
 
 def _order_tables(
@@ -246,22 +238,6 @@ def _plain(commit: Commit, command: Confirm, new: Any) -> Any:
     return picked
 
 
-def read(state: State, rows: Any) -> OpenOrders:
-    """Lines and parts of open orders, as they are now."""
-    rows = np.ascontiguousarray(rows, np.int32)
-    totals = np.empty(2, np.int64)
-    size_orders(rows, state.book, totals)
-    lines, parts = int(totals[0]), int(totals[1])
-    line, sku, quantity, part_count = (np.empty(lines, np.int32) for _ in range(4))
-    part, part_quantity, fenced = (np.empty(parts, np.int32) for _ in range(3))
-    out = OpenOrders(
-        np.empty(rows.size, np.int32), line, sku, quantity, part_count, part, np.empty(parts, np.int16),
-        np.empty(parts, np.uint8), part_quantity, fenced,
-    )  # fmt: skip
-    read_orders(rows, state.book, out)
-    return out
-
-
 def _confirm_rows(commit: Commit, command: Confirm, picked: Any, content: Any, keys: Any) -> OrderAnswers:
     """Confirm requests that are new: many plain ones, or any one."""
     state = commit.state
@@ -275,7 +251,8 @@ def _confirm_rows(commit: Commit, command: Confirm, picked: Any, content: Any, k
     elif (find_locations(state, order_keys)[0] != ABSENT).any():
         reply = Reply.KEY_CONFLICT
     else:
-        tables = _as_orders(state, rows, command.postal_code[picked], order_id)
+        options = _options_of(commit, locations)
+        tables = _as_orders(state, rows, command.postal_code[picked], order_id, options)
         if (tables[0]["outcome"] == Outcome.REFUSED).any():  # the reservation goes on, the order id stays free
             reply = Reply.REFUSED
     if reply is not None:
@@ -292,8 +269,27 @@ def _confirm_rows(commit: Commit, command: Confirm, picked: Any, content: Any, k
     return from_record(record_orders(commit.tables[-4:-1]), np.arange(picked.size), again=False)
 
 
+def _options_of(commit: Commit, locations: Any) -> dict[str, Any]:
+    """The optional columns that reservations were entered with, from the journal."""
+    sequences, places = locations >> PLACE_BITS, locations & PLACE_MASK
+    orders, lines, taken = [], [], []
+    for sequence in np.unique(sequences):
+        record = commit.first_answers.orders_of(int(sequence))
+        if record is None:  # archived and moved away: the sale goes on without what only the reservation told
+            return {}
+        of_it = np.flatnonzero(sequences == sequence)
+        orders.append(rows_of(record.orders, places[of_it]))
+        lines.append(rows_of(record.lines, elements(record.first_line, places[of_it])))
+        taken.append(of_it)
+    back = np.argsort(np.concatenate(taken))
+    all_orders, all_lines = joined(orders, schema.ORDERS), joined(lines, schema.LINES)
+    options = rows_of({name: all_orders[name] for name in ORDER_OPTIONS if name in all_orders}, back)
+    back = elements(offsets(all_orders["line_count"]), back)
+    return options | rows_of({name: all_lines[name] for name in LINE_OPTIONS if name in all_lines}, back)
+
+
 def _as_orders(
-    state: State, rows: Any, postal_code: Any, order_id: pa.StringArray
+    state: State, rows: Any, postal_code: Any, order_id: pa.StringArray, options: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """The order tables that open reservations become. Nothing is changed yet."""
     book = state.book.orders
@@ -307,7 +303,7 @@ def _as_orders(
         metres = state.places.metres[place[owner], held.node]
         outcome = np.full(rows.size, Outcome.ALLOCATED, np.uint8)
         drawn = Drawn(outcome, held.part_count, held.node, held.part_quantity, held.fenced, metres)
-    tables = _order_tables(state, order_id, batch, drawn, {}, None)
+    tables = _order_tables(state, order_id, batch, drawn, options, None)
     tables[0]["reservation"] = book.number[rows]
     return tables
 
@@ -344,37 +340,26 @@ def release(commit: Commit, command: Release) -> Replies:
     return remember(commit, Method.RELEASE, command.channel, command.request_id, keys, content, new, reply, quantity)
 
 
-def remember(
-    commit: Commit, method: Method, channel: Any, request_id: pa.StringArray, keys: Any, content: Any, new: Any,
-    reply: Any, quantity: Any,
-) -> Replies:  # fmt: skip
-    """Keep the answers to new requests; give the others their first one, or a conflict where the content differs."""
-    rows = np.flatnonzero(new)
-    if rows.size:
-        commit.answer(
-            method,
-            channel[rows],
-            request_id.take(pa.array(rows)),
-            content[rows],
-            reply[rows],
-            quantity[rows],
-            keys[rows],
-        )
-    repeats = np.flatnonzero(~new)
-    again = np.zeros(reply.size, bool)
-    for row, location in zip(repeats, commit.first_locations(keys[repeats]), strict=True):
-        first = commit.first_answers.reply_at(int(location))
-        if first is None:
-            reply[row], quantity[row] = Reply.ANSWER_ARCHIVED, 0
-            continue
-        same = (first["content_high"], first["content_low"]) == (content[row, 0], content[row, 1])
-        reply[row] = first["outcome"] if same else Reply.KEY_CONFLICT
-        quantity[row] = first["quantity"] if same else 0
-        again[row] = same
-    return Replies(reply, quantity, again)
-
-
 # Units of orders
+
+
+def _open_orders(state: State, command: ActOnUnits) -> tuple[Any, Any]:
+    """The rows of the orders that requests name, and whether they are there."""
+    locations, rows = find_locations(state, hash_keys(state, command.channel, Method.PLACE_ORDER, command.order_id))
+    orders = state.book.orders
+    return rows, (rows != NONE) & (orders.kind[rows] == OrderKind.ORDER) & (orders.location[rows] == locations)
+
+
+def acted_parts_max(state: State, command: ActOnUnits) -> int:
+    """Parts that acts may need: those moved to, those put back and then released, those that returned units serve."""
+    rows, is_open = _open_orders(state, command)
+    for_sale = is_open & (command.action == Action.RETURN) & (command.restock == 1)
+    put_back = is_open & (command.action == Action.UNPICK)
+    parts = PARTS_OF_A_MOVE_MAX * rows.size + int(read(state, rows[put_back]).part.size)
+    if for_sale.any():
+        held = read(state, rows[for_sale])
+        parts += served_max(state, held.sku, int(held.quantity.sum(dtype=np.int64)))
+    return parts
 
 
 def act_on(commit: Commit, command: ActOnUnits) -> Replies:
@@ -382,10 +367,8 @@ def act_on(commit: Commit, command: ActOnUnits) -> Replies:
     state, count = commit.state, len(command.request_id)
     keys = hash_keys(state, command.channel, Method.ACT_ON_UNITS, command.request_id)
     content = _act_content(state, command)
+    rows, is_open = _open_orders(state, command)
     new = commit.look_up(keys)
-    locations, rows = find_locations(state, hash_keys(state, command.channel, Method.PLACE_ORDER, command.order_id))
-    orders = state.book.orders
-    is_open = (rows != NONE) & (orders.kind[rows] == OrderKind.ORDER) & (orders.location[rows] == locations)
     reply = np.where(is_open, Reply.DONE, Reply.UNKNOWN_ORDER).astype(np.uint8)
     quantity = np.zeros(count, np.int64)
     doing = np.flatnonzero(new & is_open)
@@ -435,7 +418,7 @@ def _act(commit: Commit, command: ActOnUnits, doing: Any, rows: Any, held: OpenO
         acts, SOURCES, TARGET, commit.stamp, CHANGE_TABLE, state.book, state.cells, state.fences, acted, moved
     )
     if made:
-        columns = {
+        columns: dict[str, Any] = {
             "part": moves.part[:made], "to": moves.to[:made], "quantity": moves.quantity[:made],
             "node": acted.at[:made], "fenced": moves.fenced[:made], "metres": np.zeros(made, np.int32),
             "cause": np.full(made, Cause.ORDER, np.uint8), "number": acted.number[:made], "line": acted.line[:made],
@@ -446,6 +429,12 @@ def _act(commit: Commit, command: ActOnUnits, doing: Any, rows: Any, held: OpenO
         back = (command.action[doing][acted.act[:made]] == Action.RETURN) & (restock > 0)
         if back.any():
             _restock(commit, columns, back, restock == 2)
+        put_back = columns["to"] == Stage.ALLOCATED
+        if put_back.any():  # units may come back to a shelf that was counted without them
+            release_over_committed(commit, columns["sku"][put_back], columns["node"][put_back])
+        for_sale = back & (restock == 1)
+        if for_sale.any() and commit.state.head(Head.WAITING_PARTS):
+            serve_back_orders(commit, np.unique(columns["sku"][for_sale]), Cause.RETURN)
     return moved
 
 

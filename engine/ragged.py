@@ -1,12 +1,14 @@
 """Rows that own a varying number of other rows: orders and lines, lines and parts. Offsets, and how to take some of
 them.
 
-And `owned`, for columns on their way into a kernel.
+And `rows_of` any columns, and `owned`, for columns on their way into a kernel.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 
 def offsets(counts: Any) -> Any:
@@ -29,6 +31,14 @@ def elements(first: Any, rows: Any) -> Any:
 def owners(first: Any) -> Any:
     """The row that each element belongs to."""
     return np.repeat(np.arange(first.size - 1), np.diff(first))
+
+
+def rows_of(columns: Mapping[str, Any], rows: Any) -> dict[str, Any]:
+    """Some rows of every column, of numbers or of texts."""
+    return {
+        name: column[rows] if isinstance(column, np.ndarray) else column.take(pa.array(rows))
+        for name, column in columns.items()
+    }
 
 
 def owned(array: Any) -> Any:

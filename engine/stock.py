@@ -4,6 +4,7 @@ back-orders.
 Both in the same commit, so that ATS never rises in between (RULES.md, "Stock").
 """
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,13 @@ from engine import schema
 from engine.answers import Replies
 from engine.apply import hash_keys
 from engine.commands import MoveStock
-from engine.commit import Commit
-from engine.decide import draw, read, remember
+from engine.commit import Commit, remember
 from engine.outcomes import Cause, Method, MovementKind, Reply
 from engine.ragged import offsets, owners
+from engine.sourcing import draw, read
 from engine.state import State
-from kernels.columns import NO_NODE, NONE, UNITS_MAX, Batch, Figure, Head, OnShort, OrderKind, Stage
-from kernels.stages import committed_parts, waiting_orders
+from kernels.columns import NO_NODE, NONE, UNITS_MAX, Batch, Drawn, Figure, Head, OnShort, OrderKind, Stage
+from kernels.stages import OpenOrders, committed_parts, waiting_orders
 
 NO_CHANNEL = np.array([-1], np.int16)
 FIGURE_OF = {
@@ -39,6 +40,7 @@ CAUSE_OF = {
     MovementKind.UNAVAILABLE: Cause.ADJUSTMENT,
     MovementKind.SAFETY_STOCK: Cause.ADJUSTMENT,
 }
+PARTS_OF_A_MOVE_MAX = 2  # one that is split, and one that is made before another is freed
 ABSOLUTE = (MovementKind.COUNTED, MovementKind.SAFETY_STOCK)
 _FIGURES = np.array([FIGURE_OF.get(MovementKind(k), 0) if k else 0 for k in range(len(MovementKind) + 1)], np.uint8)
 _CAUSES = np.array([CAUSE_OF.get(MovementKind(k), 0) if k else 0 for k in range(len(MovementKind) + 1)], np.uint8)
@@ -116,7 +118,7 @@ def _take(commit: Commit, command: MoveStock, movements: dict[str, Any]) -> None
         release_over_committed(commit, movements["sku"][less], movements["node"][less])
     more = np.where(on_hand, movements["quantity"], -movements["quantity"]) > 0  # of the other figures, less is more
     if more.any() and state.head(Head.WAITING_PARTS):
-        serve_back_orders(commit, np.unique(movements["sku"][more]))
+        serve_back_orders(commit, np.unique(movements["sku"][more]), Cause.RECEIPT)
 
 
 def release_over_committed(commit: Commit, sku: Any, node: Any) -> None:
@@ -132,10 +134,7 @@ def release_over_committed(commit: Commit, sku: Any, node: Any) -> None:
     over[rows[is_over], node[is_over]] = 1
     parts = np.empty(state.head(Head.PARTS), np.int32)
     parts = parts[: committed_parts(over, book, state.cells, parts)]
-    order = book.lines.order[book.parts.line[parts]]
-    is_order = book.orders.kind[order] == OrderKind.ORDER
-    position = _positions(state, order, book.parts.line[parts])
-    parts = parts[np.lexsort((position, -book.orders.number[order], is_order))]
+    parts = _newest_first(state, parts)
     left = {(int(r), int(n)): int(d) for r, n, d in zip(rows[is_over], node[is_over], deficit[is_over], strict=True)}
     taken: list[tuple[int, int]] = []
     for part in parts:
@@ -147,6 +146,27 @@ def release_over_committed(commit: Commit, sku: Any, node: Any) -> None:
     if taken:
         part_rows, units_taken = (np.array(column, np.int32) for column in zip(*taken, strict=True))
         _make_short(commit, part_rows, units_taken)
+
+
+def _newest_first(state: State, parts: Any) -> Any:
+    """Parts at cells with a deficit, in the sequence in which they are released: those that the deficits may reach."""
+    book, nodes = state.book, state.cells.figures.shape[1]
+    line = book.parts.line[parts]
+    order, row, node = book.lines.order[line], state.cells.row_of[book.lines.sku[line]], book.parts.node[parts]
+    deficit = state.cells.figures[row, node, Figure.DEFICIT]
+    cell = row.astype(np.int64) * nodes + node
+    is_order = book.orders.kind[order] == OrderKind.ORDER
+    by_cell = np.lexsort((-book.orders.number[order], is_order, cell))
+    units = book.parts.quantity[parts[by_cell]].astype(np.int64)
+    newer = np.cumsum(units) - units  # units of the parts before it
+    begins_cell, begins_order = (np.diff(key[by_cell], prepend=-1) != 0 for key in (cell, order))
+    starts_at, of_order = (
+        np.maximum.accumulate(np.where(begins, np.arange(units.size), 0))
+        for begins in (begins_cell, begins_cell | begins_order)
+    )
+    reached = by_cell[newer[of_order] - newer[starts_at] < deficit[by_cell]]
+    position = _positions(state, order[reached], line[reached])
+    return parts[reached[np.lexsort((position, -book.orders.number[order[reached]], is_order[reached]))]]
 
 
 def _make_short(commit: Commit, part: Any, units: Any) -> None:
@@ -188,8 +208,11 @@ def _positions(state: State, order: Any, line: Any) -> Any:
     return out
 
 
-def serve_back_orders(commit: Commit, sku: Any) -> None:
-    """Source what waits for these SKUs anew, by channel priority, then age: what nearest gives it becomes allocated."""
+def serve_back_orders(commit: Commit, sku: Any, cause: Cause) -> None:
+    """Source what waits for these SKUs anew, by channel priority, then age: what nearest gives it becomes allocated.
+
+    An order that may not be split gets its units only where the others of it leave.
+    """
     state, book = commit.state, commit.state.book
     rows = np.empty(state.head(Head.WAITING_PARTS), np.int32)
     rows = np.unique(rows[: waiting_orders(sku, book, rows)])
@@ -206,12 +229,48 @@ def serve_back_orders(commit: Commit, sku: Any) -> None:
         book.orders.channel[rows], book.orders.postal_code[rows], offsets(np.bincount(order, minlength=rows.size)),
         held.sku[line_of], units,
     )  # fmt: skip
-    drawn = draw(state, batch, keep_short=True)
+    drawn = _draw_in_turn(state, batch, _bound_to(state, rows, held))
     waiting_part = np.repeat(part, drawn.part_count)
     got = drawn.node != NO_NODE
     if got.any():
         to = np.full(int(got.sum()), Stage.ALLOCATED, np.uint8)
         columns = move_columns(
-            state, waiting_part[got], to, drawn.quantity[got], Cause.RECEIPT, drawn.node[got], drawn.fenced[got]
+            state, waiting_part[got], to, drawn.quantity[got], cause, drawn.node[got], drawn.fenced[got]
         )
         commit.move(columns, claimed=True)
+
+
+def served_max(state: State, sku: Any, units: int) -> int:
+    """Parts that waiting units may become where units come: no more than units on hand, and one at each node."""
+    waiting = state.head(Head.WAITING_PARTS)
+    if waiting == 0:
+        return 0
+    rows = state.cells.row_of[np.unique(sku)]
+    on_hand = state.cells.figures[rows[rows != NONE], :, Figure.ON_HAND]
+    return min(int(np.maximum(on_hand, 0).sum(dtype=np.int64)) + units, waiting * state.node_count)
+
+
+def _bound_to(state: State, rows: Any, held: OpenOrders) -> Any:
+    """uint64 [order, word]: the nodes that orders which may not be split leave from; none where any node may give."""
+    nodes = np.zeros((rows.size, state.policies.nodes.shape[1]), np.uint64)
+    order = owners(offsets(held.line_count))[owners(offsets(held.part_count))]
+    split = state.policies.split[state.book.orders.channel[rows]] != 0
+    there = (held.node != NO_NODE) & (held.stage != Stage.CANCELLED) & ~split[order]
+    node = held.node[there].astype(np.uint64)
+    np.bitwise_or.at(nodes, (order[there], node >> np.uint64(6)), np.uint64(1) << (node & np.uint64(63)))
+    return nodes
+
+
+def _draw_in_turn(state: State, batch: Batch, bound_to: Any) -> Drawn:
+    """Draw a batch in its sequence: orders that are bound to nodes one by one, those between them together."""
+    is_bound = bound_to.any(axis=1)
+    cuts = np.flatnonzero(is_bound[1:] | is_bound[:-1]) + 1
+    pieces = []
+    for first, last in pairwise([0, *cuts.tolist(), is_bound.size]):
+        lines = slice(batch.first_line[first], batch.first_line[last])
+        piece = Batch(
+            batch.channel[first:last], batch.postal_code[first:last],
+            batch.first_line[first : last + 1] - batch.first_line[first], batch.sku[lines], batch.quantity[lines],
+        )  # fmt: skip
+        pieces.append(draw(state, piece, keep_short=True, only=bound_to[first] if is_bound[first] else None))
+    return Drawn(*(np.concatenate(columns) for columns in zip(*pieces, strict=True)))

@@ -25,7 +25,7 @@ from kernels.audit import Fault, audit, new_findings
 from kernels.columns import Figure, Head, Stage
 
 SENTENCES = {
-    Fault.OVERSOLD: "committed {0} units with {1} on hand and deficit",
+    Fault.OVERSOLD: "{0} units are promised and not yet picked, {1} on hand stand behind them",
     Fault.ALLOCATED_DIFFERS: "allocated is {0}, the orders' units there are {1}",
     Fault.RESERVED_DIFFERS: "reserved is {0}, the reservations' units there are {1}",
     Fault.PICKED_DIFFERS: "picked is {0}, the orders' picked units there are {1}",

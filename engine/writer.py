@@ -37,7 +37,7 @@ from engine.commands import (
     Retire,
 )
 from engine.commit import Commit
-from engine.decide import act_on, confirm, confirmed_parts_max, expire_due, place_orders, release
+from engine.decide import act_on, acted_parts_max, confirm, confirmed_parts_max, expire_due, place_orders, release
 from engine.folder import DataFolder
 from engine.journal import JournalFull
 from engine.journal.records import decode, encode
@@ -45,15 +45,14 @@ from engine.journal.segments import Journal
 from engine.outcomes import EngineError, Namespace, OutOfRoom
 from engine.snapshot import start_state
 from engine.state import State
-from engine.stock import move_stock
+from engine.stock import PARTS_OF_A_MOVE_MAX, move_stock, served_max
 from engine.upkeep import forget, retire
-from kernels.columns import NONE, Figure, Head
+from kernels.columns import Head
 from kernels.expiry import take_due
 from kernels.nearest import parts_max
 
 AHEAD_BYTES = 32 << 20  # room kept reserved in the journal, so that most commits need not wait for it
 COMMITS_AHEAD_MAX = 2  # one being synced, one decided behind it
-PARTS_OF_A_MOVE_MAX = 2  # one that is split, and one that is made before another is freed
 PENDING_RECORDS_MAX = 8  # decided and kept readable while they become durable
 _DECIDE: dict[Any, Callable[[Commit, Any], Any]] = {
     PlaceOrders: place_orders, Reserve: place_orders, Confirm: confirm, Release: release, ActOnUnits: act_on,
@@ -189,26 +188,17 @@ class Engine:
                 keys += len(command.request_id)
             elif isinstance(command, ActOnUnits):
                 keys += len(command.request_id)
-                parts += PARTS_OF_A_MOVE_MAX * len(command.request_id)
+                parts += acted_parts_max(self.state, command)
             elif isinstance(command, MoveStock):
                 keys += 1
-                parts += PARTS_OF_A_MOVE_MAX * command.sku.size + self._served_max(command)
+                units = int(np.abs(command.quantity.astype(np.int64)).sum())
+                parts += PARTS_OF_A_MOVE_MAX * command.sku.size + served_max(self.state, command.sku, units)
             elif isinstance(command, Put):
                 keys += 1
         if keys > (most := self.state.limits.commit_orders_max):
             raise OutOfRoom(f"commit_orders_max is {most}, {keys} orders and requests were given: give fewer at a time")
         check_limits(self.state, [command for command in commands if isinstance(command, Put)])
         self.state.check_room(orders, lines, parts, keys)
-
-    def _served_max(self, command: MoveStock) -> int:
-        """Parts that waiting units may become: no more than units on hand, and one at each node."""
-        waiting = self.state.head(Head.WAITING_PARTS)
-        if waiting == 0:
-            return 0
-        rows = self.state.cells.row_of[np.unique(command.sku)]
-        on_hand = self.state.cells.figures[rows[rows != NONE], :, Figure.ON_HAND]
-        units = int(np.maximum(on_hand, 0).sum(dtype=np.int64)) + int(np.abs(command.quantity.astype(np.int64)).sum())
-        return min(units, waiting * self.state.node_count)
 
     def _decide(self, commit: Commit, commands: Sequence[Command]) -> list[Any]:
         book = self.state.book

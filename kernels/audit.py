@@ -26,7 +26,7 @@ _OPEN_ORDERS, _OPEN_RESERVATIONS = int(Head.OPEN_ORDERS), int(Head.OPEN_RESERVAT
 class Fault(IntEnum):
     """What may be found wrong. Place: a cell is row << 12 | node, else the row of an order, line or part."""
 
-    OVERSOLD = 1  # reserved + allocated > on hand + deficit, or one of them below 0
+    OVERSOLD = 1  # promised and not yet picked beyond what is on hand and not picked, or a figure below 0
     ALLOCATED_DIFFERS = 2  # the counter, and the sum over parts
     RESERVED_DIFFERS = 3
     PICKED_DIFFERS = 4
@@ -69,8 +69,10 @@ def _audit_cell(row: int, node: int, cells: Cells, held: I32x3, findings: Findin
     )
     place = (np.int64(row) << 12) | node
     committed = reserved + allocated
-    if reserved < 0 or allocated < 0 or committed > on_hand + figures[_DEFICIT]:
-        count = _report(findings, count, 1, place, committed, on_hand + figures[_DEFICIT])
+    promised = committed - figures[_PICKED]
+    behind = max(0, on_hand - figures[_PICKED])
+    if reserved < 0 or allocated < 0 or promised > behind:
+        count = _report(findings, count, 1, place, promised, behind)
     if figures[_DEFICIT] != max(0, committed - on_hand):
         count = _report(findings, count, 14, place, figures[_DEFICIT], max(0, committed - on_hand))
     if held[row, node, 0] != allocated:
@@ -123,8 +125,9 @@ def _audit_line(line: int, kind: int, book: Book, cells: Cells, held: I32x3, fin
 def audit(book: Book, cells: Cells, fences: Fences, fence_count: int, sku_count: int, findings: Findings) -> int:
     """Check every invariant that the columns alone can tell; returns the number of faults, the first ones written.
 
-    Units: 0 <= reserved + allocated <= on hand + deficit at every cell; the counters equal the sums over open orders
-    and reservations; ordered equals the sum over the stages of every line; derived figures are what they follow from.
+    Units: only picked ones may be committed beyond what is on hand, at every cell; the counters equal the sums over
+    open orders and reservations; ordered equals the sum over the stages of every line; derived figures are what they
+    follow from.
     """
     count = 0
     rows, nodes = book.heads[_CELL_ROWS], cells.figures.shape[1]

@@ -385,6 +385,8 @@ def check_invariants(state: State) -> None:
     committed = figures[:, :, Figure.ALLOCATED] + figures[:, :, Figure.RESERVED]
     assert (committed >= 0).all()
     assert (committed <= figures[:, :, Figure.ON_HAND] + figures[:, :, Figure.DEFICIT]).all()
+    picked = figures[:, :, Figure.PICKED]
+    assert (committed - picked <= np.maximum(figures[:, :, Figure.ON_HAND] - picked, 0)).all()
     for *_, lines in open_orders(state).values():
         for _, units, parts in lines:
             assert units == sum(part[2] for part in parts)

@@ -216,11 +216,13 @@ class Model:
         """The ring-fences {channel: units} and the available units there."""
         return self.kept(sku, node), self.available(sku, node)
 
-    def _source(self, lines: Sequence[tuple[int, int]], channel: int, code: int, view: View) -> list[list[Drawn]]:
+    def _source(
+        self, lines: Sequence[tuple[int, int]], channel: int, code: int, view: View, only: frozenset[int] = frozenset()
+    ) -> list[list[Drawn]]:
         """(node, units, of these out of the channel's ring-fence) for each line. Nothing is changed."""
         policy = self.policies[channel]
         ranked = sorted(range(len(self.active)), key=lambda node: self.metres[code][node])
-        ranked = [node for node in ranked if node in policy.nodes and self.active[node]]
+        ranked = [node for node in ranked if node in policy.nodes and self.active[node] and (node in only or not only)]
         parts = source(lines, ranked, lambda sku, node: sellable(*view(sku, node), channel), policy.split)
         left = {(sku, node): view(sku, node) for sku, _ in lines for node in ranked}
         out = []
@@ -393,13 +395,18 @@ class Model:
     # Units of orders
 
     def _act(self, asked: Acts) -> list[Answer]:
-        return [
+        self.put_back: set[tuple[int, int]] = set()
+        self.restocked: set[int] = set()
+        answers = [
             self._once(
                 (r.channel, Method.ACT_ON_UNITS, r.request), replace(r, request=""), lambda r=r: self._act_once(r),
                 Answer(Reply.DONE),
             )
             for r in asked.requests
         ]  # fmt: skip
+        self._take_back(self.put_back)
+        self._serve(self.restocked)
+        return answers
 
     def _act_once(self, act: Act) -> Answer:
         first = self.keys.get((act.channel, Method.PLACE_ORDER, act.order_id))
@@ -429,6 +436,9 @@ class Model:
                     cell = self.cells.setdefault((line.sku, node), Cell())
                     cell.on_hand += units
                     cell.unavailable += units if act.restock == 2 else 0
+                    self.restocked |= {line.sku} if act.restock == 1 else set()
+                if act.action is Action.UNPICK:
+                    self.put_back.add((line.sku, node))
         return Answer(Reply.DONE, wanted)
 
     def _move(
@@ -514,10 +524,17 @@ class Model:
         for order in sorted(waiting, key=lambda order: (self.policies[order.channel].priority, order.number)):
             lines = [line for line in order.lines if waits in line.parts]
             needs = [(line.sku, line.parts[waits][0]) for line in lines]
-            drawn = self._source(needs, order.channel, order.code, self._as_it_is)
+            drawn = self._source(needs, order.channel, order.code, self._as_it_is, self._bound_to(order))
             for line, taken in zip(lines, drawn, strict=True):
                 for node, units, fenced in taken:
                     self._move(order, line, waits, Stage.ALLOCATED, units, (node, fenced))
+
+    def _bound_to(self, order: Order) -> frozenset[int]:
+        """The nodes that an order which may not be split leaves from already."""
+        if self.policies[order.channel].split:
+            return frozenset()
+        parts = [at for line in order.lines for at in line.parts]
+        return frozenset(node for stage, node in parts if node != NO_NODE and stage is not Stage.CANCELLED)
 
     # Catalogue and upkeep
 

@@ -160,6 +160,17 @@ def test_no_commit_is_forgotten_where_threads_change_at_any_moment() -> None:
         sys.setswitchinterval(before)
 
 
+def test_units_that_come_back_and_serve_back_orders_need_rows_too() -> None:
+    shop = Shop(replace(LIMITS, parts_max=4))
+    shop.ask(asks.Channels("waits", ((0, asks.Policy(EVERY_NODE, on_short=OnShort.BACK_ORDER)),)))
+    shop.ask(place("all", (0, 100)))
+    shop.ask(place("waiting", (0, 5)))
+    shop.ask(act("ship", "all", Action.SHIP, 100))
+    with pytest.raises(OutOfRoom, match="parts_max is 4"):
+        shop.ask(asks.Acts((asks.Act("back", "all", Action.RETURN, 2, restock=1),)))
+    assert shop.engine.state.head(Head.PARTS) <= 3
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems take pages when they are touched")
 def test_memory_that_columns_grow_into_is_taken_before_it_is_written() -> None:
     def faults_of_writing(rows: slice) -> int:

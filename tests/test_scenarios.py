@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from engine import stock
 from engine.journal.records import decode
 from engine.lifecycle import Action
 from engine.outcomes import Cause, MovementKind, Reply
@@ -50,6 +52,11 @@ def confirm(reservation: str, order: str = "", request: str = "", code: int = -1
 
 def release(reservation: str, request: str = "") -> asks.Release:
     return asks.Release((asks.Ending(request or f"end {reservation}", reservation),))
+
+
+def last_tables(pair: Pair) -> list[tuple[Any, Any]]:
+    """What the last commit wrote."""
+    return [table for record in pair.engine.journal.read(pair.state.sequence) for table in decode(record.body)]
 
 
 def two_nodes(at_x: int, at_y: int, *policies: asks.Policy, codes: int = 1, skus: int = 2) -> Pair:
@@ -161,6 +168,38 @@ def test_confirm_with_another_postal_code_counts_its_own_units() -> None:
     assert gives(answer) == [[(X, 4)]]
     assert gives(pair.commit(confirm("other", code=0))[0]) == [[(Y, 2)]]
     pair.close()
+
+
+def test_an_order_has_what_was_said_about_it_when_it_was_reserved() -> None:
+    """Customer, payment and prices, of reservations of several commits and of the confirming one."""
+    pair = two_nodes(9, 9, codes=2)
+
+    def cart(name: str, *lines: tuple[int, int], **options: Any) -> Any:
+        return replace(columns(reserve(name, *lines, expires_at=LATER), pair.places), options=options)
+
+    first = {"customer": pa.array(["Asha"]), "unit_price": np.array([500, 700], np.int64)}
+    pair.engine.commit(cart("first", (SHIRT, 1), (SHIRT, 2), **first), START)
+    pair.engine.commit(cart("second", (SHIRT, 1)), START)
+    third = cart("third", (SHIRT, 3), payment_method=np.array([4], np.int16), tax=np.array([90], np.int64))
+    names = ("third", "second", "first")
+    confirmations = asks.Confirm(
+        tuple(asks.Confirmation(name, f"{name} order", name, code=i % 2) for i, name in enumerate(names))
+    )
+    pair.engine.submit([third, columns(confirmations, pair.places)], START).wait()
+    orders, lines = (
+        [rows for table, rows in last_tables(pair) if table.name == name][1:] for name in ("orders", "lines")
+    )
+    said = {
+        str(order["order_id"][i]): (str(order["customer"][i]) if "customer" in order else "", int(order["number"][i]))
+        for order in orders
+        for i in range(order["number"].size)
+    }
+    assert {name: customer for name, (customer, _) in said.items()} == {
+        "third order": "", "second order": "", "first order": "Asha",
+    }  # fmt: skip
+    assert [price for rows in lines for price in rows.get("unit_price", []) if price > 0] == [500, 700]
+    assert [tax for rows in lines for tax in rows.get("tax", []) if tax > 0] == [90]
+    assert [int(word) for rows in orders for word in rows.get("payment_method", []) if word >= 0] == [4]
 
 
 def test_confirm_with_another_postal_code_moves_to_the_nearer_node() -> None:
@@ -310,6 +349,39 @@ def test_a_count_takes_from_the_lines_of_an_order_in_their_sequence() -> None:
     assert [line.parts.get((Stage.SHORT, -1), [0])[0] for line in order.lines] == [4, 2]
 
 
+def test_a_count_one_unit_too_low_walks_the_lines_of_one_order_not_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    walked = []
+
+    def positions(state: Any, order: Any, line: Any) -> Any:
+        walked.append(line.size)
+        return positions_of(state, order, line)
+
+    positions_of = stock._positions
+    monkeypatch.setattr(stock, "_positions", positions)
+    pair = two_nodes(40, 40)
+    pair.commit(asks.Place(tuple(asks.Cart(f"order {i}", ((SHIRT, 1), (SHIRT, 1))) for i in range(40))))
+    pair.commit(counted("39", (SHIRT, X, 39)))
+    assert sum(walked) <= 4
+    pair.commit(counted("to 17 and 5", (SHIRT, X, 17), (SHIRT, Y, 5)))
+    assert (pair.figures(SHIRT, X)[2], pair.figures(SHIRT, Y)[2]) == (17, 5)
+    pair.close()
+
+
+def test_picked_units_put_back_on_a_shelf_that_was_counted_without_them_are_released() -> None:
+    pair = two_nodes(5, 0, BACK_ORDERS)
+    pair.commit(place("a", (SHIRT, 5)), act("a", Action.PICK))
+    pair.commit(counted("to 3", (SHIRT, X, 3)))
+    assert pair.figures(SHIRT, X)[2:] == (5, 0, 0, 5, 2)
+    assert pair.commit(act("a", Action.UNPICK, 1))[0].reply is Reply.DONE
+    assert pair.figures(SHIRT, X)[2:] == (4, 0, 0, 4, 1)  # that unit is nowhere
+    assert pair.commit(act("a", Action.UNPICK))[0].reply is Reply.DONE
+    assert pair.figures(SHIRT, X)[2:] == (3, 0, 0, 0, 0)
+    assert pair.model.orders[0].lines[0].parts[Stage.BACK_ORDERED, -1] == [2, 0]
+    pair.commit(counted("found again", (SHIRT, X, 5)))
+    assert pair.figures(SHIRT, X)[2:] == (5, 0, 0, 0, 0)
+    pair.close()
+
+
 # Receipts and back-orders
 
 
@@ -349,6 +421,22 @@ def test_a_receipt_of_less_than_a_back_order_that_must_leave_together_waits() ->
     assert (pair.available(SHIRT, X), pair.available(SHIRT, Y)) == (3, 0)
 
 
+def test_a_back_order_that_must_leave_together_gets_its_units_only_where_the_others_of_it_leave() -> None:
+    together = policy(split=False, on_short=OnShort.BACK_ORDER)
+    pair = Pair(nodes=3, policies=[together, replace(together, split=True)])
+    pair.commit(received("stock", (SHIRT, X, 5), (SHOES, X, 5)))
+    pair.commit(place("first", (SHIRT, 3), (SHOES, 2)))
+    pair.commit(counted("two lost", (SHIRT, X, 1)))
+    for id, channel in (("second", MARKET), ("third", SHOP), ("fourth", MARKET)):
+        pair.commit(place(id, (SHIRT, 1), channel=channel))
+    pair.commit(received("at another", (SHIRT, Y, 9)))
+    nodes = {order.id: {node for line in order.lines for _, node in line.parts} for order in pair.model.orders}
+    assert nodes == {"first": {X, -1}, "second": {Y}, "third": {Y}, "fourth": {Y}}
+    pair.commit(received("at the same", (SHIRT, X, 2)))
+    assert pair.model.orders[0].lines[0].parts == {(Stage.ALLOCATED, X): [3, 0]}
+    pair.close()
+
+
 def test_returned_units_come_back_to_stock_or_to_quarantine_or_not_at_all() -> None:
     pair = two_nodes(9, 0)
     pair.commit(place("a", (SHIRT, 6)))
@@ -361,6 +449,18 @@ def test_returned_units_come_back_to_stock_or_to_quarantine_or_not_at_all() -> N
 
 
 # Ring-fences
+
+
+def test_units_that_come_back_for_sale_serve_back_orders_before_anybody_may_buy_and_those_to_look_at_do_not() -> None:
+    pair = two_nodes(4, 0, BACK_ORDERS)
+    pair.commit(place("a", (SHIRT, 4)), place("waits", (SHIRT, 3)), act("a", Action.SHIP))
+    pair.commit(act("a", Action.RETURN, 1, restock=2))
+    assert pair.figures(SHIRT, X)[2] == 0
+    pair.commit(act("a", Action.RETURN, 2, restock=1))
+    assert (pair.figures(SHIRT, X)[2], pair.available(SHIRT, X)) == (2, 0)
+    moves = [rows for table, rows in last_tables(pair) if table.name == "moves"]
+    assert [Cause(cause) for rows in moves for cause in rows["cause"]] == [Cause.ORDER, Cause.RETURN]
+    pair.close()
 
 
 def test_the_example_of_the_rules_through_real_allocations() -> None:
