@@ -73,8 +73,6 @@ def _first_answers(commit: Commit, command: PlaceOrders, rows: Any, locations: A
     sequences = locations >> PLACE_BITS
     for sequence in np.unique(sequences):
         record = commit.first_answers.orders_of(int(sequence))
-        if record is None:  # archived and moved away: the sale goes on without what only the reservation told
-            return {}
         of_it = np.flatnonzero(sequences == sequence)
         if record is None:
             pieces.append(without_order(np.full(of_it.size, Reply.ANSWER_ARCHIVED)))
