@@ -13,7 +13,7 @@ import pyarrow as pa
 from engine import schema
 from engine.lifecycle import CHANGE_TABLE
 from engine.names import text_buffers
-from engine.outcomes import Method, Namespace
+from engine.outcomes import Method, Namespace, OutOfRoom
 from engine.ragged import owned
 from engine.state import State
 from kernels.columns import NONE, Head
@@ -51,10 +51,20 @@ def apply_names(state: State, columns: Columns) -> None:
         of_it = columns["namespace"] == namespace
         names = state.names[Namespace(namespace)]
         first = len(names)
+        _check_names(state, Namespace(namespace), first + int(of_it.sum()))
         names.add(columns["text"].filter(pa.array(of_it)))
         count = len(names) - first
         assert np.array_equal(columns["index"][of_it], np.arange(first, first + count)), "names out of step"
         state.new_names(Namespace(namespace), first, count)
+
+
+def _check_names(state: State, namespace: Namespace, count: int) -> None:
+    """Raise OutOfRoom where the limits have been made smaller than what the journal holds."""
+    field = {Namespace.SKU: "skus_max", Namespace.CHANNEL: "channels_max", Namespace.POSTAL_CODE: "postal_codes_max"}
+    if namespace in field:
+        limit = getattr(state.limits, field[namespace])
+        if count > limit:
+            raise OutOfRoom(f"{field[namespace]} is {limit}, the journal has {count}: raise the limit")
 
 
 def apply_nodes(state: State, columns: Columns) -> None:
@@ -157,6 +167,9 @@ def apply_orders(
     location: of the first one. keys: where a live commit has just entered them. stamp: of the commit.
     """
     count = orders["number"].size
+    if keys is None:  # replay: the limits may have been made smaller since
+        accepted = np.count_nonzero(orders["number"])
+        state.check_room(int(accepted), lines["sku"].size, parts["node"].size, count)
     rows = np.empty(count, np.int32)
     order_names = ("number", "is_reservation", "channel", "postal_code", "line_count", "outcome", "expires_at")
     columns: list[Any] = [owned(orders[name]) for name in order_names]
@@ -212,6 +225,7 @@ def apply_movements(state: State, columns: Columns) -> None:
 def apply_answers(state: State, columns: Columns, location: int) -> None:
     """Answers of other writes enter the key index."""
     locations = np.arange(location, location + columns["method"].size)
+    state.check_room(0, 0, 0, locations.size)
     keys = np.empty((locations.size, 2), np.uint64)
     for method in np.unique(columns["method"]):
         of_it = columns["method"] == method

@@ -155,6 +155,19 @@ def test_a_limit_below_what_the_snapshot_holds_is_refused_with_what_it_needs(mad
     refused(run(*again(made, data)), 1, f"{field} is 1", "snapshot-", "or more in allot.json")
 
 
+@pytest.mark.parametrize("field", ["skus_max", "postal_codes_max", "orders_max", "lines_max", "parts_max", "keys_max"])
+def test_a_limit_below_what_the_journal_holds_is_refused_and_no_memory_is_written_beyond_it(
+    made: Path, data: Path, field: str
+):
+    set_limit(data, field, 2)
+    for command in (("verify", "--data", data), again(made, data)):
+        found = spawn(*command)  # in a process of its own: it was ended by a signal
+        error = found.communicate()[1]
+        assert (found.returncode, error.count("\n")) == (1, 1), error
+        assert f"{field} is 2" in error
+        assert "raise the limit" in error
+
+
 def set_limit(data: Path, field: str, value: int) -> None:
     identity = json.loads((data / "allot.json").read_text())
     identity["limits"][field] = value
