@@ -102,9 +102,7 @@ def _run(
         progress.stage("opening" if data else "preparing")
         engine = _open(data, progress) if data else memory_engine()
         with engine:
-            if getattr(engine.journal, "cut_off", None):
-                cut = engine.journal.cut_off
-                note(f"{cut.segment}: a torn write of sequence {cut.sequence} was cut off; nobody had been answered")
+            _note_torn(engine.journal)
             before = engine.state.sequence
             stamp = time.time_ns() // 1000
             check_channels(engine, orders_file, orders)
@@ -135,6 +133,11 @@ def _run(
     return _result(summary, read - started, decided - read, written - decided, orders, stock, data), bool(
         summary.rejected_lines or summary.stock_rejects
     )
+
+
+def _note_torn(journal: Any) -> None:
+    if cut := getattr(journal, "cut_off", None):
+        note(f"{cut.segment}: a torn write of sequence {cut.sequence} was cut off; nobody had been answered")
 
 
 def _open(data: Path, progress: Bar) -> Any:
