@@ -325,6 +325,15 @@ def _fetch_ahead(batch: Batch, order: int, nodes: int, cells: Cells, places: Pla
                 prefetch(cells.available, row * cells.available.shape[1] + node)
 
 
+@leaf
+def _fetch(batch: Batch, order: int, nodes: int, cells: Cells, fences: Fences, places: Places) -> None:
+    """What orders further on need, in two steps."""
+    if order + 2 * _AHEAD < batch.channel.size:
+        _fetch_heads(batch, order + 2 * _AHEAD, cells, fences)
+    if order + _AHEAD < batch.channel.size:
+        _fetch_ahead(batch, order + _AHEAD, nodes, cells, places)
+
+
 @kernel
 def nearest(
     batch: Batch, nodes: int, cells: Cells, fences: Fences, policies: Policies, places: Places, drawn: Drawn
@@ -340,24 +349,17 @@ def nearest(
     for order in range(orders):
         lines_max = max(lines_max, batch.first_line[order + 1] - batch.first_line[order])
     give = np.empty((nodes, lines_max), np.int32)
-    skus = np.empty(lines_max, np.int32)
+    skus, rows, merged = (np.empty(lines_max, np.int32), np.empty(lines_max, np.int32), np.empty(lines_max, np.int32))
     need = np.empty(lines_max, np.int64)  # of equal SKUs together, so more than a line may ask for
     missing = np.empty(lines_max, np.int64)
-    merged = np.empty(lines_max, np.int32)
-    rows = np.empty(lines_max, np.int32)
     masks = np.empty(lines_max, np.uint64)
     candidate = np.empty(nodes, np.int32)
     chosen = np.empty(nodes, np.uint8)
     part = 0
     for order in range(orders):
-        if order + 2 * _AHEAD < orders:
-            _fetch_heads(batch, order + 2 * _AHEAD, cells, fences)
-        if order + _AHEAD < orders:
-            _fetch_ahead(batch, order + _AHEAD, nodes, cells, places)
-        first = batch.first_line[order]
-        last = batch.first_line[order + 1]
-        channel = batch.channel[order]
-        place = batch.postal_code[order]
+        _fetch(batch, order, nodes, cells, fences, places)
+        first, last = batch.first_line[order], batch.first_line[order + 1]
+        channel, place = batch.channel[order], batch.postal_code[order]
         lines = _merge(batch, first, last, skus, need, merged)
         one, two = NONE, False
         if nodes <= 64 and _masks(lines, skus, channel, cells, fences, policies, rows, masks):

@@ -344,7 +344,7 @@ def test_a_node_that_the_file_names_no_longer_allocates_nothing_more_until_it_is
 
 def test_a_stock_row_that_is_left_out_is_named_by_its_place_and_reason(shop: Shop):
     with open(shop.stock, "a") as file:
-        file.write("S1,DEL,-\nS1,XXX,3\nS2,XXX,3\n")
+        file.write("S1,DEL,-\nS1,NOWHERE,3\nS2,NOWHERE,3\n")
     found = run(*shop.allocate("--json"))
     assert (found.code, found.json["stock_rejects"], found.json["lines"]) == (1, 3, shop.lines)
     (remark,) = found.json["notes"]
