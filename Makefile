@@ -4,7 +4,7 @@ RUN = .venv/bin/
 # Tests that also run with bounds checks and as plain Python: all that reaches every kernel, and is quick enough.
 IN_EVERY_MODE = 'kernels or scenarios or engine_properties or test_room'
 
-.PHONY: all venv lint types test soak demo bench warm clean
+.PHONY: all venv lint types proto test soak demo bench warm clean
 
 all: test
 
@@ -21,6 +21,9 @@ lint: venv
 
 types: venv
 	$(RUN)mypy
+
+proto: venv
+	$(RUN)python -m grpc_tools.protoc -Iproto --python_out=proto --pyi_out=proto --grpc_python_out=proto proto/allot/v1/*.proto
 
 warm: venv
 	$(RUN)allot warm --json > /dev/null

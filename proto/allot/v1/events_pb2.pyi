@@ -1,0 +1,162 @@
+from allot.v1 import types_pb2 as _types_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class EventKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    EVENT_KIND_UNSPECIFIED: _ClassVar[EventKind]
+    EVENT_KIND_ORDER_DECIDED: _ClassVar[EventKind]
+    EVENT_KIND_UNITS_MOVED: _ClassVar[EventKind]
+    EVENT_KIND_RESERVATION_ENDED: _ClassVar[EventKind]
+    EVENT_KIND_STOCK_MOVED: _ClassVar[EventKind]
+
+class Cause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CAUSE_UNSPECIFIED: _ClassVar[Cause]
+    CAUSE_PLACED: _ClassVar[Cause]
+    CAUSE_CONFIRMED: _ClassVar[Cause]
+    CAUSE_RELEASED: _ClassVar[Cause]
+    CAUSE_EXPIRED: _ClassVar[Cause]
+    CAUSE_RECEIPT: _ClassVar[Cause]
+    CAUSE_COUNT: _ClassVar[Cause]
+    CAUSE_ADJUSTMENT: _ClassVar[Cause]
+    CAUSE_RETURN: _ClassVar[Cause]
+    CAUSE_TRANSFER: _ClassVar[Cause]
+    CAUSE_ORDER: _ClassVar[Cause]
+
+class MovementKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MOVEMENT_KIND_UNSPECIFIED: _ClassVar[MovementKind]
+    MOVEMENT_KIND_RECEIVED: _ClassVar[MovementKind]
+    MOVEMENT_KIND_COUNTED: _ClassVar[MovementKind]
+    MOVEMENT_KIND_ADJUSTED: _ClassVar[MovementKind]
+    MOVEMENT_KIND_RETURNED: _ClassVar[MovementKind]
+    MOVEMENT_KIND_UNAVAILABLE: _ClassVar[MovementKind]
+    MOVEMENT_KIND_SAFETY_STOCK: _ClassVar[MovementKind]
+EVENT_KIND_UNSPECIFIED: EventKind
+EVENT_KIND_ORDER_DECIDED: EventKind
+EVENT_KIND_UNITS_MOVED: EventKind
+EVENT_KIND_RESERVATION_ENDED: EventKind
+EVENT_KIND_STOCK_MOVED: EventKind
+CAUSE_UNSPECIFIED: Cause
+CAUSE_PLACED: Cause
+CAUSE_CONFIRMED: Cause
+CAUSE_RELEASED: Cause
+CAUSE_EXPIRED: Cause
+CAUSE_RECEIPT: Cause
+CAUSE_COUNT: Cause
+CAUSE_ADJUSTMENT: Cause
+CAUSE_RETURN: Cause
+CAUSE_TRANSFER: Cause
+CAUSE_ORDER: Cause
+MOVEMENT_KIND_UNSPECIFIED: MovementKind
+MOVEMENT_KIND_RECEIVED: MovementKind
+MOVEMENT_KIND_COUNTED: MovementKind
+MOVEMENT_KIND_ADJUSTED: MovementKind
+MOVEMENT_KIND_RETURNED: MovementKind
+MOVEMENT_KIND_UNAVAILABLE: MovementKind
+MOVEMENT_KIND_SAFETY_STOCK: MovementKind
+
+class StreamEventsRequest(_message.Message):
+    __slots__ = ("after_event_id", "only_new", "kinds", "once")
+    AFTER_EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    ONLY_NEW_FIELD_NUMBER: _ClassVar[int]
+    KINDS_FIELD_NUMBER: _ClassVar[int]
+    ONCE_FIELD_NUMBER: _ClassVar[int]
+    after_event_id: str
+    only_new: bool
+    kinds: _containers.RepeatedScalarFieldContainer[EventKind]
+    once: bool
+    def __init__(self, after_event_id: _Optional[str] = ..., only_new: _Optional[bool] = ..., kinds: _Optional[_Iterable[_Union[EventKind, str]]] = ..., once: _Optional[bool] = ...) -> None: ...
+
+class StreamEventsResponse(_message.Message):
+    __slots__ = ("events",)
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    events: _containers.RepeatedCompositeFieldContainer[Event]
+    def __init__(self, events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ...) -> None: ...
+
+class Event(_message.Message):
+    __slots__ = ("event_id", "sequence", "stamp_us", "order_decided", "units_moved", "reservation_ended", "stock_moved")
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    STAMP_US_FIELD_NUMBER: _ClassVar[int]
+    ORDER_DECIDED_FIELD_NUMBER: _ClassVar[int]
+    UNITS_MOVED_FIELD_NUMBER: _ClassVar[int]
+    RESERVATION_ENDED_FIELD_NUMBER: _ClassVar[int]
+    STOCK_MOVED_FIELD_NUMBER: _ClassVar[int]
+    event_id: str
+    sequence: int
+    stamp_us: int
+    order_decided: OrderDecided
+    units_moved: UnitsMoved
+    reservation_ended: ReservationEnded
+    stock_moved: StockMoved
+    def __init__(self, event_id: _Optional[str] = ..., sequence: _Optional[int] = ..., stamp_us: _Optional[int] = ..., order_decided: _Optional[_Union[OrderDecided, _Mapping]] = ..., units_moved: _Optional[_Union[UnitsMoved, _Mapping]] = ..., reservation_ended: _Optional[_Union[ReservationEnded, _Mapping]] = ..., stock_moved: _Optional[_Union[StockMoved, _Mapping]] = ...) -> None: ...
+
+class OrderDecided(_message.Message):
+    __slots__ = ("channel", "order_id", "number", "is_reservation", "outcome", "postal_code", "parts")
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    ORDER_ID_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    IS_RESERVATION_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    POSTAL_CODE_FIELD_NUMBER: _ClassVar[int]
+    PARTS_FIELD_NUMBER: _ClassVar[int]
+    channel: str
+    order_id: str
+    number: int
+    is_reservation: bool
+    outcome: _types_pb2.Outcome
+    postal_code: str
+    parts: _containers.RepeatedCompositeFieldContainer[_types_pb2.Part]
+    def __init__(self, channel: _Optional[str] = ..., order_id: _Optional[str] = ..., number: _Optional[int] = ..., is_reservation: _Optional[bool] = ..., outcome: _Optional[_Union[_types_pb2.Outcome, str]] = ..., postal_code: _Optional[str] = ..., parts: _Optional[_Iterable[_Union[_types_pb2.Part, _Mapping]]] = ...) -> None: ...
+
+class UnitsMoved(_message.Message):
+    __slots__ = ("number", "line", "sku", "node_id", "from_stage", "to_stage", "quantity", "cause")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    LINE_FIELD_NUMBER: _ClassVar[int]
+    SKU_FIELD_NUMBER: _ClassVar[int]
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    FROM_STAGE_FIELD_NUMBER: _ClassVar[int]
+    TO_STAGE_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    line: int
+    sku: str
+    node_id: str
+    from_stage: _types_pb2.Stage
+    to_stage: _types_pb2.Stage
+    quantity: int
+    cause: Cause
+    def __init__(self, number: _Optional[int] = ..., line: _Optional[int] = ..., sku: _Optional[str] = ..., node_id: _Optional[str] = ..., from_stage: _Optional[_Union[_types_pb2.Stage, str]] = ..., to_stage: _Optional[_Union[_types_pb2.Stage, str]] = ..., quantity: _Optional[int] = ..., cause: _Optional[_Union[Cause, str]] = ...) -> None: ...
+
+class ReservationEnded(_message.Message):
+    __slots__ = ("number", "cause")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    cause: Cause
+    def __init__(self, number: _Optional[int] = ..., cause: _Optional[_Union[Cause, str]] = ...) -> None: ...
+
+class StockMoved(_message.Message):
+    __slots__ = ("sku", "node_id", "kind", "quantity", "cause", "reference")
+    SKU_FIELD_NUMBER: _ClassVar[int]
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    sku: str
+    node_id: str
+    kind: MovementKind
+    quantity: int
+    cause: Cause
+    reference: int
+    def __init__(self, sku: _Optional[str] = ..., node_id: _Optional[str] = ..., kind: _Optional[_Union[MovementKind, str]] = ..., quantity: _Optional[int] = ..., cause: _Optional[_Union[Cause, str]] = ..., reference: _Optional[int] = ...) -> None: ...
