@@ -13,7 +13,6 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 DOMAIN = "allot"
-_CODES = {code: code_pb2.Code.Value(code.name) for code in grpc.StatusCode if code is not grpc.StatusCode.OK}
 
 
 @dataclass
@@ -45,7 +44,9 @@ class Rejection(Exception):
         for detail in details:
             packed.append(any_pb2.Any())
             packed[-1].Pack(detail)
-        return rpc_status.to_status(status_pb2.Status(code=_CODES[self.code], message=self.message, details=packed))
+        return rpc_status.to_status(
+            status_pb2.Status(code=code_pb2.Code.Value(self.code.name), message=self.message, details=packed)
+        )
 
     def _metadata(self) -> dict[str, str]:
         return {"field": self.field} if self.field else {}
