@@ -7,10 +7,11 @@ Unary calls end by it; streams answer with it as a `Problem` and go on.
 from dataclasses import dataclass
 
 import grpc
-from allot.v1 import types_pb2
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
+
+from allot.v1 import types_pb2
 
 DOMAIN = "allot"
 
