@@ -1,0 +1,41 @@
+"""`allot token`: make a token for the service. Prints it once; the tokens file gets what nobody can call with."""
+
+from typing import Annotated
+
+import typer
+
+from server.cli.output import fail, note, show_json
+
+
+def token(
+    role: Annotated[str, typer.Option(help="What it is for: shop, channel, warehouse or operator.")],
+    name: Annotated[str, typer.Option(help="Who gets it; logs show the name.")],
+    channel: Annotated[str | None, typer.Option(help="Only this channel (roles shop and channel).")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the token and its entry as JSON.")] = False,
+) -> None:
+    """Make a token, and the lines that let it in: append them to the file that `tokens` names.
+
+    The token itself is printed once and kept nowhere.
+
+    Example: allot token --role shop --name web-shop --channel WEB
+    """
+    from json import dumps
+
+    from server.config import SettingsError
+    from server.security import make_token, parse_entry
+
+    secret, digest = make_token()
+    entry = {"name": name, "role": role, "sha256": digest} | ({} if channel is None else {"channel": channel})
+    try:
+        parse_entry(entry, "token")
+    except SettingsError as error:
+        fail(str(error))
+    if json:
+        show_json({"token": secret, "entry": entry})
+        return
+    note("the token, shown this once; clients send it as `authorization: Bearer TOKEN`:")
+    print(secret)
+    note("for the tokens file:")
+    print(
+        "\n".join(["", "[[token]]", *(f"{key} = {dumps(value, ensure_ascii=False)}" for key, value in entry.items())])
+    )
