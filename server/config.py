@@ -190,7 +190,8 @@ def load(flags: Mapping[str, Any], config: Path | None, environment: Mapping[str
         if environment.get(variable):
             values[name], origins[name] = environment[variable], f"environment {variable}"
         if flags.get(name) is not None:
-            values[name], origins[name] = flags[name], f"flag {flag_of(name)}"
+            given = flag_of(name) if flags[name] is not False else flag_of(f"no_{name}")
+            values[name], origins[name] = flags[name], f"flag {given}"
     try:
         settings = Settings(**values)
     except ValidationError as error:

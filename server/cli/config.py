@@ -1,6 +1,5 @@
 """`allot config`: each setting of the service, and where its value came from. Also what gives a command their flags."""
 
-import functools
 import inspect
 import os
 from collections.abc import Callable
@@ -19,7 +18,6 @@ def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
     Faulty settings end the command before it begins, with a line for each fault.
     """
 
-    @functools.wraps(command)
     def with_flags(config: Path | None = None, **given: Any) -> None:
         flags = {name: given.pop(name) for name in FIELDS}
         try:
@@ -31,9 +29,9 @@ def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
     _, *own = inspect.signature(command, eval_str=True).parameters.values()
     parameters = [*own, _config_flag(), *map(_flag, FIELDS)]
     parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
-    with_flags.__signature__ = inspect.Signature(parameters)
+    with_flags.__name__, with_flags.__doc__ = command.__name__, command.__doc__
+    with_flags.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     with_flags.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    del with_flags.__wrapped__  # type: ignore[attr-defined]  # typer would ask it for the annotations
     return with_flags
 
 
