@@ -379,8 +379,8 @@ def _encrypted(key: Path) -> NoReturn:
 
 # What may be a card number, for engines without look-around, as Arrow's: `holds_card_number` decides.
 CARD_LIKE = r"(\d[ -]?){12}\d"
-_RUN = re.compile(r"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)", re.ASCII)
-_CARD_DIGITS_MIN = 13
+_RUN = re.compile(r"(?<!\d)(?:\d{13,19}(?!\d)|\d{4}(?:[ -]\d+)+)", re.ASCII)
+_CARD_DIGITS_MIN, _CARD_DIGITS_MAX = 13, 19
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)  # the digit sum of twice a digit
 
 
@@ -392,12 +392,22 @@ def holds_card_number(text: str) -> bool:
     """
     if len(text) < _CARD_DIGITS_MIN:
         return False
-    return any(_passes_luhn(run.group()) for run in _RUN.finditer(text))
+    return any(_passes_luhn(digits) for run in _RUN.finditer(text) for digits in _numbers(run.group()))
 
 
-def _passes_luhn(run: str) -> bool:
+def _numbers(run: str) -> Iterator[str]:
+    """What may be one number in groups of digits: from a group of four on, or one long group."""
     groups = re.split("[ -]", run)
-    if len(groups) > 1 and len(groups[0]) != 4:
-        return False
-    digits = [int(digit) for digit in "".join(groups)]
+    for first, group in enumerate(groups):
+        digits = ""
+        for further in groups[first:] if len(group) == 4 else [group]:
+            digits += further
+            if len(digits) > _CARD_DIGITS_MAX:
+                break
+            if len(digits) >= _CARD_DIGITS_MIN:
+                yield digits
+
+
+def _passes_luhn(text: str) -> bool:
+    digits = [int(digit) for digit in text]
     return (sum(digits[-1::-2]) + sum(_DOUBLED[digit] for digit in digits[-2::-2])) % 10 == 0
