@@ -46,6 +46,11 @@ class Availability(availability_pb2_grpc.AvailabilityServiceServicer):
             raise RuntimeError("a fault; authorization was Bearer s3cret")
         if request.skus[0] == "SLOW":
             await asyncio.sleep(60)
+        if request.skus[0] == "LATE":
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                raise invalid("skus", "too late to tell anybody") from None
         await asyncio.sleep(0.01)  # so that calls of several callers are open at once
         return availability_pb2.GetAvailabilityResponse(figures=[{"sku": current_caller().name}])
 
@@ -226,6 +231,18 @@ def test_a_caller_who_goes_away_is_no_fault():
                 lambda: served.counted(GET, "CANCELLED") == 2 and served.counted(WATCH, "CANCELLED") == 1
             )
             assert served.value("allot_streams_open") == 0
+            assert served.logged.getvalue() == ""
+
+    asyncio.run(tried())
+
+
+def test_a_rejection_that_nobody_waits_for_any_more_does_no_harm():
+    async def tried() -> None:
+        async with Served() as served:
+            with pytest.raises(grpc.aio.AioRpcError, match="Deadline"):
+                await served.availability.GetAvailability(ask("LATE"), timeout=0.05)
+            await served.until(lambda: served.counted(GET, "INVALID_ARGUMENT") == 1)
+            await served.availability.GetAvailability(ask("A"))
             assert served.logged.getvalue() == ""
 
     asyncio.run(tried())

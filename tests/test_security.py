@@ -1,6 +1,5 @@
 """Who may call what: the table of roles against the contract, tokens, TLS files, addresses, card numbers."""
 
-import tomllib
 from pathlib import Path
 
 import grpc
@@ -219,14 +218,15 @@ def test_tokens_are_random_and_long():
 
 def test_the_command_makes_a_token_that_lets_in(tmp_path: Path):
     made = run("token", "--role", "shop", "--name", 'the "web" शॉप 🛒', "--channel", "WEB")
-    token, _, *lines = made.out.splitlines()
+    token = made.err.splitlines()[-1]
     path = tmp_path / "tokens.toml"
-    path.write_text("\n".join(lines))
+    path.write_text(made.out)
     assert Security(path).admit(PLACE, bearer(token)) == Caller('the "web" शॉप 🛒', Role.SHOP, "WEB")
     assert token not in path.read_text()
     as_json = run("token", "--role", "operator", "--name", "me", "--json").json
     assert as_json["entry"]["sha256"] == digest_of(as_json["token"])
-    assert tomllib.loads("\n".join(lines))["token"][0]["channel"] == "WEB"
+    path.write_text(made.out + run("token", "--role", "warehouse", "--name", "house").out)  # one after another
+    assert [caller.name for caller in read_tokens(path).values()] == ['the "web" शॉप 🛒', "house"]
 
 
 def test_the_command_refuses_what_the_file_would(tmp_path: Path):

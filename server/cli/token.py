@@ -1,4 +1,4 @@
-"""`allot token`: make a token for the service. Prints it once; the tokens file gets what nobody can call with."""
+"""`allot token`: make a token for the service. Shown once; the tokens file gets what nobody can call with."""
 
 from typing import Annotated
 
@@ -13,11 +13,11 @@ def token(
     channel: Annotated[str | None, typer.Option(help="Only this channel (roles shop and channel).")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the token and its entry as JSON.")] = False,
 ) -> None:
-    """Make a token, and the lines that let it in: append them to the file that `tokens` names.
+    """Make a token. It is shown once, on stderr, and kept nowhere; the lines that let it in go to stdout.
 
-    The token itself is printed once and kept nowhere.
-
-    Example: allot token --role shop --name web-shop --channel WEB
+    \b
+    Example:
+    allot token --role shop --name web-shop --channel WEB >> tokens.toml
     """
     from json import dumps
 
@@ -33,9 +33,7 @@ def token(
     if json:
         show_json({"token": secret, "entry": entry})
         return
-    note("the token, shown this once; clients send it as `authorization: Bearer TOKEN`:")
-    print(secret)
-    note("for the tokens file:")
+    note(f"the token, shown this once; clients send it as `authorization: Bearer TOKEN`:\n{secret}")
     print(
         "\n".join(["", "[[token]]", *(f"{key} = {dumps(value, ensure_ascii=False)}" for key, value in entry.items())])
     )
