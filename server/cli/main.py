@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from server.cli import allocate, config, doctor, export, import_report, snapshot, token, verify, warm
+from server.cli import allocate, config, doctor, export, import_report, serve, snapshot, token, verify, warm
 from server.cli.output import BAD_USAGE, FOUND_WRONG, INTERRUPTED
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ imports.command("amazon-report")(import_report.amazon_report)
 app.add_typer(imports, name="import")
 app.command("verify")(verify.verify)
 app.command("export")(export.export)
+app.command("serve")(serve.serve)
 app.command("snapshot")(snapshot.snapshot)
 app.command("warm")(warm.warm)
 app.command("doctor")(doctor.doctor)
