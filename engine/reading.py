@@ -3,21 +3,59 @@
 Nothing is changed. What is read may not be durable yet: whoever gives it out waits for `sequence` (server/batcher.py).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from engine.outcomes import Namespace
+from engine.answers import NULL_OPTION, RecordOrders
+from engine.apply import PLACE_BITS, PLACE_MASK, hash_keys
+from engine.commands import LINE_OPTIONS, ORDER_OPTIONS
+from engine.commit import find_locations
+from engine.journal import JournalMissing
+from engine.outcomes import Method, Namespace
+from engine.ragged import offsets, owners
+from engine.sourcing import read
+from engine.views import STATE_OF
 from engine.writer import Engine
-from kernels.columns import NONE, Figure
+from kernels.columns import NO_NODE, NONE, Figure, OrderKind
+from kernels.keys import ABSENT
 
 LOOK_SKUS_MAX = 16_384  # SKUs looked at for one page of stock, at most
 FIGURES = (
     Figure.ON_HAND, Figure.UNAVAILABLE, Figure.ALLOCATED, Figure.RESERVED, Figure.SAFETY_STOCK, Figure.PICKED,
     Figure.DEFICIT,
 )  # fmt: skip
+
+
+class Elsewhere(Enum):
+    """Why an order cannot be read from the state."""
+
+    UNKNOWN = "nobody placed it, or its key was forgotten"
+    IN_VIEWS = "it was retired, the reservation ended, or its record was moved away"
+
+
+@dataclass(frozen=True)
+class OrderNow:
+    """An order or a reservation as it stands. Texts of the catalogue are indices; None: not told."""
+
+    sequence: int  # of the last commit that it takes in
+    number: int  # 0: refused
+    order_id: str
+    is_reservation: bool
+    state: str  # as views call it
+    outcome: int  # kernels.columns.Outcome
+    postal_code: int
+    expires_at: int  # 0: none
+    reservation: int  # number of the reservation that it was; 0: none
+    taken_in: int  # sequence
+    taken_at: int  # UTC us
+    options: Mapping[str, Any]  # by ORDER_OPTIONS
+    lines: tuple[tuple[Any, ...], ...]  # (SKU, units, unit price, discount, tax)
+    parts: tuple[tuple[int, int, int, int, int], ...]  # (line from 1, node or NO_NODE, stage, units, metres)
 
 
 @dataclass(frozen=True)
@@ -65,6 +103,66 @@ class SkuPage:
 
     sku: pa.StringArray
     next_sku: int  # NONE: this is the last page
+
+
+def order_now(engine: Engine, channel: int, order_id: str, is_reservation: bool) -> OrderNow | Elsewhere:
+    """One order or reservation: what was asked for from its record, where its units are from the columns."""
+    state = engine.state
+    method = Method.RESERVE if is_reservation else Method.PLACE_ORDER
+    key = hash_keys(state, np.array([channel], np.int16), method, pa.array([order_id], pa.string()))
+    location, row = (int(found[0]) for found in find_locations(state, key))
+    if location == ABSENT:
+        return Elsewhere.UNKNOWN
+    sequence, place = location >> PLACE_BITS, location & PLACE_MASK
+    record = engine.first_answers.orders_of(sequence)
+    if record is None:
+        return Elsewhere.IN_VIEWS
+    number = int(record.orders["number"][place])
+    parts: tuple[tuple[int, int, int, int, int], ...] = ()
+    if number:
+        kind = OrderKind.RESERVATION if is_reservation else OrderKind.ORDER
+        book = state.book.orders
+        if row == NONE or book.kind[row] != kind or book.number[row] != number:  # the row is another order's by now
+            return Elsewhere.IN_VIEWS
+        parts = _parts(engine, row)
+    try:
+        taken_at = engine.stamp_of(sequence)
+    except JournalMissing:  # moved away since it was read
+        return Elsewhere.IN_VIEWS
+    present = sum({1 << stage for _, _, stage, _, _ in parts})
+    return OrderNow(
+        state.sequence, number, order_id, is_reservation, STATE_OF[present], int(record.orders["outcome"][place]),
+        int(record.orders["postal_code"][place]), int(record.orders["expires_at"][place]),
+        int(record.orders["reservation"][place]), sequence, taken_at,
+        {name: _option(record.orders, name, place) for name in ORDER_OPTIONS}, _lines(record, place), parts,
+    )  # fmt: skip
+
+
+def _option(columns: Mapping[str, Any], name: str, row: int) -> Any:
+    """An optional value, None where it was not told."""
+    if name not in columns:
+        return None
+    value = columns[name][row]
+    value = value.as_py() if isinstance(value, pa.Scalar) else int(value)
+    return None if value == NULL_OPTION[name] else value
+
+
+def _lines(record: RecordOrders, place: int) -> tuple[tuple[Any, ...], ...]:
+    columns = record.lines
+    return tuple(
+        (int(columns["sku"][at]), int(columns["quantity"][at]), *(_option(columns, name, at) for name in LINE_OPTIONS))
+        for at in range(record.first_line[place], record.first_line[place + 1])
+    )
+
+
+def _parts(engine: Engine, row: int) -> tuple[tuple[int, int, int, int, int], ...]:
+    """Where the units of an open order are."""
+    state = engine.state
+    held = read(state, np.array([row], np.int32))
+    metres = state.places.metres[state.book.orders.postal_code[row], held.node]
+    metres[held.node == NO_NODE] = 0
+    columns = (owners(offsets(held.part_count)) + 1, held.node, held.stage, held.part_quantity, metres)
+    return tuple(zip(*(column.tolist() for column in columns), strict=True))
 
 
 def _page(engine: Engine, namespace: Namespace, first: int, count: int) -> tuple[slice, pa.StringArray, int]:

@@ -83,15 +83,19 @@ def _state(present: int) -> str:
     raise AssertionError(f"no state for the stages {present:b}")
 
 
-_STATE_OF = [_state(present) for present in range(1 << len(Stage))]
+STATE_OF = [_state(present) for present in range(1 << len(Stage))]  # by the bits of the stages that hold units
 
 
 def _state_of(*present: Any) -> str:
-    return _STATE_OF[present[0]]
+    return STATE_OF[present[0]]
 
 
 class ViewsAhead(EngineError):
     """The views know more than the journal: one of the two was replaced."""
+
+
+class ViewsMissing(EngineError):
+    """There are no views that can be read now."""
 
 
 class Answer(NamedTuple):
@@ -104,10 +108,11 @@ class Answer(NamedTuple):
 class Views:
     """The views of one data folder. For one thread at a time; readers beside the one that catches up are welcome."""
 
-    def __init__(self, path: Path) -> None:
-        """Use `open`."""
+    def __init__(self, path: Path, flags: int = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE) -> None:
+        """Use `open` or `reader`."""
         self.path = path
         self._history: History | None = None
+        self._flags = flags
         self._db = self._connect()
 
     @classmethod
@@ -121,6 +126,22 @@ class Views:
             sound = False
         if not sound:
             views._make_anew()
+        return views
+
+    @classmethod
+    def reader(cls, path: Path) -> "Views":
+        """Only to ask, beside who keeps the views up to date. ViewsMissing where they are not there, or not yet."""
+        try:
+            views = cls(path, apsw.SQLITE_OPEN_READWRITE)  # a reader too writes the file that it shares with the writer
+        except apsw.CantOpenError:
+            raise ViewsMissing(f"{path}: there are no views yet") from None
+        try:
+            is_sound = views._db.pragma("user_version") == VERSION
+        except (apsw.CorruptError, apsw.NotADBError):
+            is_sound = False
+        if not is_sound:
+            views.close()
+            raise ViewsMissing(f"{path}: the views are being made")
         return views
 
     def close(self) -> None:
@@ -215,7 +236,7 @@ class Views:
     # The file
 
     def _connect(self) -> apsw.Connection:
-        db = apsw.Connection(str(self.path))
+        db = apsw.Connection(str(self.path), self._flags)
         db.set_busy_timeout(BUSY_MS_MAX)
         db.create_scalar_function("state_of", _state_of, 1, deterministic=True)
         return db
@@ -345,7 +366,7 @@ def _write_parts(db: apsw.Connection, rows: Mapping[str, Any]) -> int:
     keys, first = np.unique(rows["key"], return_index=True)
     if keys.size:
         present = np.bitwise_or.reduceat(1 << rows["stage"].astype(np.int64), np.sort(first))
-        states = [_STATE_OF[bits] for bits in present.tolist()]
+        states = [STATE_OF[bits] for bits in present.tolist()]
         _fill(db, "UPDATE orders SET state = ? WHERE number = ?", states, _list(rows["key"][np.sort(first)]))
     return count
 
