@@ -125,7 +125,7 @@ class Views:
         except (apsw.CorruptError, apsw.NotADBError, apsw.SQLError):
             sound = False
         if not sound:
-            views._make_anew()
+            views.make_anew()
         return views
 
     @classmethod
@@ -162,7 +162,7 @@ class Views:
         try:
             return self._follow(journal, progress)
         except (apsw.CorruptError, apsw.NotADBError):
-            self._make_anew()
+            self.make_anew()
             return self._follow(journal, progress)
 
     # What may be asked
@@ -245,7 +245,8 @@ class Views:
         """A power cut may take the last commits, which are then taken in again."""
         self._db.pragma("synchronous", "normal")
 
-    def _make_anew(self) -> None:
+    def make_anew(self) -> None:
+        """Throw away what there is, and begin with nothing."""
         self._history = None
         self._db.close(True)
         for suffix in ("", "-wal", "-shm", "-journal"):
@@ -372,12 +373,13 @@ def _write_parts(db: apsw.Connection, rows: Mapping[str, Any]) -> int:
 
 
 def _write_moves(db: apsw.Connection, rows: Mapping[str, Any]) -> int:
+    """Units go to their new stages first: some of them may move on from there in the same table."""
     where = [_list(rows[name]) for name in ("number", "line", "from", "from_node")]
     to = [_list(rows[name]) for name in ("number", "line", "to", "to_node", "quantity")]
     place = "WHERE number = ? AND line = ? AND stage = ? AND node = ?"
+    count = _fill(db, _ADD_UNITS, *to)
     _fill(db, f"UPDATE parts SET units = units - ? {place}", to[-1], *where)
     _fill(db, f"DELETE FROM parts {place} AND units = 0", *where)
-    count = _fill(db, _ADD_UNITS, *to)
     _fill(db, _SET_STATE, np.unique(rows["number"]).tolist())
     return count
 
