@@ -18,7 +18,7 @@ from engine.outcomes import Cause, EngineError, Namespace
 from kernels.columns import Outcome, Stage
 
 FILE = "views.sqlite"
-VERSION = 1  # of the tables below; views of another version are made again
+VERSION = 2  # of the tables below and of what fills them; views of another version are made again
 COMMIT_ROWS = 50_000  # rows of one transaction, about
 ROWS_MAX = 1000  # of one answer
 BUSY_MS_MAX = 5000
