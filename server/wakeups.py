@@ -1,21 +1,16 @@
 """Wakes coroutines when other threads have something new for them: coalesced, paced, and free where nobody waits.
 
-Whoever is woken looks for himself what is new; nothing is queued for anybody. The feed and the event stream wait here.
+Whoever is woken looks for himself what is new; nothing is queued for anybody. Where many wait they are woken some at a
+time, in turns, so that orders go on in between. The feed and the event stream wait here.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Hashable
 
 INTERVAL_SECONDS = 0.02  # between two rings, at least
-WOKEN_PER_SECOND_MAX = 2500  # over all who wait: where many do, rings are further apart
-
-
-class _Bell(asyncio.Event):
-    """What those wait on who wait for a key since the last ring that concerned it."""
-
-    def __init__(self, newest: int) -> None:
-        super().__init__()
-        self.newest = newest  # when it was hung up
+WOKEN_MAX = 25  # by one ring; where more are due, the next one follows after RUSH_SECONDS
+RUSH_SECONDS = 0.01
 
 
 class Wakeups:
@@ -25,9 +20,7 @@ class Wakeups:
         """newest: of a key, a number that grows with everything that is new."""
         self._newest = newest
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._bells: dict[Hashable, _Bell] = {}
-        self._wanted: set[Hashable] = set()  # rung at the next ring whatever is new
-        self._waiting = 0
+        self._waiters: dict[Hashable, deque[tuple[int, asyncio.Future[None]]]] = {}  # keys and waiters in their turns
         self._is_due = False
         self._not_before = 0.0
         self.rings = 0  # so far
@@ -35,43 +28,56 @@ class Wakeups:
     def notify(self) -> None:
         """Something is new."""
         loop = self._loop
-        if self._waiting and not self._is_due and loop is not None:
+        if self._waiters and not self._is_due and loop is not None:
             self._is_due = True
             loop.call_soon_threadsafe(self._ring)
 
     async def until(self, key: Hashable, after: int) -> None:
-        """Return at a ring when a key is newer than `after`: at the next ring, where it is already."""
+        """Return at a ring when a key is newer than `after`: soon, where it is already."""
         self._loop = asyncio.get_running_loop()
-        while True:
-            self._waiting += 1  # before looking: what comes after the look is notified
-            try:
-                newest = self._newest(key)
-                bell = self._bells.get(key)
-                if bell is None:
-                    bell = self._bells[key] = _Bell(newest)
-                if newest > after:
-                    self._wanted.add(key)
-                    self._ring_soon()
-                await bell.wait()
-            finally:
-                self._waiting -= 1
-            if self._newest(key) > after:
-                return
-
-    def _ring_soon(self) -> None:
-        if not self._is_due:
+        bell = self._loop.create_future()
+        self._waiters.setdefault(key, deque()).append((after, bell))  # before looking: what comes later is notified
+        if self._newest(key) > after and not self._is_due:
             self._is_due = True
-            asyncio.get_running_loop().call_soon(self._ring)
+            self._loop.call_soon(self._ring)
+        await bell
 
     def _ring(self) -> None:
+        """Wake those who are due, WOKEN_MAX of them; the others are the first of the next ring."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         if now < self._not_before:
             loop.call_at(self._not_before, self._ring)
             return
         self._is_due = False  # before looking, as above
-        self._not_before = now + max(INTERVAL_SECONDS, self._waiting / WOKEN_PER_SECOND_MAX)
         self.rings += 1
-        wanted, self._wanted = self._wanted, set()
-        for key in [key for key, bell in self._bells.items() if key in wanted or self._newest(key) > bell.newest]:
-            self._bells.pop(key).set()
+        left = WOKEN_MAX
+        for key in list(self._waiters):
+            left -= self._wake(key, left)
+            if left == 0:
+                break
+        self._not_before = now + (RUSH_SECONDS if left == 0 else INTERVAL_SECONDS)
+        if left == 0 and not self._is_due:
+            self._is_due = True
+            loop.call_at(self._not_before, self._ring)
+
+    def _wake(self, key: Hashable, most: int) -> int:
+        """Wake those of a key that are due; how many. A key that has had its turn goes behind the others."""
+        newest, waiters, woken = self._newest(key), self._waiters[key], 0
+        for _ in range(len(waiters)):
+            after, bell = waiters[0]
+            if bell.done():  # who waited has gone
+                waiters.popleft()
+            elif newest <= after:
+                waiters.rotate(-1)
+            elif woken < most:
+                waiters.popleft()
+                bell.set_result(None)
+                woken += 1
+            else:
+                break
+        if woken or not waiters:
+            del self._waiters[key]
+            if waiters:
+                self._waiters[key] = waiters
+        return woken

@@ -22,7 +22,7 @@ from server.errors import Rejection
 from server.feed import BLOCK_BITS, Feed
 from server.services import availability as service
 from server.services.availability import AvailabilityService
-from server.wakeups import INTERVAL_SECONDS, Wakeups
+from server.wakeups import INTERVAL_SECONDS, WOKEN_MAX, Wakeups
 from tests import asks
 from tests.clients import CHANNELS, PLACES, SKUS, Clients
 from tests.driving import COMPILED, LIMITS, START, columns
@@ -196,7 +196,10 @@ def test_a_ring_concerns_only_keys_with_something_new() -> None:
         other.cancel()
         with pytest.raises(asyncio.CancelledError):
             await other
-        assert wakeups._waiting == 0
+        newest["b"] = 1
+        wakeups.notify()
+        await asyncio.sleep(INTERVAL_SECONDS * 3)
+        assert wakeups._waiters == {}
 
     run(test)
 
@@ -207,6 +210,36 @@ def test_who_comes_late_is_woken_at_the_next_ring() -> None:
         for after in range(5):
             await asyncio.wait_for(wakeups.until("key", after), 5)
         assert wakeups.rings == 5
+
+    run(test)
+
+
+def test_many_are_woken_some_at_a_time_and_in_turns(monkeypatch: Any) -> None:
+    monkeypatch.setattr("server.wakeups.RUSH_SECONDS", 0.001)
+
+    async def test() -> None:
+        newest = dict.fromkeys(range(7), 0)
+        wakeups = Wakeups(lambda key: newest[key])  # type: ignore[index]
+        passes = [0] * 300
+        woken_at_once: list[int] = []
+
+        async def wait(i: int) -> None:
+            while True:
+                await wakeups.until(i % 7, passes[i])
+                passes[i] += 1  # it is always due again
+                woken_at_once.append(wakeups.rings)
+
+        waiters = [asyncio.create_task(wait(i)) for i in range(300)]
+        await asyncio.sleep(0)
+        for key in newest:
+            newest[key] = 1000
+        wakeups.notify()
+        while min(passes) < 3:
+            await asyncio.sleep(0.001)
+        assert max(passes) <= min(passes) + 2
+        assert max(woken_at_once.count(ring) for ring in set(woken_at_once)) <= WOKEN_MAX
+        for waiter in waiters:
+            waiter.cancel()
 
     run(test)
 

@@ -23,9 +23,9 @@ _PIECES_KEPT_MAX = 64  # messages that watchers of the same channel share
 
 
 class _Piece(NamedTuple):
-    """A message of a watch, without what depends on the watcher."""
+    """A message of a watch, the same for everyone who is at the same version."""
 
-    figures: list[pb.Availability]
+    message: pb.WatchAvailabilityResponse
     sequence: int
     next_sku: int  # -1: the last of its pass
 
@@ -69,10 +69,9 @@ class AvailabilityService(availability_pb2_grpc.AvailabilityServiceServicer):
             while at >= 0:
                 piece = await self._piece(channel, after, at, exact=is_first)
                 upto = min(upto, piece.sequence) if at else piece.sequence
-                is_whole = at == 0 and piece.next_sku < 0
-                yield pb.WatchAvailabilityResponse(figures=piece.figures, version=upto, complete=is_whole)
+                yield piece.message
                 at = piece.next_sku
-            if not is_whole:
+            if not piece.message.complete:
                 yield pb.WatchAvailabilityResponse(version=upto, complete=True)
             if request.once:
                 return
@@ -91,18 +90,22 @@ class AvailabilityService(availability_pb2_grpc.AvailabilityServiceServicer):
             task = None
         if task is None:
             since = self._feed.changed_since(channel, after, at, FIGURES_MAX)
-            task = self._pieces[channel, after, at] = asyncio.create_task(self._told(since))
+            task = self._pieces[channel, after, at] = asyncio.create_task(self._told(since, at))
         return await asyncio.shield(task)
 
     def _is_latest(self, channel: int, task: "asyncio.Task[_Piece]") -> bool:
         return task.exception() is None and self._feed.newest(channel) <= task.result().sequence
 
-    async def _told(self, since: Since) -> _Piece:
-        def figures() -> list[pb.Availability]:
-            skus = self._names[Namespace.SKU].texts(since.sku).to_pylist()
-            return _messages(skus, since.units, since.versions)
+    async def _told(self, since: Since, at: int) -> _Piece:
+        """The message of a piece; complete where it is all of its pass."""
 
-        return _Piece(await offload(since.sku.size, figures), since.sequence, since.next_sku)
+        def message() -> pb.WatchAvailabilityResponse:
+            skus = self._names[Namespace.SKU].texts(since.sku).to_pylist()
+            figures = _messages(skus, since.units, since.versions)
+            is_whole = at == 0 and since.next_sku < 0
+            return pb.WatchAvailabilityResponse(figures=figures, version=since.sequence, complete=is_whole)
+
+        return _Piece(await offload(since.sku.size, message), since.sequence, since.next_sku)
 
     def _channel(self, name: str) -> int:
         return int(
