@@ -55,6 +55,33 @@ async def in_order(
                 started[1].cancel()
 
 
+async def until(ends: asyncio.Event, answers: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    """Answers until an event is set; then DRAINING is raised, even while the next one is being waited for."""
+    ending = asyncio.create_task(ends.wait())
+    following: asyncio.Task[Any] | None = None
+    try:
+        while True:
+            following = asyncio.ensure_future(_following(answers))
+            await asyncio.wait((following, ending), return_when=asyncio.FIRST_COMPLETED)
+            if not following.done():
+                raise draining()
+            try:
+                answer = await following
+            except StopAsyncIteration:
+                return
+            yield answer
+    finally:
+        ending.cancel()
+        if following is not None:
+            following.cancel()
+            await asyncio.wait((following,))
+        await answers.aclose()  # type: ignore[attr-defined]
+
+
+async def _following(answers: AsyncIterator[Any]) -> Any:
+    return await anext(answers)
+
+
 async def _after_either(reader: Any, ending: Any, under_way: asyncio.Queue[Any]) -> None:
     """When all is read, or nothing more is to be: close the queue."""
     await asyncio.wait((reader, ending), return_when=asyncio.FIRST_COMPLETED)

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import grpc
@@ -18,8 +17,12 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from allot.v1 import (
+    availability_pb2_grpc,
+    catalogue_pb2_grpc,
+    events_pb2_grpc,
     orders_pb2_grpc,
     reservations_pb2_grpc,
+    stock_pb2_grpc,
 )
 from server.config import Settings, SettingsError, parse_address
 from server.guard import Guard
@@ -36,6 +39,7 @@ SERVICES = tuple(
 )  # fmt: skip
 SWITCH_SECONDS = 0.0005  # how long a thread may hold the interpreter while another waits: one order must not wait 5 ms
 DECODING_THREADS = 2
+VIEWS = "views.sqlite"
 
 
 class Service:
@@ -50,11 +54,11 @@ class Service:
         self.metrics = Metrics()
         security = Security.of(settings, lambda text: self.log.warning(text))
         self._credentials = server_credentials(settings)
-        self._guard = Guard(security, self.metrics, self.log, settings.streams_max)
+        self._draining = asyncio.Event()
+        self._guard = Guard(security, self.metrics, self.log, settings.streams_max, self._draining)
         self._router = Router(SERVICES)
         self._health = health.aio.HealthServicer()
         self._decoding = ThreadPoolExecutor(DECODING_THREADS, "allot-decode")
-        self._draining = asyncio.Event()
         self._parts: Parts | None = None
 
     async def run(self, announce: Callable[[str], None]) -> int:
@@ -124,9 +128,12 @@ class Service:
     async def _open(self) -> "Parts":
         began = time.monotonic()
         parts = await asyncio.to_thread(open_parts, self)
-        parts.batcher.start(self._failed, *parts.listeners)
-        for add, service, name in parts.services:
+        parts.batcher.start(self._failed, parts.hear)
+        for module, service in parts.services:
+            name = type(service).__name__
+            add = getattr(module, f"add_{name}Servicer_to_server")
             add(self._guard.guarded(service, f"allot.v1.{name}"), self._router)
+        parts.beside.start()
         self._router.ready()
         self.log.info(
             "ready", address=self.address, data=str(self.settings.data), sequence=parts.engine.state.sequence,
@@ -156,25 +163,37 @@ class Parts:
 
     engine: Any
     batcher: Any
-    services: list[tuple[Any, Any, str]]  # what adds it, the servicer, its name
-    listeners: list[Any]  # told of each turn
+    beside: Any  # the process of views and snapshots
+    services: list[tuple[Any, Any]]  # the generated module that adds it, the servicer
+    hear: Callable[[Any], None]  # told of each turn
+    close_events: Callable[[], None]
 
     def close(self) -> None:
         """Carry out what waits, then let go of the folder."""
+        self.close_events()
         self.batcher.stop()
+        self.beside.stop()
         self.engine.close()
 
 
 def open_parts(service: Service) -> Parts:
     """Compile, replay, build. Takes its time; not for the event loop."""
     from engine.writer import Engine
+    from server.background import Background
     from server.batcher import Batcher
     from server.batches import OrderBatches
     from server.data_folder import make_folder
+    from server.events import EventLog
+    from server.feed import Feed
     from server.lookup import Lookup
     from server.naming import Naming
+    from server.reading import OrderReading
+    from server.services.availability import AvailabilityService
+    from server.services.catalogue import CatalogueService
+    from server.services.events import EventService
     from server.services.orders import OrderDesk, OrderService
     from server.services.reservations import ReservationService
+    from server.services.stock import StockService
 
     settings, metrics = service.settings, service.metrics
     assert settings.data is not None
@@ -182,27 +201,40 @@ def open_parts(service: Service) -> Parts:
     engine = Engine.open(settings.data)
     if (torn := getattr(engine.journal, "cut_off", None)) is not None:
         service.log.warning("a torn write was cut off; nobody had been answered", sequence=torn.sequence)
+    feed, events = Feed(engine), EventLog(engine)
     batcher = Batcher(engine, settings.queue_requests_max, settings.queue_batches_max)
     lookup = Lookup(engine.state)
-    desk = OrderDesk(batcher, lookup, Naming(batcher, lambda: places_of(settings)))
+    naming = Naming(batcher, lambda: places_of(settings))
+    reading = OrderReading(batcher, lookup, settings.data / VIEWS if settings.views else None)
+    desk = OrderDesk(batcher, lookup, naming, reading)
     batches = OrderBatches(engine.state.names, settings.batch_orders_max, settings.batch_lines_max)
-    orders = OrderService(desk, batches, service.decoding, metrics, service.draining)
-    watch(metrics, batcher)
-    return Parts(
-        engine, batcher,
-        [
-            (orders_pb2_grpc.add_OrderServiceServicer_to_server, orders, "OrderService"),
-            (
-                reservations_pb2_grpc.add_ReservationServiceServicer_to_server, ReservationService(desk),
-                "ReservationService",
-            ),
-        ],
-        [partial(count_turn, metrics, lookup)],
-    )  # fmt: skip
+    event_service = EventService(events)
+    services = [
+        (orders_pb2_grpc, OrderService(desk, batches, service.decoding, metrics, service.draining)),
+        (reservations_pb2_grpc, ReservationService(desk)),
+        (catalogue_pb2_grpc, CatalogueService(batcher, naming)),
+        (stock_pb2_grpc, StockService(batcher)),
+        (availability_pb2_grpc, AvailabilityService(feed, engine.state.names)),
+        (events_pb2_grpc, event_service),
+    ]
+
+    def hear(turn: Any) -> None:
+        feed.apply(turn.changes, turn.sequence)
+        events.notify()
+        count_turn(metrics, lookup, turn)
+
+    beside = Background(
+        settings.data, lambda: engine.durable_sequence, views=settings.views, snapshots=settings.snapshots
+    )
+    watch(metrics, batcher, beside)
+    return Parts(engine, batcher, beside, services, hear, event_service.close)
 
 
-def watch(metrics: Metrics, batcher: Any) -> None:
+def watch(metrics: Metrics, batcher: Any, beside: Any) -> None:
     """Figures that are read when somebody asks for them."""
+    metrics.view_sequence.set_function(lambda: beside.view_sequence)
+    metrics.view_lag_commits.set_function(lambda: batcher.engine.durable_sequence - beside.view_sequence)
+    metrics.snapshot_sequence.set_function(lambda: beside.snapshot_sequence)
     metrics.queue_requests.set_function(lambda: batcher.requests_waiting)
     metrics.queue_batches.set_function(lambda: batcher.batches_waiting)
     metrics.durable_sequence.set_function(lambda: batcher.engine.durable_sequence)

@@ -19,6 +19,7 @@ from server.gather import ACT, ORDER, OrderResult
 from server.lookup import Lookup
 from server.metrics import Metrics
 from server.naming import Naming, NotYetKnown
+from server.reading import OrderReading
 from server.replies import check_reply
 from server.security import current_caller
 from server.streams import in_order, when_there_is_room
@@ -36,6 +37,7 @@ class OrderDesk:
     batcher: Batcher
     lookup: Lookup
     naming: Naming
+    reading: OrderReading
 
     async def row(self, read: Any, request: Any, deadline: float) -> Any:
         """What `read` makes of a request, after naming what it names for the first time. Raises Rejection."""
@@ -155,3 +157,11 @@ class OrderService(orders_pb2_grpc.OrderServiceServicer):
         result = await self._desk.batcher.place(ACT, row, deadline)
         check_reply(result.reply)
         return orders_pb2.CancelOrderResponse(quantity=result.quantity, again=result.again)
+
+    async def GetOrder(self, request: orders_pb2.GetOrderRequest, context: Any) -> orders_pb2.GetOrderResponse:  # noqa: N802
+        """One order as it stands."""
+        return await self._desk.reading.get(request, deadline_of(context))
+
+    async def ListOrders(self, request: orders_pb2.ListOrdersRequest, context: Any) -> orders_pb2.ListOrdersResponse:  # noqa: N802
+        """A page of orders."""
+        return await self._desk.reading.list(request, deadline_of(context))
