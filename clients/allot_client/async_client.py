@@ -6,6 +6,7 @@ Everything said in client.py holds here too. The channel is made with the first 
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
+from contextlib import aclosing
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, cast
@@ -79,8 +80,9 @@ class AsyncClient:
 
         window: orders under way at most. What was not answered when the connection broke is sent again.
         """
-        async for _, answer in self._answered(calls.PLACE_ORDERS, orders, _one_order, window):
-            yield answer
+        async with aclosing(self._answered(calls.PLACE_ORDERS, orders, _one_order, window)) as answers:
+            async for _, answer in answers:
+                yield answer
 
     async def allocate(
         self,
@@ -117,12 +119,12 @@ class AsyncClient:
         orders = await asyncio.to_thread(tables.read_orders, source, channel)
         batches = tables.batches(orders, batch_orders)
         with progress_to(progress, bar, len(orders)) as done:
-            async for batch, answer in self._answered(
-                calls.ALLOCATE_BATCHES, batches, lambda batch: batch.request, window
-            ):
-                found = tables.results(batch, answer)
-                done(len(batch))
-                yield found
+            asked = self._answered(calls.ALLOCATE_BATCHES, batches, lambda batch: batch.request, window)
+            async with aclosing(asked) as answers:
+                async for batch, answer in answers:
+                    found = tables.results(batch, answer)
+                    done(len(batch))
+                    yield found
 
     async def cancel_order(
         self,
@@ -265,10 +267,11 @@ class AsyncClient:
         once: ends after the first complete answer.
         """
         request = availability_pb2.WatchAvailabilityRequest(channel=channel, after_version=after_version, once=once)
-        async for answer in self._resumed(calls.WATCH_AVAILABILITY, request, once):
-            if answer.complete:
-                request.after_version = answer.version
-            yield answer
+        async with aclosing(self._resumed(calls.WATCH_AVAILABILITY, request, once)) as answers:
+            async for answer in answers:
+                if answer.complete:
+                    request.after_version = answer.version
+                yield answer
 
     async def stream_events(
         self,
@@ -283,10 +286,11 @@ class AsyncClient:
         kinds: such as "order_decided"; none: all. only_new: nothing of the past. once: ends at the present.
         """
         request = requests.stream_events(after_event_id, only_new, kinds, once)
-        async for answer in self._resumed(calls.STREAM_EVENTS, request, once):
-            for event in answer.events:
-                request.after_event_id = event.event_id
-                yield event
+        async with aclosing(self._resumed(calls.STREAM_EVENTS, request, once)) as answers:
+            async for answer in answers:
+                for event in answer.events:
+                    request.after_event_id = event.event_id
+                    yield event
 
     # The catalogue
 

@@ -74,7 +74,7 @@ def enum_name(enum: EnumDescriptor, number: int) -> str:
 
 
 def _prefix(enum: EnumDescriptor) -> str:
-    return cast(str, enum.values_by_number[0].name.removesuffix("UNSPECIFIED"))
+    return enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
 
 
 def message(kind: type[M], row: Row, where: str) -> M:
@@ -83,7 +83,7 @@ def message(kind: type[M], row: Row, where: str) -> M:
         return row
     if isinstance(row, Message):
         raise ValueError(f"{where}: is a {type(row).__name__}: give a {kind.__name__}")
-    descriptors: list[FieldDescriptor] = list(kind.DESCRIPTOR.fields)
+    descriptors = cast("list[FieldDescriptor]", list(kind.DESCRIPTOR.fields))
     if isinstance(row, Mapping):
         given = {name: value for name, value in row.items() if value is not None}
     elif isinstance(row, tuple | list):
