@@ -1,4 +1,9 @@
-"""Streams of the async client that outlive a broken connection: `streams.py` without threads."""
+"""Streams of the async client that outlive a broken connection: `streams.py` without threads.
+
+One thing is its own. Where a server ends a stream while grpc.aio is writing to it, the status that the server gave may
+be lost, and INTERNAL stands in its place (grpc/grpc#36066). Then the stream is opened again carefully: nothing is
+written while the server may still refuse it, and one request only until there is an answer. So its status is heard.
+"""
 
 import asyncio
 import contextlib
@@ -8,11 +13,13 @@ from typing import Any, Generic, TypeVar
 
 import grpc
 
-from allot_client.errors import AllotError, error_of
+from allot_client.errors import AllotError, Unavailable, error_of
 from allot_client.patience import Patience
 from allot_client.streams import ended_early
 
 Q = TypeVar("Q")
+_STATUS_LOST = "Internal error from Core"
+_REFUSAL_SECONDS_MAX = 0.25  # in which a server says that it does not take a stream
 
 
 class _Window(Generic[Q]):
@@ -25,6 +32,7 @@ class _Window(Generic[Q]):
         self._unanswered: deque[Q] = deque()
         self._sent = 0  # of the unanswered, by this attempt
         self._attempt = 0
+        self._under_way_most = most
         self._complete = False  # the caller's iterable is at its end
         self.failure: BaseException | None = None  # what the caller's iterable raised
         self._filling = asyncio.ensure_future(self._fill())
@@ -50,21 +58,27 @@ class _Window(Generic[Q]):
             self._unanswered.append(request)
             self._changed.notify_all()
 
-    async def attempt(self) -> AsyncIterator[Q]:
+    async def attempt(self, careful: bool) -> AsyncIterator[Q]:
         """The requests of a new stream: first those that an earlier one left unanswered. Ends any earlier one."""
         async with self._changed:
             self._attempt += 1
             self._sent = 0
+            self._under_way_most = 1 if careful else self._most
             self._changed.notify_all()
-            return self._send(self._attempt)
+            return self._send(self._attempt, _REFUSAL_SECONDS_MAX if careful else 0)
 
-    async def _send(self, attempt: int) -> AsyncIterator[Q]:
+    def _may_send(self) -> bool:
+        return self._sent < min(len(self._unanswered), self._under_way_most)
+
+    def _all_sent(self) -> bool:
+        return self._complete and self._sent == len(self._unanswered)
+
+    async def _send(self, attempt: int, wait_seconds: float) -> AsyncIterator[Q]:
+        await asyncio.sleep(wait_seconds)
         while True:
             async with self._changed:
-                await self._changed.wait_for(
-                    lambda: self._attempt != attempt or self._sent < len(self._unanswered) or self._complete
-                )
-                if self._attempt != attempt or self._sent >= len(self._unanswered):
+                await self._changed.wait_for(lambda: self._attempt != attempt or self._may_send() or self._all_sent())
+                if self._attempt != attempt or not self._may_send():
                     return
                 request = self._unanswered[self._sent]
                 self._sent += 1
@@ -76,6 +90,7 @@ class _Window(Generic[Q]):
             if self._sent == 0:
                 raise AllotError(grpc.StatusCode.INTERNAL, "the server answered more than it was asked")
             self._sent -= 1
+            self._under_way_most = self._most
             self._changed.notify_all()
             return self._unanswered.popleft()
 
@@ -103,10 +118,10 @@ async def answered(
     """Each request with its answer, in order, at most `most` of them under way."""
     if most < 1:
         raise ValueError(f"window: {most}: give 1 or more")
-    window = _Window(requests, most)
+    window, careful = _Window(requests, most), False
     try:
         while not await window.is_done():
-            stream = open_stream(await window.attempt())
+            stream = open_stream(await window.attempt(careful))
             try:
                 async for answer in stream:
                     request = await window.take()
@@ -114,9 +129,12 @@ async def answered(
                     yield request, answer
                 if await window.is_done():
                     break
-                failure = ended_early()
+                failure, careful = ended_early(), False
             except grpc.RpcError as error:
                 failure = error_of(error)
+                careful = failure.message == _STATUS_LOST
+                if careful:
+                    failure = Unavailable(failure.code, "the stream broke, and why was lost")
             finally:
                 stream.cancel()
             await asyncio.sleep(patience.pause(failure))

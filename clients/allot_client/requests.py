@@ -14,8 +14,8 @@ from google.protobuf.message import Message
 from allot.v1 import catalogue_pb2, events_pb2, orders_pb2, reservations_pb2, stock_pb2, types_pb2
 
 M = TypeVar("M", bound=Message)
-Row: TypeAlias = "Message | Mapping[str, Any] | tuple[Any, ...]"
-Moment: TypeAlias = "datetime | int"  # with a time zone, or UTC microseconds since 1970
+Row: TypeAlias = Message | Mapping[str, Any] | tuple[Any, ...]
+Moment: TypeAlias = datetime | int  # with a time zone, or UTC microseconds since 1970
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
