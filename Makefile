@@ -4,7 +4,7 @@ RUN = .venv/bin/
 # Tests that also run with bounds checks and as plain Python: all that reaches every kernel, and is quick enough.
 IN_EVERY_MODE = 'kernels or scenarios or engine_properties or test_room'
 
-.PHONY: all venv lint types proto test soak demo bench warm clean
+.PHONY: all venv lint types proto baseline test soak demo bench warm clean
 
 all: test
 
@@ -18,12 +18,19 @@ venv: .venv/.made
 lint: venv
 	$(RUN)ruff check .
 	$(RUN)ruff format --check .
+	$(RUN)buf lint proto
+	$(RUN)buf format proto --diff --exit-code
+	$(RUN)buf breaking proto --against proto/baseline.binpb
 
 types: venv
 	$(RUN)mypy
 
 proto: venv
 	$(RUN)python -m grpc_tools.protoc -Iproto --python_out=proto --pyi_out=proto --grpc_python_out=proto proto/allot/v1/*.proto
+
+# At a release: from then on, nothing may break clients of the contract as it is now.
+baseline: venv
+	$(RUN)buf build proto --exclude-source-info -o proto/baseline.binpb
 
 warm: venv
 	$(RUN)allot warm --json > /dev/null

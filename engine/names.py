@@ -1,8 +1,10 @@
 """Texts and their dense indices: SKUs, nodes, channels, postal codes. Text becomes an index here, once, at the edge.
 
 Whoever takes a batch in asks `find`; the catalogue asks `add` and journals what is new; answers and views ask `texts`.
+Any thread may ask: a lock stands before the table.
 """
 
+import threading
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -26,6 +28,7 @@ class Names:
     def __init__(self, secret: NDArray[np.uint64]) -> None:
         """secret: uint64 [4] of the data folder; it decides nothing but where texts lie in the table."""
         self._secret = secret
+        self._lock = threading.Lock()
         self._index = TextIndex(
             np.full((_SLOTS_MIN, 2), FREE, np.int64),
             np.zeros(_SLOTS_MIN // 2 + 1, np.int32),
@@ -43,7 +46,8 @@ class Names:
             return _through_dictionary(array, self.find(array.dictionary))
         offsets, data = _buffers(array)
         indices = np.empty(len(array), np.int32)
-        find_texts(self._index, self._secret, offsets, data, indices)
+        with self._lock:
+            find_texts(self._index, self._secret, offsets, data, indices)
         if array.null_count:
             indices[_is_null(array)] = UNKNOWN
         return indices
@@ -56,21 +60,23 @@ class Names:
         """
         array = _plain(_one_array(texts))
         offsets, data = text_buffers(array)
-        before = len(self)
         indices = np.empty(len(array), np.int32)
-        find_texts(self._index, self._secret, offsets, data, indices)
-        new = indices == UNKNOWN
-        if new.any():
-            self._make_room(int(new.sum()), int(np.diff(offsets)[new].sum(dtype=np.int64)))
-            add_texts(self._index, self._secret, offsets, data, indices)
-        return indices, range(before, len(self))
+        with self._lock:
+            before = len(self)
+            find_texts(self._index, self._secret, offsets, data, indices)
+            new = indices == UNKNOWN
+            if new.any():
+                self._make_room(int(new.sum()), int(np.diff(offsets)[new].sum(dtype=np.int64)))
+                add_texts(self._index, self._secret, offsets, data, indices)
+            return indices, range(before, len(self))
 
     def text(self, index: int) -> str:
         """The text of one index; raises IndexError for one that was never given."""
         if not 0 <= index < len(self):
             raise IndexError(index)
-        start, stop = self._index.offsets[index : index + 2]
-        return self._index.data[start:stop].tobytes().decode()
+        _, offsets, data, _ = self._index  # a text never moves within these, and larger ones have it too
+        start, stop = offsets[index : index + 2]
+        return data[start:stop].tobytes().decode()
 
     def texts(self, indices: Indices) -> pa.StringArray:
         """The texts of int32 [n] indices; null for -1. Raises IndexError for one that was never given."""
@@ -86,9 +92,11 @@ class Names:
 
     def _column(self) -> pa.StringArray:
         """All texts as an Arrow column over the same buffers; texts that are added later do not touch it."""
-        size = len(self)
-        used = self._index.data[: self._index.offsets[size]]
-        return pa.StringArray.from_buffers(size, pa.py_buffer(self._index.offsets[: size + 1]), pa.py_buffer(used))
+        with self._lock:
+            _, offsets, data, size = self._index
+            count = int(size[0])
+        used = data[: offsets[count]]
+        return pa.StringArray.from_buffers(count, pa.py_buffer(offsets[: count + 1]), pa.py_buffer(used))
 
     def _make_room(self, texts: int, text_bytes: int) -> None:
         slots, offsets, data, size = self._index

@@ -131,13 +131,19 @@ class Engine:
         """One command, durable when this returns; its answers."""
         return self._run([command], stamp, pipelined=False).wait()[0]
 
-    def submit(self, commands: Sequence[Command], stamp: int) -> Pending:
+    @property
+    def next_expiry(self) -> int | None:
+        """When a reservation may be due, UTC us; None where there is none. A commit, even of no command, ends it."""
+        return int(self.state.expiries.at[0]) if self.state.head(Head.EXPIRIES) else None
+
+    def submit(self, commands: Sequence[Command], stamp: int, pipelined: bool = True) -> Pending:
         """Decide a batch of commands as one commit; it becomes durable while the next is decided.
 
-        stamp: UTC us, never taken to go back. Raises OutOfRoom or JournalFull before anything is changed, EngineFailed
-        where it is over.
+        stamp: UTC us, never taken to go back. pipelined: without it, it is durable when this returns, which is quicker
+        where no other batch waits. Raises OutOfRoom or JournalFull before anything is changed, EngineFailed where it is
+        over.
         """
-        return self._run(commands, stamp, pipelined=True)
+        return self._run(commands, stamp, pipelined)
 
     def _run(self, commands: Sequence[Command], stamp: int, pipelined: bool) -> Pending:
         if self._failure is not None:

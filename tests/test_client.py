@@ -7,7 +7,6 @@ import asyncio
 import dataclasses
 import inspect
 import itertools
-import subprocess
 import sys
 import threading
 import time
@@ -18,6 +17,7 @@ from typing import Any
 
 import grpc
 import pytest
+import trustme
 from google.protobuf import descriptor_pool
 
 import allot_client
@@ -396,28 +396,26 @@ def test_options_that_will_not_do_are_named_and_secrets_are_not(options: dict[st
         assert "s3cret" not in str(caught.value)
 
 
-def certificate(folder: Path, name: str) -> tuple[Path, Path]:
-    certificate, key = folder / f"{name}.pem", folder / f"{name}.key"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}",
-         "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", key, "-out", certificate],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return certificate, key
-
-
 def test_tls_with_a_client_certificate(kind: Any, service: FakeService, tmp_path: Path):
-    (server, server_key), (client, client_key) = certificate(tmp_path, "server"), certificate(tmp_path, "client")
-    pair = (server_key.read_bytes(), server.read_bytes())
-    credentials = grpc.ssl_server_credentials([pair], client.read_bytes(), require_client_auth=True)
+    authority, stranger = trustme.CA(), trustme.CA()
+    server, client = authority.issue_cert("127.0.0.1"), authority.issue_cert("shop")
+    files = {name: tmp_path / f"{name}.pem" for name in ("ca", "stranger", "certificate", "key")}
+    authority.cert_pem.write_to_path(files["ca"])
+    stranger.cert_pem.write_to_path(files["stranger"])
+    client.cert_chain_pems[0].write_to_path(files["certificate"])
+    client.private_key_pem.write_to_path(files["key"])
+    pair = (server.private_key_pem.bytes(), server.cert_chain_pems[0].bytes())
+    credentials = grpc.ssl_server_credentials([pair], authority.cert_pem.bytes(), require_client_auth=True)
+    own = {"certificate_file": files["certificate"], "key_file": files["key"]}
     with serving(service, credentials) as target:
-        known = kind(target, ca_file=server, certificate_file=client, key_file=client_key, token="s3cret")
+        known = kind(target, ca_file=files["ca"], token="s3cret", **own)
         assert known.place_order(**ORDER).number == 1
         known.close()
-        unknown = kind(target, ca_file=client, certificate_file=client, key_file=client_key, patience=0)
-        with pytest.raises(allot_client.Unavailable):
-            unknown.place_order(**ORDER)
-        unknown.close()
+        for options in ({"ca_file": files["stranger"], **own}, {"ca_file": files["ca"]}):
+            unknown = kind(target, patience=0, **options)
+            with pytest.raises(allot_client.Unavailable):
+                unknown.place_order(**ORDER)
+            unknown.close()
 
 
 # Streams

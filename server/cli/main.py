@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from server.cli import allocate, doctor, export, import_report, snapshot, verify, warm
+from server.cli import allocate, config, doctor, export, import_report, snapshot, token, verify, warm
 from server.cli.output import BAD_USAGE, FOUND_WRONG, INTERRUPTED
 
 app = typer.Typer(
@@ -32,6 +32,8 @@ app.command("export")(export.export)
 app.command("snapshot")(snapshot.snapshot)
 app.command("warm")(warm.warm)
 app.command("doctor")(doctor.doctor)
+app.command("config")(config.config)
+app.command("token")(token.token)
 
 
 def main() -> NoReturn:

@@ -1,0 +1,377 @@
+"""The batcher: all that is asked of the engine passes here. It gathers what waits into commits, one turn after another.
+
+A turn takes every single request that waits and, stream by stream, Arrow batches up to a number of orders. There is no
+timer: the next turn begins when the writer is free. Its queues are bounded; who does not fit is told when to try again.
+
+    event loop: `ask`, `place`, `read`   ->   writer thread: decide   ->   answers thread: durable, feed, give out
+
+Where nothing else waits, the writer does all three itself, which is quicker for a single order.
+"""
+
+import asyncio
+import math
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import grpc
+import structlog
+
+from engine.commands import Command
+from engine.journal import JournalFull
+from engine.outcomes import EngineError, OutOfRoom
+from engine.writer import Engine, Pending
+from server.errors import Rejection, busy
+
+TURN_REQUESTS_MAX = 2048  # single requests of one commit
+TURN_ORDERS_MAX = 8192  # orders of Arrow batches: further batches wait for the next turn once so many are taken
+QUEUE_FULL = "QUEUE_FULL"
+RETRY_MS = 50  # what a full queue takes to become empty, about
+DISK_RETRY_MS = 5000
+_log = structlog.get_logger("batcher")
+
+
+class Turns(Protocol):
+    """Who wants to know what a turn did: the feed of availability, metrics. Called in sequence, from one thread at a
+    time."""
+
+    def __call__(self, turn: "Turn") -> None: ...
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A commit that is durable."""
+
+    sequence: int
+    changes: Any  # engine.availability.AtsChanges, or None where nothing was committed
+    orders: int  # of Arrow batches and single ones
+    seconds: float  # from taking the requests to durable
+
+
+@dataclass(eq=False)
+class Request:
+    """What waits: a row to gather with others of its kind, a command, or a look at the state."""
+
+    kind: Any  # who gathers rows (server/gather.py); None: a command, or a look
+    content: Any
+    deadline: float  # of time.monotonic
+    future: "asyncio.Future[Any]"
+    orders: int = 0
+    finish: Callable[[Any], Any] | None = None  # makes the result of a command's answers, away from the event loop
+
+
+@dataclass(eq=False)
+class Lane:
+    """The Arrow batches of one stream that wait."""
+
+    waiting: deque[Request] = field(default_factory=deque)
+
+
+class Batcher:
+    """Stands before one engine. What may be asked belongs to the event loop in which `start` was called."""
+
+    def __init__(
+        self, engine: Engine, requests_max: int = 4096, batches_max: int = 64, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.engine = engine
+        self.failure: BaseException | None = None
+        self._requests_max, self._batches_max, self._clock = requests_max, batches_max, clock
+        self._singles: deque[Request] = deque()
+        self._lanes: deque[Lane] = deque()  # those with something waiting, the next one first
+        self._batches = 0
+        self._free = threading.Condition()
+        self._ends = False
+        self._durable: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._under_way = 0  # turns handed to the answers thread and not yet given out
+        self._listeners: list[Turns] = []
+        self._on_failure: Callable[[BaseException], None] = lambda error: None
+        self._threads = [
+            threading.Thread(target=self._write, name="allot-writer", daemon=True),
+            threading.Thread(target=self._answer, name="allot-answers", daemon=True),
+        ]
+
+    def start(self, on_failure: Callable[[BaseException], None], *listeners: Turns) -> None:
+        """Begin, within the event loop. on_failure: called in the loop when the engine can go on no longer."""
+        self._loop = asyncio.get_running_loop()
+        self._on_failure = on_failure
+        self._listeners = list(listeners)
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Carry out what waits, then end. Blocks; nothing may be asked any more."""
+        with self._free:
+            self._ends = True
+            self._free.notify()
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join()
+
+    @property
+    def waiting(self) -> int:
+        """Requests and batches that wait."""
+        return len(self._singles) + self._batches
+
+    # What may be asked, from the event loop. Each returns at once, with a future, or raises Rejection: QUEUE_FULL where
+    # nothing was kept.
+
+    def ask(self, command: Command, deadline: float = math.inf) -> "asyncio.Future[Any]":
+        """One command of the engine, with others in one commit; its answers once they are durable."""
+        return self._single(Request(None, command, deadline, self._loop.create_future()))
+
+    def place(self, kind: Any, row: Any, deadline: float = math.inf) -> "asyncio.Future[Any]":
+        """One row, gathered with the others of its kind (server/gather.py) into a command; its result, durable."""
+        return self._single(Request(kind, row, deadline, self._loop.create_future(), orders=1))
+
+    def read(self, look: Callable[[Engine], Any], deadline: float = math.inf) -> "asyncio.Future[Any]":
+        """Look at the state between two commits; given out once all it may have seen is durable. Everyone waits
+        meanwhile: a page at most."""
+        return self._single(Request(_LOOK, look, deadline, self._loop.create_future()))
+
+    def allocate(
+        self, lane: Lane, command: Command, orders: int, finish: Callable[[Any], Any], deadline: float = math.inf
+    ) -> "asyncio.Future[Any]":
+        """A batch of a stream; lanes take turns. finish: makes the result of the answers, in the answers thread."""
+        request = Request(None, command, deadline, self._loop.create_future(), orders, finish)
+        self._check()
+        with self._free:
+            if self._batches >= self._batches_max:
+                raise busy(f"{self._batches} batches wait: wait and send it again", QUEUE_FULL, RETRY_MS)
+            if not lane.waiting:
+                self._lanes.append(lane)
+            lane.waiting.append(request)
+            self._batches += 1
+            self._free.notify()
+        return request.future
+
+    def _single(self, request: Request) -> "asyncio.Future[Any]":
+        self._check()
+        with self._free:
+            if len(self._singles) >= self._requests_max:
+                raise busy(f"{self._requests_max} requests wait: wait and send it again", QUEUE_FULL, RETRY_MS)
+            self._singles.append(request)
+            self._free.notify()
+        return request.future
+
+    def _check(self) -> None:
+        if self.failure is not None:
+            raise _engine_failed()
+        if self._ends:
+            raise Rejection(
+                grpc.StatusCode.UNAVAILABLE, "DRAINING", "the server is about to stop: ask again", retry_after_ms=1000
+            )
+
+    # The writer thread
+
+    def _write(self) -> None:
+        try:
+            while (requests := self._take()) is not None:
+                self._turn(requests)
+        except BaseException as error:
+            _log.exception("the writer has failed")
+            self._fail(error)
+        self._durable.put(None)
+
+    def _take(self) -> list[Request] | None:
+        """What the next turn is for, when there is anything; empty: a reservation is due. None: the end."""
+        with self._free:
+            while not self._singles and not self._lanes:
+                if self._ends:
+                    return None
+                due = self._seconds_to_expiry()
+                if due is not None and due <= 0:
+                    return []
+                self._free.wait(due)
+            singles = self._singles
+            taken = [singles.popleft() for _ in range(min(len(singles), TURN_REQUESTS_MAX))]
+            orders = 0
+            while self._lanes and orders < TURN_ORDERS_MAX:
+                lane = self._lanes.popleft()
+                taken.append(lane.waiting.popleft())
+                orders += taken[-1].orders
+                self._batches -= 1
+                if lane.waiting:
+                    self._lanes.append(lane)
+        return self._in_time(taken)
+
+    def _seconds_to_expiry(self) -> float | None:
+        expiry = self.engine.next_expiry
+        return None if expiry is None else expiry / 1e6 - self._clock()
+
+    def _in_time(self, requests: list[Request]) -> list[Request]:
+        """Those that somebody still waits for; the others are told that nothing was done."""
+        now = time.monotonic()
+        late = [request for request in requests if request.deadline <= now]
+        if late:
+            self._give_out([(request, too_late()) for request in late])
+        return [request for request in requests if request.deadline > now and not request.future.cancelled()]
+
+    def _turn(self, requests: list[Request]) -> None:
+        """Decide and hand on. Where it does not fit, half of it at a time, so that one does not stand for all."""
+        began = time.perf_counter()
+        looks = [request for request in requests if request.kind is _LOOK]
+        writes = [request for request in requests if request.kind is not _LOOK]
+        groups = gather(writes)
+        try:
+            commands = [group.command() for group in groups]
+        except Exception as error:  # ours, and before anything was decided
+            self._give_out([(request, error) for request in requests])
+            return
+        stamp = int(self._clock() * 1e6)
+        alone = self._under_way == 0 and not self._singles and not self._lanes
+        try:
+            pending = self.engine.submit(commands, stamp, pipelined=not alone)
+        except (OutOfRoom, JournalFull) as error:
+            if isinstance(error, OutOfRoom) and len(writes) > 1:
+                half = len(writes) // 2
+                for some in (writes[:half], writes[half:] + looks):
+                    self._turn(some)
+                return
+            self._give_out([(request, _no_room(error)) for request in writes])
+            if looks:
+                self._turn(looks)
+            return
+        except BaseException as error:
+            self._give_out([(request, _engine_failed()) for request in requests])
+            raise error
+        seen = [(request, _looked(request, self.engine)) for request in looks]
+        turn = (pending, groups, seen, sum(request.orders for request in writes), began)
+        if alone:
+            self._finish(*turn)
+            return
+        with self._free:
+            self._under_way += 1
+        self._durable.put(turn)
+
+    # The answers thread
+
+    def _answer(self) -> None:
+        while (turn := self._durable.get()) is not None:
+            try:
+                self._finish(*turn)
+            except BaseException as error:
+                _log.exception("answers could not be given out")
+                self._fail(error)
+            with self._free:
+                self._under_way -= 1
+
+    def _finish(
+        self, pending: Pending, groups: "list[Group]", seen: list[tuple[Request, Any]], orders: int, began: float
+    ) -> None:
+        try:
+            answers = pending.wait()
+        except EngineError as error:
+            waiting = [request for group in groups for request in group.requests] + [request for request, _ in seen]
+            self._give_out([(request, _engine_failed()) for request in waiting])
+            self._fail(error)
+            return
+        turn = Turn(pending.sequence, pending.ats_changes(), orders, time.perf_counter() - began)
+        for listener in self._listeners:
+            listener(turn)
+        results = [pair for group, answer in zip(groups, answers, strict=True) for pair in group.results(answer)]
+        self._give_out(results + seen)
+
+    def _give_out(self, results: Sequence[tuple[Request, Any]]) -> None:
+        if results:
+            self._loop.call_soon_threadsafe(_resolve, results)
+
+    def _fail(self, error: BaseException) -> None:
+        """The engine can go on no longer: refuse all that waits, and say so."""
+        with self._free:
+            if self.failure is not None:
+                return
+            self.failure = error
+            self._ends = True
+            waiting = [*self._singles, *(request for lane in self._lanes for request in lane.waiting)]
+            self._singles.clear()
+            self._lanes.clear()
+            self._batches = 0
+            self._free.notify()
+        self._give_out([(request, _engine_failed()) for request in waiting])
+        self._loop.call_soon_threadsafe(self._on_failure, error)
+
+
+@dataclass
+class Group:
+    """Requests that became one command."""
+
+    kind: Any
+    requests: list[Request]
+
+    def command(self) -> Command:
+        """All rows as one command."""
+        rows = [request.content for request in self.requests]
+        return rows[0] if self.kind is None else self.kind.command(rows)
+
+    def results(self, answers: Any) -> list[tuple[Request, Any]]:
+        """The result of each request; an error of ours is told to those whom it concerns, and to nobody else."""
+        try:
+            if self.kind is None:
+                request = self.requests[0]
+                return [(request, answers if request.finish is None else request.finish(answers))]
+            rows = [request.content for request in self.requests]
+            return list(zip(self.requests, self.kind.results(rows, answers), strict=True))
+        except Exception as error:
+            return [(request, error) for request in self.requests]
+
+
+def gather(requests: list[Request]) -> list[Group]:
+    """Rows of one kind become one command, in the place of the first of them."""
+    groups: list[Group] = []
+    of_kind: dict[Any, Group] = {}
+    for request in requests:
+        if request.kind is None:
+            groups.append(Group(None, [request]))
+        elif request.kind in of_kind:
+            of_kind[request.kind].requests.append(request)
+        else:
+            of_kind[request.kind] = Group(request.kind, [request])
+            groups.append(of_kind[request.kind])
+    return groups
+
+
+_LOOK = object()
+
+
+def _looked(request: Request, engine: Engine) -> Any:
+    try:
+        return request.content(engine)
+    except Exception as error:
+        return error
+
+
+def _resolve(results: Sequence[tuple[Request, Any]]) -> None:
+    for request, result in results:
+        if request.future.done():
+            continue
+        if isinstance(result, BaseException):
+            request.future.set_exception(result)
+        else:
+            request.future.set_result(result)
+
+
+def too_late() -> Rejection:
+    """The answer to who has given up already."""
+    return Rejection(
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        "DEADLINE_EXCEEDED",
+        "the deadline passed before the work was begun: nothing was done",
+    )  # fmt: skip
+
+
+def _no_room(error: EngineError | JournalFull) -> Rejection:
+    if isinstance(error, JournalFull):
+        return busy(f"the disk is full: {error}; nothing was changed", "DISK_FULL", DISK_RETRY_MS)
+    return Rejection(grpc.StatusCode.RESOURCE_EXHAUSTED, "LIMIT_REACHED", str(error))
+
+
+def _engine_failed() -> Rejection:
+    return Rejection(
+        grpc.StatusCode.UNAVAILABLE, "ENGINE_FAILED",
+        "the engine has ended; whether this was taken is known after the next start: send it again with the same key",
+        retry_after_ms=1000,
+    )  # fmt: skip

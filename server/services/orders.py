@@ -1,0 +1,149 @@
+"""The order service: single orders, streams of them, Arrow batches; reading and cancelling."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+
+from allot.v1 import orders_pb2, orders_pb2_grpc, types_pb2
+from engine.outcomes import Namespace
+from server.batcher import Batcher, Lane
+from server.batches import OrderBatches, Taken, answer_batch
+from server.deadlines import deadline_of
+from server.errors import Rejection
+from server.gather import ACT, ORDER, OrderResult
+from server.lookup import Lookup
+from server.naming import Naming, NotYetKnown
+from server.replies import rejection_of
+from server.streams import in_order, when_there_is_room
+from server.validation.orders import cancel_row, order_row
+
+ORDERS_UNDER_WAY_MAX = 256  # of one stream
+BATCHES_UNDER_WAY_MAX = 3  # of one stream: one that is decided, one that waits, one that is read
+_NAMINGS_MAX = 8  # of one order: what it names is named one by one
+
+
+@dataclass(frozen=True)
+class OrderDesk:
+    """What the services of orders and reservations share."""
+
+    batcher: Batcher
+    lookup: Lookup
+    naming: Naming
+
+    async def row(self, read: Any, request: Any, deadline: float) -> Any:
+        """What `read` makes of a request, after naming what it names for the first time. Raises Rejection."""
+        for _ in range(_NAMINGS_MAX):
+            try:
+                return read(request, self.lookup)
+            except NotYetKnown as unknown:
+                await self.naming.name_one(unknown, deadline)
+        return read(request, self.lookup)
+
+    def decision(self, result: OrderResult) -> types_pb2.Decision:
+        """The message of a decision. Raises the Rejection of an answer that is none."""
+        if result.reply > types_pb2.OUTCOME_REFUSED:
+            raise rejection_of(result.reply)
+        node_ids = self.lookup.texts(Namespace.NODE)
+        parts = [
+            types_pb2.Part(line=line, node_id=node_ids[node], stage=stage + 1, quantity=units, distance_m=metres)
+            if node >= 0
+            else types_pb2.Part(line=line, stage=stage + 1, quantity=units)
+            for line, node, stage, units, metres in result.parts
+        ]
+        return types_pb2.Decision(outcome=result.reply, number=result.number, again=result.again, parts=parts)
+
+
+class OrderService(orders_pb2_grpc.OrderServiceServicer):
+    """Places, reads and cancels orders."""
+
+    def __init__(self, desk: OrderDesk, batches: OrderBatches, decoding: Executor) -> None:
+        """decoding: where Arrow batches are read, away from the event loop."""
+        self._desk = desk
+        self._batches = batches
+        self._decoding = decoding
+
+    async def PlaceOrder(self, request: orders_pb2.PlaceOrderRequest, context: Any) -> orders_pb2.PlaceOrderResponse:  # noqa: N802
+        """One order."""
+        deadline = deadline_of(context)
+        row = await self._desk.row(order_row, request.order, deadline)
+        result = await self._desk.batcher.place(ORDER, row, deadline)
+        return orders_pb2.PlaceOrderResponse(decision=self._desk.decision(result))
+
+    async def PlaceOrders(  # noqa: N802
+        self, requests: AsyncIterator[orders_pb2.PlaceOrdersRequest], context: Any
+    ) -> AsyncIterator[orders_pb2.PlaceOrdersResponse]:
+        """Orders as they come."""
+        deadline = deadline_of(context)
+
+        async def begin(request: orders_pb2.PlaceOrdersRequest) -> Any:
+            row = await self._desk.row(order_row, request.order, deadline)
+            return await when_there_is_room(partial(self._desk.batcher.place, ORDER, row, deadline))
+
+        async for request, result in in_order(requests, begin, ORDERS_UNDER_WAY_MAX):
+            yield self._placed(request.order.order_id, result)
+
+    def _placed(self, order_id: str, result: OrderResult | Rejection) -> orders_pb2.PlaceOrdersResponse:
+        try:
+            if isinstance(result, Rejection):
+                raise result
+            return orders_pb2.PlaceOrdersResponse(order_id=order_id, decision=self._desk.decision(result))
+        except Rejection as rejection:
+            return orders_pb2.PlaceOrdersResponse(order_id=order_id, problem=rejection.problem())
+
+    async def AllocateBatches(  # noqa: N802
+        self, requests: AsyncIterator[orders_pb2.AllocateBatchesRequest], context: Any
+    ) -> AsyncIterator[orders_pb2.AllocateBatchesResponse]:
+        """Arrow batches."""
+        deadline, lane = deadline_of(context), Lane()
+
+        async def begin(request: orders_pb2.AllocateBatchesRequest) -> Any:
+            return await self._allocate(lane, request.batch, deadline)
+
+        async for _, result in in_order(requests, begin, BATCHES_UNDER_WAY_MAX):
+            if isinstance(result, Rejection):
+                yield orders_pb2.AllocateBatchesResponse(problem=result.problem())
+            else:
+                yield orders_pb2.AllocateBatchesResponse(batch=result)
+
+    async def _allocate(self, lane: Lane, data: bytes, deadline: float) -> Any:
+        """Begin a batch: the future of its answer, as bytes."""
+        taken = await self._taken(data, deadline)
+        finish = partial(self._answered, taken)
+        if taken.command is None:
+            nothing = asyncio.get_running_loop().create_future()
+            nothing.set_result(finish(None))
+            return nothing
+        return await when_there_is_room(
+            partial(self._desk.batcher.allocate, lane, taken.command, taken.accepted.size, finish, deadline)
+        )
+
+    async def _taken(self, data: bytes, deadline: float) -> Taken:
+        """The batch as a command, after naming what it names for the first time."""
+        loop = asyncio.get_running_loop()
+        taken = await loop.run_in_executor(self._decoding, self._batches.take, data)
+        named = False
+        if taken.unplaced is not None:
+            named = await self._desk.naming.place(taken.unplaced, deadline)
+        if taken.unnamed:
+            await self._desk.naming.name(pa.concat_arrays(taken.unnamed).unique(), deadline)
+            named = True
+        if named:
+            taken = await loop.run_in_executor(self._decoding, self._batches.take, data)
+        return taken
+
+    def _answered(self, taken: Taken, answers: Any) -> bytes:
+        return answer_batch(taken, answers, self._desk.lookup.texts(Namespace.NODE))
+
+    async def CancelOrder(self, request: orders_pb2.CancelOrderRequest, context: Any) -> orders_pb2.CancelOrderResponse:  # noqa: N802
+        """Units that are not wanted any more."""
+        deadline = deadline_of(context)
+        row = await self._desk.row(cancel_row, request, deadline)
+        result = await self._desk.batcher.place(ACT, row, deadline)
+        if (rejection := rejection_of(result.reply)) is not None:
+            raise rejection
+        return orders_pb2.CancelOrderResponse(quantity=result.quantity, again=result.again)

@@ -1,0 +1,161 @@
+"""Orders, carts and what is asked about them, as rows for the batcher. The first fault is told.
+
+Texts of the catalogue become indices here. One that the server may be able to name raises NotYetKnown.
+"""
+
+import re
+from typing import Any
+
+from allot.v1 import orders_pb2, reservations_pb2, types_pb2
+from engine.answers import NULL_I64
+from engine.intake.orders import (
+    CHANNEL_CHARACTERS_MAX,
+    CUSTOMER_CHARACTERS_MAX,
+    LINE_UNITS_MAX,
+    ORDER_ID_CHARACTERS_MAX,
+    ORDER_LINES_MAX,
+    PRICE_MINOR_UNITS_MAX,
+    SERVICE_LEVEL_CHARACTERS_MAX,
+    SKU_CHARACTERS_MAX,
+)
+from engine.intake.postal_codes import POSTAL_CODE_CHARACTERS_MAX
+from engine.lifecycle import Action
+from engine.outcomes import Namespace
+from kernels.columns import NO_NODE, NONE
+from server.batches import PAYMENT_METHODS
+from server.errors import invalid
+from server.gather import ActRow, ConfirmRow, OrderRow, ReleaseRow
+from server.lookup import Lookup
+from server.naming import NotYetKnown
+from server.security import holds_card_number
+from server.validation.values import microseconds, number, request_id, text
+
+_CURRENCY = re.compile("[A-Z]{3}")
+_TIMES = ("placed_at_us", "ship_by_us", "deliver_by_us")
+_MONEY = ("unit_price", "discount", "tax")
+
+
+def order_row(draft: types_pb2.OrderDraft, lookup: Lookup, expires_at: int = 0) -> OrderRow:
+    """An order or a cart. Raises Rejection, NotYetKnown."""
+    order_id = text("order.order_id", draft.order_id, ORDER_ID_CHARACTERS_MAX)
+    channel = channel_of("order.channel", draft.channel, lookup)
+    postal_code = _postal_code("order.postal_code", draft.postal_code, lookup)
+    count = len(draft.lines)
+    if not 1 <= count <= ORDER_LINES_MAX:
+        reason = "TOO_MANY_LINES" if count else "NO_LINES"
+        raise invalid("order.lines", f"order.lines: {count} lines: give 1 to {ORDER_LINES_MAX}", reason)
+    sku, quantity = [], []
+    for line in draft.lines:
+        index = lookup.find(Namespace.SKU, line.sku)
+        if index < 0 or not 1 <= line.quantity <= LINE_UNITS_MAX:
+            raise _line_fault(len(sku), line)
+        sku.append(index)
+        quantity.append(line.quantity)
+    return OrderRow(order_id, channel, postal_code, sku, quantity, _options(draft, lookup), expires_at)
+
+
+def cart_row(request: reservations_pb2.ReserveRequest, lookup: Lookup) -> OrderRow:
+    """A cart to hold units for."""
+    expires_at = microseconds("expires_at_us", request.expires_at_us)
+    return order_row(request.order, lookup, expires_at)
+
+
+def confirm_row(request: reservations_pb2.ConfirmRequest, lookup: Lookup) -> ConfirmRow:
+    """A reservation to confirm."""
+    place = request.postal_code
+    return ConfirmRow(
+        request_id(request.request_id), channel_of("channel", request.channel, lookup),
+        text("reservation_id", request.reservation_id, ORDER_ID_CHARACTERS_MAX),
+        text("order_id", request.order_id, ORDER_ID_CHARACTERS_MAX),
+        _postal_code("postal_code", place, lookup) if place else NONE,
+    )  # fmt: skip
+
+
+def release_row(request: reservations_pb2.ReleaseRequest, lookup: Lookup) -> ReleaseRow:
+    """A reservation to let go."""
+    return ReleaseRow(
+        request_id(request.request_id), channel_of("channel", request.channel, lookup),
+        text("reservation_id", request.reservation_id, ORDER_ID_CHARACTERS_MAX),
+    )  # fmt: skip
+
+
+def cancel_row(request: orders_pb2.CancelOrderRequest, lookup: Lookup) -> ActRow:
+    """Units to cancel."""
+    return ActRow(
+        request_id(request.request_id), channel_of("channel", request.channel, lookup),
+        text("order_id", request.order_id, ORDER_ID_CHARACTERS_MAX),
+        number("line", request.line, 0, ORDER_LINES_MAX), NO_NODE, Action.CANCEL,
+        number("quantity", request.quantity, 0, LINE_UNITS_MAX), 0,
+    )  # fmt: skip
+
+
+def channel_of(field: str, name: str, lookup: Lookup) -> int:
+    """The index of a channel that is known."""
+    index = lookup.find(Namespace.CHANNEL, name)
+    if index < 0:
+        text(field, name, CHANNEL_CHARACTERS_MAX)
+        raise invalid(field, f"{field}: {name!r} is not known: add it by PutChannel", "UNKNOWN_CHANNEL")
+    return index
+
+
+def _postal_code(field: str, code: str, lookup: Lookup) -> int:
+    index = lookup.find(Namespace.POSTAL_CODE, code)
+    if index < 0:
+        text(field, code, POSTAL_CODE_CHARACTERS_MAX)
+        raise NotYetKnown(field, Namespace.POSTAL_CODE, code)
+    return index
+
+
+def _line_fault(place: int, line: types_pb2.LineDraft) -> Exception:
+    where = f"order.lines[{place}]"
+    if 1 <= line.quantity <= LINE_UNITS_MAX:
+        text(f"{where}.sku", line.sku, SKU_CHARACTERS_MAX)
+        message = f"{where}.sku: {line.sku!r} is not known: name it by PutSkus, or receive stock of it"
+        return invalid(f"{where}.sku", message, "UNKNOWN_SKU")
+    message = f"{where}.quantity: {line.quantity}: give 1 to {LINE_UNITS_MAX} units"
+    return invalid(f"{where}.quantity", message, "QUANTITY_OUT_OF_RANGE")
+
+
+def _options(draft: types_pb2.OrderDraft, lookup: Lookup) -> dict[str, Any]:
+    """What the order tells beyond what every order tells."""
+    options: dict[str, Any] = {}
+    for name in _TIMES:
+        if (at := getattr(draft, name)) != 0:
+            options[name[:-3]] = microseconds(f"order.{name}", at)
+    if draft.currency:
+        if not _CURRENCY.fullmatch(draft.currency):
+            message = f"order.currency: {draft.currency!r}: give three capitals, as INR"
+            raise invalid("order.currency", message, "NOT_A_CURRENCY")
+        options["currency"] = _word("order.currency", draft.currency, lookup)
+    if draft.payment_method:
+        if not 1 <= draft.payment_method <= len(PAYMENT_METHODS):
+            message = f"order.payment_method: {draft.payment_method}: give 1 to {len(PAYMENT_METHODS)}"
+            raise invalid("order.payment_method", message, "NOT_A_PAYMENT_METHOD")
+        method = PAYMENT_METHODS[draft.payment_method - 1]
+        options["payment_method"] = _word("order.payment_method", method, lookup)
+    if draft.service_level:
+        level = text("order.service_level", draft.service_level, SERVICE_LEVEL_CHARACTERS_MAX)
+        options["service_level"] = _word("order.service_level", level, lookup)
+    if draft.customer:
+        options["customer"] = text("order.customer", draft.customer, CUSTOMER_CHARACTERS_MAX)
+        if holds_card_number(draft.customer):
+            message = "order.customer: it looks like a card number, and none is ever kept: give a reference"
+            raise invalid("order.customer", message, "CARD_NUMBER")
+    for name in _MONEY:
+        if any(line.HasField(name) for line in draft.lines):
+            options[name] = [_amount(place, line, name) for place, line in enumerate(draft.lines)]
+    return options
+
+
+def _amount(place: int, line: types_pb2.LineDraft, name: str) -> int:
+    if not line.HasField(name):
+        return int(NULL_I64)
+    where = f"order.lines[{place}].{name}"
+    return number(where, getattr(line, name), 0, PRICE_MINOR_UNITS_MAX, "AMOUNT_OUT_OF_RANGE")
+
+
+def _word(field: str, word: str, lookup: Lookup) -> int:
+    index = lookup.find(Namespace.WORD, word)
+    if index < 0:
+        raise NotYetKnown(field, Namespace.WORD, word)
+    return index
