@@ -24,6 +24,7 @@ from allot.v1 import (
     orders_pb2_grpc,
     reservations_pb2,
     reservations_pb2_grpc,
+    stock_pb2,
     stock_pb2_grpc,
     types_pb2,
 )
@@ -65,6 +66,7 @@ class FakeService(
         self.hold_answers = 0.0  # seconds of silence of the client's, before a stream answers
         self.cancelled = threading.Event()
         self.pages: list[Any] = []
+        self.decision = decision()
 
     def _meet(self, request: Any, context: grpc.ServicerContext) -> None:
         self._note(request, context)
@@ -81,7 +83,7 @@ class FakeService(
 
     def PlaceOrder(self, request: Any, context: Any) -> Any:
         self._meet(request, context)
-        return orders_pb2.PlaceOrderResponse(decision=decision())
+        return orders_pb2.PlaceOrderResponse(decision=self.decision)
 
     def CancelOrder(self, request: Any, context: Any) -> Any:
         self._meet(request, context)
@@ -98,6 +100,18 @@ class FakeService(
     def PutChannel(self, request: Any, context: Any) -> Any:
         self._meet(request, context)
         return catalogue_pb2.PutChannelResponse()
+
+    def PutNodes(self, request: Any, context: Any) -> Any:
+        self._meet(request, context)
+        return catalogue_pb2.PutNodesResponse(again=True)
+
+    def ReceiveStock(self, request: Any, context: Any) -> Any:
+        self._meet(request, context)
+        return stock_pb2.ReceiveStockResponse(changed=len(request.rows))
+
+    def CountStock(self, request: Any, context: Any) -> Any:
+        self._meet(request, context)
+        return stock_pb2.CountStockResponse(changed=len(request.rows))
 
     def _stream(self, requests: Iterator[Any], context: Any, answer: Callable[[int, Any], Any]) -> Iterator[Any]:
         context.add_callback(self.cancelled.set)

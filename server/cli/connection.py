@@ -55,7 +55,7 @@ def connected(
     except OSError as error:
         fail(f"{error.filename or server}: {error.strerror or error}", BAD_USAGE)
     except ValueError as error:
-        fail(str(error), BAD_USAGE)
+        fail(" ".join(str(error).split()), BAD_USAGE)
 
 
 def _code(error: "AllotError") -> int:
