@@ -221,7 +221,7 @@ def test_a_file_that_cannot_be_sent_is_named(tmp_path: Path, content: str, optio
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path):
-    failed(run("order", "send", tmp_path / "no.csv"), 2, "no.csv", "No such file")
+    failed(run("order", "send", tmp_path / "no.csv"), 2, "no.csv: no such file")
     failed(run("stock", "receive", "--file", tmp_path / "no.csv"), 2, "no.csv: no such file")
 
 

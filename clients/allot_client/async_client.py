@@ -8,8 +8,9 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
 from contextlib import aclosing
 from datetime import timedelta
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, cast
 
 import grpc
 import grpc.aio
@@ -32,6 +33,9 @@ from allot_client.connection import DEFAULT_TARGET, Connection, Options
 from allot_client.errors import error_of
 from allot_client.patience import Patience
 from allot_client.requests import Moment, OrderFields, Row, new_request_id
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 T = TypeVar("T")
 
@@ -86,14 +90,14 @@ class AsyncClient:
 
     async def allocate(
         self,
-        source: Any,
+        source: "pa.Table | pa.RecordBatch | Path | str",
         *,
         channel: str = "",
         batch_orders: int = tables.BATCH_ORDERS,
         window: int = WINDOW_BATCHES,
         progress: Progress | None = None,
         bar: bool = False,
-    ) -> Any:
+    ) -> "pa.Table":
         """Allocates the orders of a pyarrow Table or a CSV, CSV.gz or Parquet file; a pyarrow Table, a row an order.
 
         source: one row an order with `lines`, or one row a line. channel: of all, where there is no such column.
@@ -106,14 +110,14 @@ class AsyncClient:
 
     async def allocate_batches(
         self,
-        source: Any,
+        source: "pa.Table | pa.RecordBatch | Path | str",
         *,
         channel: str = "",
         batch_orders: int = tables.BATCH_ORDERS,
         window: int = WINDOW_BATCHES,
         progress: Progress | None = None,
         bar: bool = False,
-    ) -> AsyncIterator[Any]:
+    ) -> "AsyncIterator[pa.Table]":
         """`allocate`, one table a batch, as the answers come. What was not answered when the connection broke is sent
         again, under the same ids."""
         orders = await asyncio.to_thread(tables.read_orders, source, channel)

@@ -7,8 +7,9 @@ messages of `allot.v1`; answers are messages. `AsyncClient` has the same methods
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, cast
 
 import grpc
 
@@ -29,6 +30,9 @@ from allot_client.errors import error_of
 from allot_client.patience import Patience
 from allot_client.requests import Moment, OrderFields, Row, new_request_id
 from allot_client.streams import answered, resumed
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 T = TypeVar("T")
 Progress = Callable[[int, int], None]  # orders answered, orders in all
@@ -78,21 +82,22 @@ class Client:
     ) -> Iterator[orders_pb2.PlaceOrdersResponse]:
         """Allocates orders as they come, see `order`: each is answered with a decision or a problem, in their order.
 
-        window: orders under way at most. What was not answered when the connection broke is sent again.
+        window: orders under way at most. What was not answered when the connection broke is sent again. The orders are
+        read in a thread of their own.
         """
         for _, answer in self._answered(calls.PLACE_ORDERS, orders, _one_order, window):
             yield answer
 
     def allocate(
         self,
-        source: Any,
+        source: "pa.Table | pa.RecordBatch | Path | str",
         *,
         channel: str = "",
         batch_orders: int = tables.BATCH_ORDERS,
         window: int = WINDOW_BATCHES,
         progress: Progress | None = None,
         bar: bool = False,
-    ) -> Any:
+    ) -> "pa.Table":
         """Allocates the orders of a pyarrow Table or a CSV, CSV.gz or Parquet file; a pyarrow Table, a row an order.
 
         source: one row an order with `lines`, or one row a line. channel: of all, where there is no such column.
@@ -105,14 +110,14 @@ class Client:
 
     def allocate_batches(
         self,
-        source: Any,
+        source: "pa.Table | pa.RecordBatch | Path | str",
         *,
         channel: str = "",
         batch_orders: int = tables.BATCH_ORDERS,
         window: int = WINDOW_BATCHES,
         progress: Progress | None = None,
         bar: bool = False,
-    ) -> Iterator[Any]:
+    ) -> "Iterator[pa.Table]":
         """`allocate`, one table a batch, as the answers come. What was not answered when the connection broke is sent
         again, under the same ids."""
         orders = tables.read_orders(source, channel)

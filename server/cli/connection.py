@@ -46,16 +46,20 @@ def connected(
 
     token_env = _TOKEN_VARIABLE if token_file is None and os.environ.get(_TOKEN_VARIABLE) else None
     try:
-        with Client(
+        client = Client(
             server, timeout=timeout, patience=patience, token_file=token_file, token_env=token_env, ca_file=ca
-        ) as client:
-            yield client
-    except AllotError as error:
-        fail(_line(server, error), _code(error))
+        )
     except OSError as error:
         fail(f"{error.filename or server}: {error.strerror or error}", BAD_USAGE)
     except ValueError as error:
-        fail(" ".join(str(error).split()), BAD_USAGE)
+        fail(str(error), BAD_USAGE)
+    with client:
+        try:
+            yield client
+        except AllotError as error:
+            fail(_line(server, error), _code(error))
+        except ValueError as error:
+            fail(" ".join(str(error).split()), BAD_USAGE)
 
 
 def _code(error: "AllotError") -> int:

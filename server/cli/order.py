@@ -164,6 +164,8 @@ def send(
     """
     import time
 
+    if not file.is_file():
+        fail(f"{file}: no such file", BAD_USAGE)
     distinct_files({"results": results}, {"orders": file})
     if results is not None and results.suffix not in (".parquet", ".csv"):
         fail(f"--results {results}: must end in .parquet or .csv", BAD_USAGE)
