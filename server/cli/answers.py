@@ -3,6 +3,7 @@
 from typing import Any
 
 from google.protobuf.message import Message
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -32,11 +33,11 @@ def _plain(field: Any, value: Any) -> Any:
 
 
 def show_rows(title: str, names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
-    """A table with a header: figures right, the rest left."""
-    table = Table(title=Text(title), title_justify="left", title_style="bold")
+    """A table with a header: figures right, the rest left. What is too wide is folded, never cut off."""
+    table = Table(title=Text(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD)
     for place, name in enumerate(names):
         is_figure = any(isinstance(row[place], int) and not isinstance(row[place], bool) for row in rows)
-        table.add_column(name, justify="right" if is_figure else "left")
+        table.add_column(name, justify="right" if is_figure else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
     Console(highlight=False, markup=False, emoji=False).print(table)

@@ -1,11 +1,14 @@
 """`allot channel`: where demand comes from and what it may sell, on a running server."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from server.cli.connection import DEFAULT_SERVER, Ca, Json, RequestId, Server, TokenFile, connected
 from server.cli.output import say, show_json
+
+if TYPE_CHECKING:
+    from allot.v1.catalogue_pb2 import Policy
 
 app = typer.Typer(help="Channels of a running server.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -61,14 +64,17 @@ def list_(server: Server = DEFAULT_SERVER, token_file: TokenFile = None, ca: Ca 
     if json:
         show_json([as_dict(channel) for channel in channels])
         return
-    rows = []
-    for channel in channels:
-        policy = channel.policy
-        share = f"{policy.share_ppm / 10_000:g} %" if policy.HasField("share_ppm") else "100 %"
-        rows.append((
-            channel.channel, ", ".join(channel.node_ids) or "all", channel.priority,
-            short(catalogue_pb2.OnShort, channel.on_short).lower(), channel.no_split, share, policy.buffer,
-            policy.cap if policy.HasField("cap") else None, policy.threshold,
-        ))  # fmt: skip
-    names = ("channel", "nodes", "priority", "on short", "no split", "share", "buffer", "cap", "threshold")
-    show_rows(f"{len(channels):,} channels", names, rows)
+    rows = [
+        (channel.channel, ", ".join(channel.node_ids) or "all", channel.priority,
+         short(catalogue_pb2.OnShort, channel.on_short).lower() or "keep", channel.no_split, _sells(channel.policy))
+        for channel in channels
+    ]  # fmt: skip
+    show_rows(f"channels: {len(channels):,}", ("channel", "nodes", "priority", "on short", "no split", "sells"), rows)
+
+
+def _sells(policy: "Policy") -> str:
+    share = f"{policy.share_ppm / 10_000:g} %" if policy.HasField("share_ppm") else "100 %"
+    cap = f"cap {policy.cap:,}" if policy.HasField("cap") else ""
+    buffer = f"buffer {policy.buffer:,}" if policy.buffer else ""
+    threshold = f"threshold {policy.threshold:,}" if policy.threshold else ""
+    return ", ".join(filter(None, (share, buffer, cap, threshold)))

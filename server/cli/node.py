@@ -58,4 +58,4 @@ def list_(server: Server = DEFAULT_SERVER, token_file: TokenFile = None, ca: Ca 
         show_json([as_dict(node) for node in nodes])
     else:
         rows = [(node.node_id, f"{node.latitude:.4f}", f"{node.longitude:.4f}", node.closed) for node in nodes]
-        show_rows(f"{len(nodes):,} nodes", ("node", "latitude", "longitude", "closed"), rows)
+        show_rows(f"nodes: {len(nodes):,}", ("node", "latitude", "longitude", "closed"), rows)

@@ -109,7 +109,7 @@ def list_(
          order.postal_code, "reservation" if order.is_reservation else "")
         for order in orders
     ]  # fmt: skip
-    show_rows(f"{len(orders):,} orders", ("number", "channel", "order", "state", "postal code", ""), rows)
+    show_rows(f"orders: {len(orders):,}", ("number", "channel", "order", "state", "postal code", ""), rows)
     if len(orders) == limit:
         say(f"there may be more: --limit {limit * 10}")
 

@@ -15,6 +15,7 @@ from server.cli.output import BAD_USAGE, bar, fail, say, show_json
 app = typer.Typer(help="Stock of a running server.", no_args_is_help=True, rich_markup_mode=None)
 ROWS_MAX = 50_000  # of a request
 FIGURES = ("on_hand", "available", "allocated", "reserved", "unavailable", "safety_stock", "picked", "deficit")
+ALWAYS = ("on_hand", "available")  # shown where they are 0, too
 Sku = Annotated[str, typer.Argument(help="The SKU.")]
 Node = Annotated[str, typer.Argument(help="The node.")]
 Units = Annotated[int | None, typer.Argument(help="Units.", min=0)]
@@ -197,6 +198,7 @@ def list_(
 def _show_cells(title: str, cells: list[Any]) -> None:
     from server.cli.answers import show_rows
 
-    names = ("sku", "node", *(name.replace("_", " ") for name in FIGURES))
-    rows = [(cell.sku, cell.node_id, *(getattr(cell, name) for name in FIGURES)) for cell in cells]
+    figures = [name for name in FIGURES if name in ALWAYS or any(getattr(cell, name) for cell in cells)]
+    names = ("sku", "node", *(name.replace("_", " ") for name in figures))
+    rows = [(cell.sku, cell.node_id, *(getattr(cell, name) for name in figures)) for cell in cells]
     show_rows(title, names, rows)
