@@ -9,7 +9,24 @@ from typing import Any, NoReturn
 
 import typer
 
-from server.cli import allocate, config, doctor, export, import_report, serve, snapshot, token, verify, warm
+from server.cli import (
+    allocate,
+    channel,
+    config,
+    doctor,
+    events,
+    export,
+    import_report,
+    node,
+    order,
+    serve,
+    snapshot,
+    stock,
+    token,
+    verify,
+    warm,
+    watch,
+)
 from server.cli.output import BAD_USAGE, FOUND_WRONG, INTERRUPTED
 
 app = typer.Typer(
@@ -35,6 +52,10 @@ app.command("warm")(warm.warm)
 app.command("doctor")(doctor.doctor)
 app.command("config")(config.config)
 app.command("token")(token.token)
+for name, group in (("order", order), ("stock", stock), ("node", node), ("channel", channel)):
+    app.add_typer(group.app, name=name)
+app.command("watch")(watch.watch)
+app.command("events")(events.events)
 
 
 def main() -> NoReturn:

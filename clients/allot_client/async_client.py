@@ -1,0 +1,443 @@
+"""The async client: the methods of `Client`, to be awaited, and its streams, to be read with `async for`.
+
+Everything said in client.py holds here too. The channel is made with the first call, in the loop that makes it.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
+from contextlib import aclosing
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, cast
+
+import grpc
+import grpc.aio
+
+from allot.v1 import (
+    availability_pb2,
+    catalogue_pb2,
+    events_pb2,
+    orders_pb2,
+    reservations_pb2,
+    stock_pb2,
+    types_pb2,
+)
+from allot_client import calls, requests, tables
+from allot_client.aio_streams import answered, resumed
+from allot_client.bar import progress_to
+from allot_client.calls import A, Call, Q
+from allot_client.client import PAGE_ROWS_MAX, WINDOW_BATCHES, WINDOW_ORDERS, Progress
+from allot_client.connection import DEFAULT_TARGET, Connection, Options
+from allot_client.errors import error_of
+from allot_client.patience import Patience
+from allot_client.requests import Moment, OrderFields, Row, new_request_id
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+T = TypeVar("T")
+
+
+def _one_order(order: types_pb2.OrderDraft) -> orders_pb2.PlaceOrdersRequest:
+    return orders_pb2.PlaceOrdersRequest(order=order)
+
+
+class AsyncClient:
+    """Speaks to one server, in one event loop. See `Options` for the keyword arguments."""
+
+    def __init__(self, target: str = DEFAULT_TARGET, **options: Unpack[Options]) -> None:
+        self._connection = Connection(target, **options)
+        self._metadata = self._connection.metadata()
+        self._credentials = self._connection.credentials()
+        self._made: grpc.aio.Channel | None = None
+        self._methods: dict[str, Any] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Ends every call that is under way."""
+        if self._made is not None:
+            await self._made.close()
+
+    # Orders
+
+    async def place_order(self, *, timeout: float | None = None, **order: Unpack[OrderFields]) -> types_pb2.Decision:
+        """Allocates one order. The same order again gets the first decision again."""
+        request = orders_pb2.PlaceOrderRequest(order=requests.order(**order))
+        return (await self._ask(calls.PLACE_ORDER, request, timeout)).decision
+
+    async def place_orders(
+        self,
+        orders: Iterable[types_pb2.OrderDraft] | AsyncIterable[types_pb2.OrderDraft],
+        *,
+        window: int = WINDOW_ORDERS,
+    ) -> AsyncIterator[orders_pb2.PlaceOrdersResponse]:
+        """Allocates orders as they come, see `order`: each is answered with a decision or a problem, in their order.
+
+        window: orders under way at most. What was not answered when the connection broke is sent again.
+        """
+        async with aclosing(self._answered(calls.PLACE_ORDERS, orders, _one_order, window)) as answers:
+            async for _, answer in answers:
+                yield answer
+
+    async def allocate(
+        self,
+        source: "pa.Table | pa.RecordBatch | Path | str",
+        *,
+        channel: str = "",
+        batch_orders: int = tables.BATCH_ORDERS,
+        window: int = WINDOW_BATCHES,
+        progress: Progress | None = None,
+        bar: bool = False,
+    ) -> "pa.Table":
+        """Allocates the orders of a pyarrow Table or a CSV, CSV.gz or Parquet file; a pyarrow Table, a row an order.
+
+        source: one row an order with `lines`, or one row a line. channel: of all, where there is no such column.
+        bar: a progress bar on stderr, where that is a terminal.
+        """
+        found = self.allocate_batches(
+            source, channel=channel, batch_orders=batch_orders, window=window, progress=progress, bar=bar
+        )
+        return tables.joined([table async for table in found])
+
+    async def allocate_batches(
+        self,
+        source: "pa.Table | pa.RecordBatch | Path | str",
+        *,
+        channel: str = "",
+        batch_orders: int = tables.BATCH_ORDERS,
+        window: int = WINDOW_BATCHES,
+        progress: Progress | None = None,
+        bar: bool = False,
+    ) -> "AsyncIterator[pa.Table]":
+        """`allocate`, one table a batch, as the answers come. What was not answered when the connection broke is sent
+        again, under the same ids."""
+        orders = await asyncio.to_thread(tables.read_orders, source, channel)
+        batches = tables.batches(orders, batch_orders)
+        with progress_to(progress, bar, len(orders)) as done:
+            asked = self._answered(calls.ALLOCATE_BATCHES, batches, lambda batch: batch.request, window)
+            async with aclosing(asked) as answers:
+                async for batch, answer in answers:
+                    found = tables.results(batch, answer)
+                    done(len(batch))
+                    yield found
+
+    async def cancel_order(
+        self,
+        channel: str,
+        order_id: str,
+        *,
+        line: int = 0,
+        quantity: int = 0,
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> orders_pb2.CancelOrderResponse:
+        """Cancels units that have not been shipped. line: from 1, 0 every one; quantity: 0 all."""
+        request = orders_pb2.CancelOrderRequest(
+            request_id=new_request_id(request_id), channel=channel, order_id=order_id, line=line, quantity=quantity
+        )
+        return await self._ask(calls.CANCEL_ORDER, request, timeout)
+
+    async def get_order(
+        self, channel: str, order_id: str, *, is_reservation: bool = False, timeout: float | None = None
+    ) -> types_pb2.Order:
+        """One order as it stands. Raises Unknown."""
+        request = orders_pb2.GetOrderRequest(channel=channel, order_id=order_id, is_reservation=is_reservation)
+        return (await self._ask(calls.GET_ORDER, request, timeout)).order
+
+    def list_orders(
+        self,
+        *,
+        channel: str = "",
+        state: str | int = "",
+        at_least_sequence: int = 0,
+        page_size: int = PAGE_ROWS_MAX,
+        timeout: float | None = None,
+    ) -> AsyncIterator[types_pb2.Order]:
+        """Orders and reservations by number, without lines; page after page. state: such as "back_ordered"."""
+        request = requests.list_orders(channel, state, at_least_sequence, page_size)
+        return self._pages(calls.LIST_ORDERS, request, lambda page: page.orders, timeout)
+
+    # Reservations
+
+    async def reserve(
+        self,
+        *,
+        hold: timedelta | None = None,
+        expires_at: Moment | None = None,
+        timeout: float | None = None,
+        **order: Unpack[OrderFields],
+    ) -> reservations_pb2.ReserveResponse:
+        """Holds units for a cart; order_id is the reservation's id.
+
+        hold: for so long from now, fixed when this is called; to repeat the call yourself, give expires_at.
+        """
+        return await self._ask(calls.RESERVE, requests.reserve(hold, expires_at, requests.order(**order)), timeout)
+
+    async def confirm(
+        self,
+        channel: str,
+        reservation_id: str,
+        order_id: str,
+        *,
+        postal_code: str = "",
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> types_pb2.Decision:
+        """Turns a reservation into an order. Raises ReservationOver. postal_code: where it changed since."""
+        request = reservations_pb2.ConfirmRequest(
+            request_id=new_request_id(request_id), channel=channel, reservation_id=reservation_id, order_id=order_id,
+            postal_code=postal_code,
+        )  # fmt: skip
+        return (await self._ask(calls.CONFIRM, request, timeout)).decision
+
+    async def release(
+        self, channel: str, reservation_id: str, *, request_id: str = "", timeout: float | None = None
+    ) -> reservations_pb2.ReleaseResponse:
+        """Lets go of what a reservation holds."""
+        request = reservations_pb2.ReleaseRequest(
+            request_id=new_request_id(request_id), channel=channel, reservation_id=reservation_id
+        )
+        return await self._ask(calls.RELEASE, request, timeout)
+
+    # Stock
+
+    async def receive_stock(
+        self, rows: Iterable[Row], *, reference: int = 0, request_id: str = "", timeout: float | None = None
+    ) -> stock_pb2.ReceiveStockResponse:
+        """Units that arrived: rows of (sku, node_id, quantity), 50,000 at most. Back-orders are served first."""
+        request = stock_pb2.ReceiveStockRequest(
+            request_id=new_request_id(request_id), rows=requests.messages(stock_pb2.StockRow, rows, "rows"),
+            reference=reference,
+        )  # fmt: skip
+        return await self._ask(calls.RECEIVE_STOCK, request, timeout)
+
+    async def count_stock(
+        self,
+        rows: Iterable[Row],
+        *,
+        source: str,
+        counted_at: Moment,
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> stock_pb2.CountStockResponse:
+        """What is on hand: rows of (sku, node_id, quantity), 50,000 at most. source: who counted."""
+        return await self._ask(calls.COUNT_STOCK, requests.count_stock(rows, source, counted_at, request_id), timeout)
+
+    async def adjust_stock(
+        self, adjustments: Iterable[Row], *, request_id: str = "", timeout: float | None = None
+    ) -> stock_pb2.AdjustStockResponse:
+        """Corrections: rows of (sku, node_id, kind, quantity), kind "on_hand", "unavailable" or "safety_stock"."""
+        request = stock_pb2.AdjustStockRequest(
+            request_id=new_request_id(request_id),
+            adjustments=requests.messages(stock_pb2.Adjustment, adjustments, "adjustments"),
+        )
+        return await self._ask(calls.ADJUST_STOCK, request, timeout)
+
+    async def get_stock(self, sku: str, *, timeout: float | None = None) -> stock_pb2.GetStockResponse:
+        """The figures of a SKU, by node."""
+        return await self._ask(calls.GET_STOCK, stock_pb2.GetStockRequest(sku=sku), timeout)
+
+    def list_stock(
+        self, *, node_id: str = "", page_size: int = PAGE_ROWS_MAX, timeout: float | None = None
+    ) -> AsyncIterator[stock_pb2.StockCell]:
+        """The figures of every SKU, page after page."""
+        request = stock_pb2.ListStockRequest(node_id=node_id, page_size=page_size)
+        return self._pages(calls.LIST_STOCK, request, lambda page: page.cells, timeout)
+
+    # Availability and events
+
+    async def get_availability(
+        self, channel: str, skus: Iterable[str], *, timeout: float | None = None
+    ) -> availability_pb2.GetAvailabilityResponse:
+        """What a channel may sell of 1 to 10,000 SKUs, in their order."""
+        request = availability_pb2.GetAvailabilityRequest(channel=channel, skus=requests.texts(skus, "skus"))
+        return await self._ask(calls.GET_AVAILABILITY, request, timeout)
+
+    async def watch_availability(
+        self, channel: str, after_version: int = 0, *, once: bool = False
+    ) -> AsyncIterator[availability_pb2.WatchAvailabilityResponse]:
+        """What a channel may sell of every SKU that changed since a version, then every change. The latest figure wins.
+
+        Goes on after a broken connection from the last `complete` version; figures may then come again.
+        once: ends after the first complete answer.
+        """
+        request = availability_pb2.WatchAvailabilityRequest(channel=channel, after_version=after_version, once=once)
+        async with aclosing(self._resumed(calls.WATCH_AVAILABILITY, request, once)) as answers:
+            async for answer in answers:
+                if answer.complete:
+                    request.after_version = answer.version
+                yield answer
+
+    async def stream_events(
+        self,
+        after_event_id: str = "",
+        *,
+        only_new: bool = False,
+        kinds: Iterable[str | int] = (),
+        once: bool = False,
+    ) -> AsyncIterator[events_pb2.Event]:
+        """Events after an id, then each as it becomes durable. Goes on after a broken connection from the last one.
+
+        kinds: such as "order_decided"; none: all. only_new: nothing of the past. once: ends at the present.
+        """
+        request = requests.stream_events(after_event_id, only_new, kinds, once)
+        async with aclosing(self._resumed(calls.STREAM_EVENTS, request, once)) as answers:
+            async for answer in answers:
+                for event in answer.events:
+                    request.after_event_id = event.event_id
+                    yield event
+
+    # The catalogue
+
+    async def put_nodes(
+        self, nodes: Iterable[Row], *, request_id: str = "", timeout: float | None = None
+    ) -> catalogue_pb2.PutNodesResponse:
+        """Adds or changes nodes: rows of (node_id, latitude, longitude) or mappings of Node's fields, 256 at most."""
+        request = catalogue_pb2.PutNodesRequest(
+            request_id=new_request_id(request_id), nodes=requests.messages(catalogue_pb2.Node, nodes, "nodes")
+        )
+        return await self._ask(calls.PUT_NODES, request, timeout)
+
+    def list_nodes(
+        self, *, page_size: int = PAGE_ROWS_MAX, timeout: float | None = None
+    ) -> AsyncIterator[catalogue_pb2.Node]:
+        """Every node, page after page."""
+        request = catalogue_pb2.ListNodesRequest(page_size=page_size)
+        return self._pages(calls.LIST_NODES, request, lambda page: page.nodes, timeout)
+
+    async def put_skus(
+        self, skus: Iterable[str], *, request_id: str = "", timeout: float | None = None
+    ) -> catalogue_pb2.PutSkusResponse:
+        """Names SKUs, 50,000 at most. Known ones are left as they are."""
+        request = catalogue_pb2.PutSkusRequest(request_id=new_request_id(request_id), skus=requests.texts(skus, "skus"))
+        return await self._ask(calls.PUT_SKUS, request, timeout)
+
+    def list_skus(self, *, page_size: int = PAGE_ROWS_MAX, timeout: float | None = None) -> AsyncIterator[str]:
+        """Every SKU, page after page."""
+        request = catalogue_pb2.ListSkusRequest(page_size=page_size)
+        return self._pages(calls.LIST_SKUS, request, lambda page: page.skus, timeout)
+
+    async def put_postal_codes(
+        self, postal_codes: Iterable[Row], *, request_id: str = "", timeout: float | None = None
+    ) -> catalogue_pb2.PutPostalCodesResponse:
+        """Says where postal codes are: rows of (postal_code, latitude, longitude), 50,000 at most."""
+        request = catalogue_pb2.PutPostalCodesRequest(
+            request_id=new_request_id(request_id),
+            postal_codes=requests.messages(catalogue_pb2.PostalCode, postal_codes, "postal_codes"),
+        )
+        return await self._ask(calls.PUT_POSTAL_CODES, request, timeout)
+
+    async def put_channel(
+        self,
+        channel: str,
+        *,
+        node_ids: Iterable[str] = (),
+        priority: int = 0,
+        on_short: str | int = "",
+        no_split: bool = False,
+        policy: Row | None = None,
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> catalogue_pb2.PutChannelResponse:
+        """Adds a channel or sets it, whole. node_ids: none is every node. on_short: "refuse", "back_order" or "keep".
+
+        policy: what it publishes, such as {"share_ppm": 500_000, "buffer": 2}.
+        """
+        request = requests.put_channel(channel, node_ids, priority, on_short, no_split, policy, request_id)
+        return await self._ask(calls.PUT_CHANNEL, request, timeout)
+
+    def list_channels(
+        self, *, page_size: int = PAGE_ROWS_MAX, timeout: float | None = None
+    ) -> AsyncIterator[catalogue_pb2.Channel]:
+        """Every channel and its policy, page after page."""
+        request = catalogue_pb2.ListChannelsRequest(page_size=page_size)
+        return self._pages(calls.LIST_CHANNELS, request, lambda page: page.channels, timeout)
+
+    async def put_exceptions(
+        self, exceptions: Iterable[Row], *, request_id: str = "", timeout: float | None = None
+    ) -> catalogue_pb2.PutExceptionsResponse:
+        """Policies of channels for single SKUs: rows of (channel, sku, policy), 10,000 at most."""
+        request = catalogue_pb2.PutExceptionsRequest(
+            request_id=new_request_id(request_id),
+            exceptions=requests.messages(catalogue_pb2.PolicyException, exceptions, "exceptions"),
+        )
+        return await self._ask(calls.PUT_EXCEPTIONS, request, timeout)
+
+    async def put_fences(
+        self, fences: Iterable[Row], *, request_id: str = "", timeout: float | None = None
+    ) -> catalogue_pb2.PutFencesResponse:
+        """Units kept for one channel: rows of (channel, sku, node_id, units), 10,000 at most."""
+        request = catalogue_pb2.PutFencesRequest(
+            request_id=new_request_id(request_id), fences=requests.messages(catalogue_pb2.Fence, fences, "fences")
+        )
+        return await self._ask(calls.PUT_FENCES, request, timeout)
+
+    # How calls are made
+
+    @property
+    def _channel(self) -> grpc.aio.Channel:
+        if self._made is None:
+            target, arguments = self._connection.target, self._connection.channel_options()
+            if self._credentials is None:
+                self._made = grpc.aio.insecure_channel(target, arguments)
+            else:
+                self._made = grpc.aio.secure_channel(target, self._credentials, arguments)
+        return self._made
+
+    def _method(self, call: Call[Any, Any], shape: str) -> Any:
+        method = self._methods.get(call.name)
+        if method is None:
+            make = getattr(self._channel, shape)
+            method = self._methods[call.name] = make(call.path, call.request.SerializeToString, call.answer.FromString)
+        return method
+
+    async def _ask(self, call: Call[Q, A], request: Q, timeout: float | None) -> A:
+        method = self._method(call, "unary_unary")
+        until = time.monotonic() + (self._connection.timeout if timeout is None else timeout)
+        patience = Patience(self._connection.patience, until)
+        while True:
+            try:
+                return cast(A, await method(request, timeout=patience.left(), metadata=self._metadata))
+            except grpc.RpcError as error:
+                failure = error_of(error)
+                pause = patience.pause(failure)
+            await asyncio.sleep(pause)
+
+    async def _pages(
+        self, call: Call[Q, A], request: Q, rows: Callable[[A], Iterable[T]], timeout: float | None
+    ) -> AsyncIterator[T]:
+        asked = cast(Any, request)
+        while True:
+            page = await self._ask(call, request, timeout)
+            for row in rows(page):
+                yield row
+            asked.page_token = cast(Any, page).next_page_token
+            if not asked.page_token:
+                return
+
+    def _answered(
+        self, call: Call[Q, A], asked: Iterable[T] | AsyncIterable[T], message: Callable[[T], Q], window: int
+    ) -> AsyncGenerator[tuple[T, A], None]:
+        method = self._method(call, "stream_stream")
+
+        def open_stream(attempt: AsyncIterator[T]) -> Any:
+            return method((message(one) async for one in attempt), metadata=self._metadata)
+
+        return answered(open_stream, asked, window, Patience(self._connection.patience))
+
+    def _resumed(self, call: Call[Q, A], request: Q, once: bool) -> AsyncGenerator[A, None]:
+        method = self._method(call, "unary_stream")
+
+        def open_stream() -> Any:
+            return method(request, metadata=self._metadata)
+
+        return resumed(open_stream, once, Patience(self._connection.patience))

@@ -1,0 +1,69 @@
+"""Every call of the contract: its path and the messages that go and come. Both clients make them from here."""
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from google.protobuf.message import Message
+
+from allot.v1 import availability_pb2 as availability
+from allot.v1 import catalogue_pb2 as catalogue
+from allot.v1 import events_pb2 as events
+from allot.v1 import orders_pb2 as orders
+from allot.v1 import reservations_pb2 as reservations
+from allot.v1 import stock_pb2 as stock
+
+Q = TypeVar("Q", bound=Message)
+A = TypeVar("A", bound=Message)
+
+
+@dataclass(frozen=True)
+class Call(Generic[Q, A]):
+    """One RPC."""
+
+    name: str  # service and method
+    request: type[Q]
+    answer: type[A]
+
+    @property
+    def path(self) -> str:
+        return f"/allot.v1.{self.name}"
+
+
+PLACE_ORDER = Call("OrderService/PlaceOrder", orders.PlaceOrderRequest, orders.PlaceOrderResponse)
+PLACE_ORDERS = Call("OrderService/PlaceOrders", orders.PlaceOrdersRequest, orders.PlaceOrdersResponse)
+ALLOCATE_BATCHES = Call("OrderService/AllocateBatches", orders.AllocateBatchesRequest, orders.AllocateBatchesResponse)
+CANCEL_ORDER = Call("OrderService/CancelOrder", orders.CancelOrderRequest, orders.CancelOrderResponse)
+GET_ORDER = Call("OrderService/GetOrder", orders.GetOrderRequest, orders.GetOrderResponse)
+LIST_ORDERS = Call("OrderService/ListOrders", orders.ListOrdersRequest, orders.ListOrdersResponse)
+
+RESERVE = Call("ReservationService/Reserve", reservations.ReserveRequest, reservations.ReserveResponse)
+CONFIRM = Call("ReservationService/Confirm", reservations.ConfirmRequest, reservations.ConfirmResponse)
+RELEASE = Call("ReservationService/Release", reservations.ReleaseRequest, reservations.ReleaseResponse)
+
+RECEIVE_STOCK = Call("StockService/ReceiveStock", stock.ReceiveStockRequest, stock.ReceiveStockResponse)
+COUNT_STOCK = Call("StockService/CountStock", stock.CountStockRequest, stock.CountStockResponse)
+ADJUST_STOCK = Call("StockService/AdjustStock", stock.AdjustStockRequest, stock.AdjustStockResponse)
+GET_STOCK = Call("StockService/GetStock", stock.GetStockRequest, stock.GetStockResponse)
+LIST_STOCK = Call("StockService/ListStock", stock.ListStockRequest, stock.ListStockResponse)
+
+GET_AVAILABILITY = Call(
+    "AvailabilityService/GetAvailability", availability.GetAvailabilityRequest, availability.GetAvailabilityResponse
+)
+WATCH_AVAILABILITY = Call(
+    "AvailabilityService/WatchAvailability",
+    availability.WatchAvailabilityRequest,
+    availability.WatchAvailabilityResponse,
+)
+STREAM_EVENTS = Call("EventService/StreamEvents", events.StreamEventsRequest, events.StreamEventsResponse)
+
+PUT_NODES = Call("CatalogueService/PutNodes", catalogue.PutNodesRequest, catalogue.PutNodesResponse)
+LIST_NODES = Call("CatalogueService/ListNodes", catalogue.ListNodesRequest, catalogue.ListNodesResponse)
+PUT_SKUS = Call("CatalogueService/PutSkus", catalogue.PutSkusRequest, catalogue.PutSkusResponse)
+LIST_SKUS = Call("CatalogueService/ListSkus", catalogue.ListSkusRequest, catalogue.ListSkusResponse)
+PUT_POSTAL_CODES = Call(
+    "CatalogueService/PutPostalCodes", catalogue.PutPostalCodesRequest, catalogue.PutPostalCodesResponse
+)
+PUT_CHANNEL = Call("CatalogueService/PutChannel", catalogue.PutChannelRequest, catalogue.PutChannelResponse)
+LIST_CHANNELS = Call("CatalogueService/ListChannels", catalogue.ListChannelsRequest, catalogue.ListChannelsResponse)
+PUT_EXCEPTIONS = Call("CatalogueService/PutExceptions", catalogue.PutExceptionsRequest, catalogue.PutExceptionsResponse)
+PUT_FENCES = Call("CatalogueService/PutFences", catalogue.PutFencesRequest, catalogue.PutFencesResponse)
