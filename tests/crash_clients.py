@@ -9,7 +9,9 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
@@ -23,7 +25,8 @@ from allot_client.errors import error_of
 CHANNELS, SKUS, NODES = ("web", "app"), 12, (("A", 19.0, 72.8), ("B", 28.6, 77.2), ("C", 13.0, 80.2))
 CODES = ("400001", "110001", "560001", "600001", "700001")
 BATCH_ORDERS, BATCHES_UNDER_WAY = 40, 3
-SAMPLE = 25  # of what was answered in earlier rounds, asked again in each
+AT_ONCE = 16  # repeats under way
+SAMPLE = 15  # of what was answered in earlier rounds, asked again in each
 CALL_SECONDS_MAX = 20
 REMEMBERED = ("RESERVATION_EXPIRED", "RESERVATION_ENDED", "NOT_ENOUGH_UNITS")  # errors that are answers
 
@@ -218,23 +221,20 @@ class Clients:
         """Compare everything answered in the round, and some of what was before; ask again what was not answered."""
         old = self.chance.sample(self.settled, min(SAMPLE, len(self.settled)))
         answered = [asked for asked in self.asked if asked.answer is not None]
-        with grpc.insecure_channel(address) as channel:
-            for asked in old + answered:
-                self._repeat(channel, asked)
-            for asked in self.asked:
-                if asked.answer is None:
-                    self._retry(channel, asked)
-            for asked in self.chance.sample(answered, min(SAMPLE, len(answered))):
-                self._look_at(channel, asked)
+        unanswered = [asked for asked in self.asked if asked.answer is None]
+        with grpc.insecure_channel(address) as channel, ThreadPoolExecutor(AT_ONCE) as crowd:
+            list(crowd.map(partial(self._repeat, channel), old + answered))
+            for asked in unanswered:
+                self._retry(channel, asked)
+            list(crowd.map(partial(self._look_at, channel), self.chance.sample(answered, min(SAMPLE, len(answered)))))
         self.settled += self.asked
         self.counts["answered"] += len(answered)
-        self.counts["unanswered"] += len(self.asked) - len(answered)
+        self.counts["unanswered"] += len(unanswered)
 
     def settle_all(self, address: str) -> None:
         """Everything that was ever answered, again."""
-        with grpc.insecure_channel(address) as channel:
-            for asked in self.settled:
-                self._repeat(channel, asked)
+        with grpc.insecure_channel(address) as channel, ThreadPoolExecutor(AT_ONCE) as crowd:
+            list(crowd.map(partial(self._repeat, channel), self.settled))
 
     def _repeat(self, channel: Any, asked: Asked) -> None:
         found = Asked(asked.call, asked.request)
