@@ -32,8 +32,8 @@ TURN_ORDERS_MAX = 8192  # orders of Arrow batches: further batches wait for the 
 QUEUE_FULL = "QUEUE_FULL"
 RETRY_MS = 50  # what a full queue takes to become empty, about
 DISK_RETRY_MS = 5000
-REST_ORDERS, REST_SECONDS_MAX = 24, 0.004  # of single requests: let so many come, within so long
-_BUSY_PER_SECOND = 1500  # single requests; below, the interpreter has time to spare, and nobody is made to wait
+REST_ORDERS, REST_SECONDS, REST_SECONDS_MAX = 64, 0.0004, 0.004  # of single requests: look so often whether more come
+BUSY_PER_SECOND = 1000  # single requests; below, the interpreter has time to spare, and nobody is made to wait
 _log = structlog.get_logger("batcher")
 
 
@@ -90,6 +90,7 @@ class Batcher:
         self._idle = False  # the writer waits to be told of something
         self._per_second = 0.0  # single requests, smoothed
         self._taken_at = time.perf_counter()
+        self._turning = threading.Lock()  # held by whoever makes a turn: the engine has one writer at a time
         self._ends = False
         self._durable: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._under_way = 0  # turns handed to the answers thread and not yet given out
@@ -165,13 +166,38 @@ class Batcher:
             if len(self._singles) >= self._requests_max:
                 raise busy(f"{self._requests_max} requests wait: wait and send it again", QUEUE_FULL, RETRY_MS)
             self._singles.append(request)
-            self._wake()
+            if len(self._singles) == 1 and self._idle and self._per_second < BUSY_PER_SECOND:
+                self._loop.call_soon(self._at_once)
+            else:
+                self._wake()
         return request.future
 
     def _wake(self) -> None:
         if self._idle:
             self._idle = False
             self._free.notify()
+
+    def _at_once(self) -> None:
+        """In the event loop, where nothing else is under way: a turn right here. It saves a lone order two changes of
+        thread, a third of its time."""
+        with self._free:
+            is_free = self._idle and not self._under_way and not self._lanes and self._turning.acquire(blocking=False)
+            if not is_free:
+                self._wake()
+                return
+        due = self.engine.next_expiry
+        try:
+            self._count_rate()
+            if requests := self._in_time(self._taken()):
+                self._turn(requests)
+        except BaseException as error:
+            _log.exception("a turn has failed")
+            self._fail(error)
+        finally:
+            self._turning.release()
+        if self.engine.next_expiry != due:
+            with self._free:
+                self._wake()  # the writer waits for the wrong moment
 
     def _check(self) -> None:
         if self.failure is not None:
@@ -185,26 +211,48 @@ class Batcher:
 
     def _write(self) -> None:
         try:
-            while (requests := self._take()) is not None:
-                self._turn(requests)
+            while self._wait():
+                with self._turning:
+                    self._turn(self._in_time(self._taken()))
         except BaseException as error:
             _log.exception("the writer has failed")
             self._fail(error)
         self._durable.put(None)
 
-    def _take(self) -> list[Request] | None:
-        """What the next turn is for, when there is anything; empty: a reservation is due. None: the end."""
+    def _wait(self) -> bool:
+        """Until there is something to do, or a reservation is due; False: the end."""
         with self._free:
             while not self._singles and not self._lanes:
                 if self._ends:
-                    return None
+                    return False
                 due = self._seconds_to_expiry()
                 if due is not None and due <= 0:
-                    return []
+                    return True
                 self._idle = True
                 self._free.wait(due)
                 self._idle = False
         self._rest()
+        return True
+
+    def _rest(self) -> None:
+        """Let more single requests come, where they come fast: a commit costs the interpreter as much as two calls, and
+        while it decides nobody is read."""
+        seen, ends = 0, time.perf_counter() + REST_SECONDS_MAX
+        while self._per_second >= BUSY_PER_SECOND and not self._lanes and seen < len(self._singles) < REST_ORDERS:
+            if time.perf_counter() >= ends:
+                break
+            seen = len(self._singles)
+            time.sleep(REST_SECONDS)
+        self._count_rate()
+
+    def _count_rate(self) -> None:
+        now = time.perf_counter()
+        seconds = now - self._taken_at
+        self._per_second += (len(self._singles) / seconds - self._per_second) * min(1.0, seconds / 0.05)
+        self._taken_at = now
+
+    def _taken(self) -> list[Request]:
+        """What the next turn is for: single requests, then batches, stream by stream."""
         with self._free:
             singles = self._singles
             taken = [singles.popleft() for _ in range(min(len(singles), TURN_REQUESTS_MAX))]
@@ -216,19 +264,7 @@ class Batcher:
                 self._batches -= 1
                 if lane.waiting:
                     self._lanes.append(lane)
-        return self._in_time(taken)
-
-    def _rest(self) -> None:
-        """Let more single requests come, where they come fast: a commit costs the interpreter as much as two calls, and
-        while it decides nobody is read."""
-        if self._per_second > _BUSY_PER_SECOND and not self._lanes:
-            rest = min(REST_SECONDS_MAX, REST_ORDERS / self._per_second) - (time.perf_counter() - self._taken_at)
-            if rest > 0:
-                time.sleep(rest)
-        now = time.perf_counter()
-        seconds = now - self._taken_at
-        self._per_second += (len(self._singles) / seconds - self._per_second) * min(1.0, seconds / 0.05)
-        self._taken_at = now
+        return taken
 
     def _seconds_to_expiry(self) -> float | None:
         expiry = self.engine.next_expiry
@@ -305,7 +341,10 @@ class Batcher:
         decisions = [decided for group, answer in answered for decided in group.decided(answer)]
         turn = Turn(pending.sequence, pending.ats_changes(), orders, decisions, time.perf_counter() - began)
         for listener in self._listeners:
-            listener(turn)
+            try:
+                listener(turn)
+            except Exception:  # it is durable, whoever hears of it
+                _log.exception("a listener has failed", listener=repr(listener))
         results = [pair for group, answer in answered for pair in group.results(answer)]
         self._give_out(results + seen)
 
