@@ -172,7 +172,7 @@ class History:
         released = [
             (sku, node, units, cause, number)
             for number, cause in zip(columns["number"].tolist(), columns["cause"].tolist(), strict=True)
-            for (sku, node), units in self._held.pop(number, {}).items()
+            for (sku, node), units in sorted(self._held.pop(number, {}).items())  # however they came to be known
             if units
         ]
         if released:

@@ -52,6 +52,14 @@ class Names:
             indices[_is_null(array)] = UNKNOWN
         return indices
 
+    def find_one(self, text: str) -> int:
+        """The index of one text; -1 where it is unknown."""
+        data = np.frombuffer(text.encode(), np.uint8)
+        index = np.empty(1, np.int32)
+        with self._lock:
+            find_texts(self._index, self._secret, np.array((0, data.size), np.int32), data, index)
+        return int(index[0])
+
     def add(self, texts: Texts) -> tuple[Indices, range]:
         """The index of each text, int32 [n], and the range of the indices that are new.
 

@@ -18,7 +18,7 @@ from engine.outcomes import Cause, EngineError, Namespace
 from kernels.columns import Outcome, Stage
 
 FILE = "views.sqlite"
-VERSION = 1  # of the tables below; views of another version are made again
+VERSION = 2  # of the tables below and of what fills them; views of another version are made again
 COMMIT_ROWS = 50_000  # rows of one transaction, about
 ROWS_MAX = 1000  # of one answer
 BUSY_MS_MAX = 5000
@@ -83,15 +83,19 @@ def _state(present: int) -> str:
     raise AssertionError(f"no state for the stages {present:b}")
 
 
-_STATE_OF = [_state(present) for present in range(1 << len(Stage))]
+STATE_OF = [_state(present) for present in range(1 << len(Stage))]  # by the bits of the stages that hold units
 
 
 def _state_of(*present: Any) -> str:
-    return _STATE_OF[present[0]]
+    return STATE_OF[present[0]]
 
 
 class ViewsAhead(EngineError):
     """The views know more than the journal: one of the two was replaced."""
+
+
+class ViewsMissing(EngineError):
+    """There are no views that can be read now."""
 
 
 class Answer(NamedTuple):
@@ -104,10 +108,11 @@ class Answer(NamedTuple):
 class Views:
     """The views of one data folder. For one thread at a time; readers beside the one that catches up are welcome."""
 
-    def __init__(self, path: Path) -> None:
-        """Use `open`."""
+    def __init__(self, path: Path, flags: int = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE) -> None:
+        """Use `open` or `reader`."""
         self.path = path
         self._history: History | None = None
+        self._flags = flags
         self._db = self._connect()
 
     @classmethod
@@ -120,7 +125,23 @@ class Views:
         except (apsw.CorruptError, apsw.NotADBError, apsw.SQLError):
             sound = False
         if not sound:
-            views._make_anew()
+            views.make_anew()
+        return views
+
+    @classmethod
+    def reader(cls, path: Path) -> "Views":
+        """Only to ask, beside who keeps the views up to date. ViewsMissing where they are not there, or not yet."""
+        try:
+            views = cls(path, apsw.SQLITE_OPEN_READWRITE)  # a reader too writes the file that it shares with the writer
+        except apsw.CantOpenError:
+            raise ViewsMissing(f"{path}: there are no views yet") from None
+        try:
+            is_sound = views._db.pragma("user_version") == VERSION
+        except (apsw.CorruptError, apsw.NotADBError):
+            is_sound = False
+        if not is_sound:
+            views.close()
+            raise ViewsMissing(f"{path}: the views are being made")
         return views
 
     def close(self) -> None:
@@ -141,7 +162,7 @@ class Views:
         try:
             return self._follow(journal, progress)
         except (apsw.CorruptError, apsw.NotADBError):
-            self._make_anew()
+            self.make_anew()
             return self._follow(journal, progress)
 
     # What may be asked
@@ -215,7 +236,7 @@ class Views:
     # The file
 
     def _connect(self) -> apsw.Connection:
-        db = apsw.Connection(str(self.path))
+        db = apsw.Connection(str(self.path), self._flags)
         db.set_busy_timeout(BUSY_MS_MAX)
         db.create_scalar_function("state_of", _state_of, 1, deterministic=True)
         return db
@@ -224,7 +245,8 @@ class Views:
         """A power cut may take the last commits, which are then taken in again."""
         self._db.pragma("synchronous", "normal")
 
-    def _make_anew(self) -> None:
+    def make_anew(self) -> None:
+        """Throw away what there is, and begin with nothing."""
         self._history = None
         self._db.close(True)
         for suffix in ("", "-wal", "-shm", "-journal"):
@@ -345,18 +367,19 @@ def _write_parts(db: apsw.Connection, rows: Mapping[str, Any]) -> int:
     keys, first = np.unique(rows["key"], return_index=True)
     if keys.size:
         present = np.bitwise_or.reduceat(1 << rows["stage"].astype(np.int64), np.sort(first))
-        states = [_STATE_OF[bits] for bits in present.tolist()]
+        states = [STATE_OF[bits] for bits in present.tolist()]
         _fill(db, "UPDATE orders SET state = ? WHERE number = ?", states, _list(rows["key"][np.sort(first)]))
     return count
 
 
 def _write_moves(db: apsw.Connection, rows: Mapping[str, Any]) -> int:
+    """Units go to their new stages first: some of them may move on from there in the same table."""
     where = [_list(rows[name]) for name in ("number", "line", "from", "from_node")]
     to = [_list(rows[name]) for name in ("number", "line", "to", "to_node", "quantity")]
     place = "WHERE number = ? AND line = ? AND stage = ? AND node = ?"
+    count = _fill(db, _ADD_UNITS, *to)
     _fill(db, f"UPDATE parts SET units = units - ? {place}", to[-1], *where)
     _fill(db, f"DELETE FROM parts {place} AND units = 0", *where)
-    count = _fill(db, _ADD_UNITS, *to)
     _fill(db, _SET_STATE, np.unique(rows["number"]).tolist())
     return count
 

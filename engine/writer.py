@@ -313,6 +313,11 @@ class Engine:
         pending = self._undurable.get(sequence)
         return pending.tables if pending is not None else decode(self.journal.record(sequence).body)
 
+    def stamp_of(self, sequence: int) -> int:
+        """When a commit was decided that is durable, or about to be; UTC us. JournalMissing where it is not here."""
+        pending = self._undurable.get(sequence)
+        return pending.stamp if pending is not None else int(self.journal.record(sequence).stamp)
+
     def _first_since(self, stamp: int) -> int:
         """The first commit with this stamp or a later one, in the journal or on its way there; else the next one."""
         sequence = int(self.journal.first_since(stamp))

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import grpc
 import structlog
 
-from engine.commands import Command
+from engine.commands import Command, PlaceOrders
 from engine.journal import JournalFull
 from engine.outcomes import EngineError, OutOfRoom
 from engine.writer import Engine, Pending
@@ -32,6 +32,8 @@ TURN_ORDERS_MAX = 8192  # orders of Arrow batches: further batches wait for the 
 QUEUE_FULL = "QUEUE_FULL"
 RETRY_MS = 50  # what a full queue takes to become empty, about
 DISK_RETRY_MS = 5000
+REST_ORDERS, REST_SECONDS_MAX = 24, 0.004  # of single requests: let so many come, within so long
+_BUSY_PER_SECOND = 1500  # single requests; below, the interpreter has time to spare, and nobody is made to wait
 _log = structlog.get_logger("batcher")
 
 
@@ -49,6 +51,7 @@ class Turn:
     sequence: int
     changes: Any  # engine.availability.AtsChanges, or None where nothing was committed
     orders: int  # of Arrow batches and single ones
+    decisions: list[tuple[Any, Any]]  # of orders: their channels and replies, without those answered before
     seconds: float  # from taking the requests to durable
 
 
@@ -84,6 +87,9 @@ class Batcher:
         self._lanes: deque[Lane] = deque()  # those with something waiting, the next one first
         self._batches = 0
         self._free = threading.Condition()
+        self._idle = False  # the writer waits to be told of something
+        self._per_second = 0.0  # single requests, smoothed
+        self._taken_at = time.perf_counter()
         self._ends = False
         self._durable: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._under_way = 0  # turns handed to the answers thread and not yet given out
@@ -112,9 +118,14 @@ class Batcher:
                 thread.join()
 
     @property
-    def waiting(self) -> int:
-        """Requests and batches that wait."""
-        return len(self._singles) + self._batches
+    def requests_waiting(self) -> int:
+        """Single requests that wait."""
+        return len(self._singles)
+
+    @property
+    def batches_waiting(self) -> int:
+        """Arrow batches that wait."""
+        return self._batches
 
     # What may be asked, from the event loop. Each returns at once, with a future, or raises Rejection: QUEUE_FULL where
     # nothing was kept.
@@ -145,7 +156,7 @@ class Batcher:
                 self._lanes.append(lane)
             lane.waiting.append(request)
             self._batches += 1
-            self._free.notify()
+            self._wake()
         return request.future
 
     def _single(self, request: Request) -> "asyncio.Future[Any]":
@@ -154,8 +165,13 @@ class Batcher:
             if len(self._singles) >= self._requests_max:
                 raise busy(f"{self._requests_max} requests wait: wait and send it again", QUEUE_FULL, RETRY_MS)
             self._singles.append(request)
-            self._free.notify()
+            self._wake()
         return request.future
+
+    def _wake(self) -> None:
+        if self._idle:
+            self._idle = False
+            self._free.notify()
 
     def _check(self) -> None:
         if self.failure is not None:
@@ -185,7 +201,11 @@ class Batcher:
                 due = self._seconds_to_expiry()
                 if due is not None and due <= 0:
                     return []
+                self._idle = True
                 self._free.wait(due)
+                self._idle = False
+        self._rest()
+        with self._free:
             singles = self._singles
             taken = [singles.popleft() for _ in range(min(len(singles), TURN_REQUESTS_MAX))]
             orders = 0
@@ -197,6 +217,18 @@ class Batcher:
                 if lane.waiting:
                     self._lanes.append(lane)
         return self._in_time(taken)
+
+    def _rest(self) -> None:
+        """Let more single requests come, where they come fast: a commit costs the interpreter as much as two calls, and
+        while it decides nobody is read."""
+        if self._per_second > _BUSY_PER_SECOND and not self._lanes:
+            rest = min(REST_SECONDS_MAX, REST_ORDERS / self._per_second) - (time.perf_counter() - self._taken_at)
+            if rest > 0:
+                time.sleep(rest)
+        now = time.perf_counter()
+        seconds = now - self._taken_at
+        self._per_second += (len(self._singles) / seconds - self._per_second) * min(1.0, seconds / 0.05)
+        self._taken_at = now
 
     def _seconds_to_expiry(self) -> float | None:
         expiry = self.engine.next_expiry
@@ -269,10 +301,12 @@ class Batcher:
             self._give_out([(request, _engine_failed()) for request in waiting])
             self._fail(error)
             return
-        turn = Turn(pending.sequence, pending.ats_changes(), orders, time.perf_counter() - began)
+        answered = list(zip(groups, answers, strict=True))
+        decisions = [decided for group, answer in answered for decided in group.decided(answer)]
+        turn = Turn(pending.sequence, pending.ats_changes(), orders, decisions, time.perf_counter() - began)
         for listener in self._listeners:
             listener(turn)
-        results = [pair for group, answer in zip(groups, answers, strict=True) for pair in group.results(answer)]
+        results = [pair for group, answer in answered for pair in group.results(answer)]
         self._give_out(results + seen)
 
     def _give_out(self, results: Sequence[tuple[Request, Any]]) -> None:
@@ -295,17 +329,28 @@ class Batcher:
         self._loop.call_soon_threadsafe(self._on_failure, error)
 
 
-@dataclass
 class Group:
     """Requests that became one command."""
 
-    kind: Any
-    requests: list[Request]
+    def __init__(self, kind: Any, requests: list[Request]) -> None:
+        self.kind = kind
+        self.requests = requests
+        self._command: Command | None = None
 
     def command(self) -> Command:
         """All rows as one command."""
         rows = [request.content for request in self.requests]
-        return rows[0] if self.kind is None else self.kind.command(rows)
+        self._command = rows[0] if self.kind is None else self.kind.command(rows)
+        return self._command
+
+    def decided(self, answers: Any) -> list[tuple[Any, Any]]:
+        """Channels and replies of orders that were decided now."""
+        if type(self._command) is not PlaceOrders:
+            return []
+        again = answers.again
+        if again.any():
+            return [(self._command.channel[~again], answers.reply[~again])]
+        return [(self._command.channel, answers.reply)]
 
     def results(self, answers: Any) -> list[tuple[Request, Any]]:
         """The result of each request; an error of ours is told to those whom it concerns, and to nobody else."""

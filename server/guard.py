@@ -17,6 +17,7 @@ from structlog.typing import FilteringBoundLogger
 from server.errors import Rejection, busy
 from server.metrics import Calls, Metrics
 from server.security import ACCESS, Access, Caller, Security, check_channels, keep_own, set_caller
+from server.streams import until
 
 STREAMS_RETRY_MS = 1000
 _now = time.perf_counter
@@ -25,11 +26,16 @@ _now = time.perf_counter
 class Guard:
     """Wraps servicers, and keeps the number of open streams of all of them within a limit."""
 
-    def __init__(self, security: Security, metrics: Metrics, log: FilteringBoundLogger, streams_max: int) -> None:
+    def __init__(
+        self, security: Security, metrics: Metrics, log: FilteringBoundLogger, streams_max: int,
+        draining: asyncio.Event | None = None,
+    ) -> None:  # fmt: skip
+        """draining: ends the streams that only tell, when it is set. Those that are asked end by themselves."""
         self._security = security
         self._metrics = metrics
         self._log = log
         self._streams_max = streams_max
+        self._draining = draining
         self._streams = 0
         metrics.streams_open.set_function(lambda: self._streams)
 
@@ -93,6 +99,8 @@ class Guard:
                 if caller.channel:
                     requests = _checked(access, caller, requests, reads_stream)
                 answers = method(requests, context)
+                if self._draining is not None and not reads_stream:
+                    answers = until(self._draining, answers)
                 try:
                     async for answer in answers:
                         yield answer

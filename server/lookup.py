@@ -4,8 +4,6 @@ they are quick at.
 Arrow batches ask the names themselves, a column at a time.
 """
 
-import pyarrow as pa
-
 from engine.names import Names
 from engine.outcomes import Namespace
 from engine.state import State
@@ -26,7 +24,7 @@ class Lookup:
         known = self._indices[namespace]
         index = known.get(text)
         if index is None:
-            index = int(self._names[namespace].find(pa.array([text], pa.string()))[0])
+            index = self._names[namespace].find_one(text)
             if index < 0:
                 return -1
             if len(known) >= KEPT_MAX:

@@ -7,7 +7,6 @@ Nothing of an order is kept before its names are durable.
 import asyncio
 import uuid
 from collections.abc import Callable
-from typing import Any
 
 import grpc
 import numpy as np
@@ -75,5 +74,3 @@ class Naming:
             loop = asyncio.get_running_loop()
             self._places = loop.run_in_executor(None, self._read_places)
         return await asyncio.shield(self._places)
-
-

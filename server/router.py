@@ -16,7 +16,7 @@ _STARTING = Rejection(
 )  # fmt: skip
 
 
-class Router(grpc.GenericRpcHandler):  # type: ignore[misc]
+class Router(grpc.GenericRpcHandler):
     """A generic handler that services may be added to while the server runs. Stands in for the server where generated
     code adds a service.
     """

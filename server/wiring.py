@@ -1,21 +1,20 @@
 """The only place that puts the parts together: settings in, a running service out, and its end.
 
-    listen -> open the engine (replay, compile) -> add the services -> SERVING -> a signal -> drain -> close
+listen -> open the engine (replay, compile) -> add the services -> SERVING -> a signal -> drain -> close
 """
 
 import asyncio
-import secrets
 import signal
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
-import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from allot.v1 import (
     availability_pb2_grpc,
@@ -25,8 +24,12 @@ from allot.v1 import (
     reservations_pb2_grpc,
     stock_pb2_grpc,
 )
-from server.config import Settings, parse_address
+from server.config import Settings, SettingsError, parse_address
+from server.guard import Guard
+from server.log import open_log
+from server.metrics import Metrics
 from server.router import Router
+from server.security import Security, server_credentials
 
 SERVICES = tuple(
     f"allot.v1.{name}"
@@ -35,22 +38,27 @@ SERVICES = tuple(
     )
 )  # fmt: skip
 SWITCH_SECONDS = 0.0005  # how long a thread may hold the interpreter while another waits: one order must not wait 5 ms
-_log = structlog.get_logger("serve")
+DECODING_THREADS = 2
+VIEWS = "views.sqlite"
 
 
 class Service:
     """One running service."""
 
     def __init__(self, settings: Settings) -> None:
-        assert settings.data is not None, "`allot serve` asks for a data folder"
+        """SettingsError where the settings would expose it, or files that they name will not do."""
         self.settings = settings
-        self.data: Path = settings.data
         self.address = ""
         self.failure: BaseException | None = None
+        self.log = open_log(settings.log_level, settings.log_format)
+        self.metrics = Metrics()
+        security = Security.of(settings, lambda text: self.log.warning(text))
+        self._credentials = server_credentials(settings)
+        self._draining = asyncio.Event()
+        self._guard = Guard(security, self.metrics, self.log, settings.streams_max, self._draining)
         self._router = Router(SERVICES)
         self._health = health.aio.HealthServicer()
-        self._decoding = ThreadPoolExecutor(2, "allot-decode")
-        self._end = asyncio.Event()
+        self._decoding = ThreadPoolExecutor(DECODING_THREADS, "allot-decode")
         self._parts: Parts | None = None
 
     async def run(self, announce: Callable[[str], None]) -> int:
@@ -59,37 +67,57 @@ class Service:
         await self._tell(serving=False)
         await server.start()
         announce(f"listening on {self.address}")
+        end_metrics = self.metrics.serve(self.settings.metrics_listen) if self.settings.metrics_listen else None
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._end.set)
+            loop.add_signal_handler(number, self._draining.set)
         try:
             self._parts = await self._open()
-            if not self._end.is_set():
+            if not self._draining.is_set():
                 await self._tell(serving=True)
                 announce(f"serving on {self.address}")
-                await self._end.wait()
+                await self._draining.wait()
         finally:
-            await self._tell(serving=False)
-            await server.stop(0 if self.failure else self.settings.drain_seconds_max)
-            if self._parts is not None:
-                await asyncio.to_thread(self._parts.close)
-            self._decoding.shutdown()
+            await self._close(server)
+            if end_metrics is not None:
+                end_metrics()
         return 1 if self.failure else 0
 
+    async def _close(self, server: Any) -> None:
+        """Say so, let calls end, carry out what waits, let go of the folder."""
+        self._draining.set()
+        await self._tell(serving=False)
+        self.log.info("draining", seconds_max=self.settings.drain_seconds_max)
+        await server.stop(0 if self.failure else self.settings.drain_seconds_max)
+        if self._parts is not None:
+            await asyncio.to_thread(self._parts.close)
+        self._decoding.shutdown()
+        self.log.info("stopped")
+
     def _server(self) -> Any:
-        options = (
-            ("grpc.max_receive_message_length", self.settings.message_bytes_max),
-            ("grpc.max_send_message_length", -1),
-            ("grpc.so_reuseport", 0),  # a second server on the same address is an error, not a coin toss
+        settings = self.settings
+        server = grpc.aio.server(options=channel_options(settings))
+        health_pb2_grpc.add_HealthServicer_to_server(
+            self._guard.guarded(self._health, "grpc.health.v1.Health"), self._router
         )
-        server = grpc.aio.server(options=options)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._router)
-        names = (*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, self._router)
+        if settings.reflection:
+            names = (*SERVICES, "grpc.health.v1.Health", reflection.SERVICE_NAME)
+            reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
+                self._guard.guarded(reflection.aio.ReflectionServicer(names), reflection.SERVICE_NAME), self._router
+            )
         server.add_generic_rpc_handlers((self._router,))
-        address = parse_address(self.settings.listen)
-        port = server.add_insecure_port(str(address))
-        self.address = str(address._replace(port=port)) if not address.is_unix else str(address)
+        address = parse_address(settings.listen)
+        try:
+            if self._credentials is None:
+                port = server.add_insecure_port(str(address))
+            else:
+                port = server.add_secure_port(str(address), self._credentials)
+        except RuntimeError as error:
+            raise SettingsError(
+                f"listen = {settings.listen!r} ({settings.origin('listen')}): it cannot be listened on: is another "
+                "server there? Name another port, or 0 for any"
+            ) from error
+        self.address = str(address) if address.is_unix else str(address._replace(port=port))
         return server
 
     async def _tell(self, serving: bool) -> None:
@@ -98,54 +126,141 @@ class Service:
             await self._health.set(name, status)
 
     async def _open(self) -> "Parts":
-        parts = await asyncio.to_thread(open_parts, self.settings, self._decoding)
-        parts.batcher.start(self._failed)
-        for add, service in parts.services:
-            add(service, self._router)
+        began = time.monotonic()
+        parts = await asyncio.to_thread(open_parts, self)
+        parts.batcher.start(self._failed, parts.hear)
+        for module, service in parts.services:
+            name = type(service).__name__
+            add = getattr(module, f"add_{name}Servicer_to_server")
+            add(self._guard.guarded(service, f"allot.v1.{name}"), self._router)
+        parts.beside.start()
         self._router.ready()
+        self.log.info(
+            "ready", address=self.address, data=str(self.settings.data), sequence=parts.engine.state.sequence,
+            seconds=round(time.monotonic() - began, 2),
+        )  # fmt: skip
         return parts
 
     def _failed(self, error: BaseException) -> None:
-        _log.critical("the engine has failed", error=str(error))
+        self.log.critical("the engine has failed, the server ends", error=str(error))
         self.failure = error
-        self._end.set()
+        self._draining.set()
+
+    @property
+    def decoding(self) -> ThreadPoolExecutor:
+        """Where Arrow batches are read."""
+        return self._decoding
+
+    @property
+    def draining(self) -> asyncio.Event:
+        """Set when streams are to end."""
+        return self._draining
 
 
+@dataclass
 class Parts:
     """What stands behind the services once the engine is open."""
 
-    def __init__(self, engine: Any, batcher: Any, services: list[tuple[Any, Any]]) -> None:
-        self.engine = engine
-        self.batcher = batcher
-        self.services = services
+    engine: Any
+    batcher: Any
+    beside: Any  # the process of views and snapshots
+    services: list[tuple[Any, Any]]  # the generated module that adds it, the servicer
+    hear: Callable[[Any], None]  # told of each turn
+    close_events: Callable[[], None]
 
     def close(self) -> None:
         """Carry out what waits, then let go of the folder."""
+        self.close_events()
         self.batcher.stop()
+        self.beside.stop()
         self.engine.close()
 
 
-def open_parts(settings: Settings, decoding: ThreadPoolExecutor) -> Parts:
-    """Replay, compile, build. Takes its time; not for the event loop."""
+def open_parts(service: Service) -> Parts:
+    """Compile, replay, build. Takes its time; not for the event loop."""
     from engine.writer import Engine
+    from server.background import Background
     from server.batcher import Batcher
     from server.batches import OrderBatches
     from server.data_folder import make_folder
+    from server.events import EventLog
+    from server.feed import Feed
     from server.lookup import Lookup
     from server.naming import Naming
+    from server.reading import OrderReading
+    from server.services.availability import AvailabilityService
+    from server.services.catalogue import CatalogueService
+    from server.services.events import EventService
     from server.services.orders import OrderDesk, OrderService
     from server.services.reservations import ReservationService
+    from server.services.stock import StockService
 
+    settings, metrics = service.settings, service.metrics
     assert settings.data is not None
     make_folder(settings.data)
     engine = Engine.open(settings.data)
+    if (torn := getattr(engine.journal, "cut_off", None)) is not None:
+        service.log.warning("a torn write was cut off; nobody had been answered", sequence=torn.sequence)
+    feed, events = Feed(engine), EventLog(engine)
     batcher = Batcher(engine, settings.queue_requests_max, settings.queue_batches_max)
-    desk = OrderDesk(batcher, Lookup(engine.state), Naming(batcher, lambda: places_of(settings)))
+    lookup = Lookup(engine.state)
+    naming = Naming(batcher, lambda: places_of(settings))
+    reading = OrderReading(batcher, lookup, settings.data / VIEWS if settings.views else None)
+    desk = OrderDesk(batcher, lookup, naming, reading)
     batches = OrderBatches(engine.state.names, settings.batch_orders_max, settings.batch_lines_max)
-    return Parts(engine, batcher, [
-        (orders_pb2_grpc.add_OrderServiceServicer_to_server, OrderService(desk, batches, decoding)),
-        (reservations_pb2_grpc.add_ReservationServiceServicer_to_server, ReservationService(desk)),
-    ])  # fmt: skip
+    event_service = EventService(events)
+    services = [
+        (orders_pb2_grpc, OrderService(desk, batches, service.decoding, metrics, service.draining)),
+        (reservations_pb2_grpc, ReservationService(desk)),
+        (catalogue_pb2_grpc, CatalogueService(batcher, naming)),
+        (stock_pb2_grpc, StockService(batcher)),
+        (availability_pb2_grpc, AvailabilityService(feed, engine.state.names)),
+        (events_pb2_grpc, event_service),
+    ]
+
+    def hear(turn: Any) -> None:
+        feed.apply(turn.changes, turn.sequence)
+        events.notify()
+        count_turn(metrics, lookup, turn)
+
+    beside = Background(
+        settings.data, lambda: engine.durable_sequence, views=settings.views, snapshots=settings.snapshots
+    )
+    watch(metrics, batcher, beside)
+    return Parts(engine, batcher, beside, services, hear, event_service.close)
+
+
+def watch(metrics: Metrics, batcher: Any, beside: Any) -> None:
+    """Figures that are read when somebody asks for them."""
+    metrics.view_sequence.set_function(lambda: beside.view_sequence)
+    metrics.view_lag_commits.set_function(lambda: batcher.engine.durable_sequence - beside.view_sequence)
+    metrics.snapshot_sequence.set_function(lambda: beside.snapshot_sequence)
+    metrics.queue_requests.set_function(lambda: batcher.requests_waiting)
+    metrics.queue_batches.set_function(lambda: batcher.batches_waiting)
+    metrics.durable_sequence.set_function(lambda: batcher.engine.durable_sequence)
+
+
+def count_turn(metrics: Metrics, lookup: Any, turn: Any) -> None:
+    """Take a durable commit into the metrics."""
+    from engine.outcomes import Namespace
+
+    if turn.orders:
+        metrics.committed(turn.orders, turn.seconds)
+        for channel, reply in turn.decisions:
+            metrics.decided(channel, reply, lambda index: lookup.texts(Namespace.CHANNEL)[index])
+
+
+def channel_options(settings: Settings) -> list[tuple[str, int]]:
+    """Limits of connections, as gRPC's core names them."""
+    return [
+        ("grpc.max_receive_message_length", settings.message_bytes_max),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.max_concurrent_streams", settings.connection_streams_max),
+        ("grpc.keepalive_time_ms", int(settings.keepalive_seconds * 1000)),
+        ("grpc.keepalive_timeout_ms", int(settings.keepalive_timeout_seconds * 1000)),
+        ("grpc.http2.min_ping_interval_without_data_ms", int(settings.ping_seconds_min * 1000)),
+        ("grpc.so_reuseport", 0),  # a second server on the same address is an error, not a coin toss
+    ]
 
 
 def places_of(settings: Settings) -> Any:

@@ -3,13 +3,10 @@ server that is killed while a table of orders is on its way.
 """
 
 import re
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
@@ -21,6 +18,7 @@ import pytest
 import allot_client
 from allot.v1 import types_pb2
 from tests.command_line import Outcome, run, write_csv
+from tests.running import Server, server
 from tests.test_client import Driven
 
 README = Path(__file__).resolve().parents[1] / "clients" / "README.md"
@@ -28,43 +26,10 @@ NODES = [("BLR", 12.97, 77.59), ("DEL", 28.64, 77.22), ("BOM", 18.94, 72.84)]
 BLR_CODE, DEL_CODE = "560001", "110001"
 
 
-class Server:
-    """`allot serve` in a process of its own."""
-
-    def __init__(self, data: Path, listen: str = "127.0.0.1:0") -> None:
-        command = [sys.executable, "-m", "server.cli.main", "serve", "--data", str(data), "--listen", listen]
-        self.ended = subprocess.Popen(
-            [*command, "--announce"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
-        assert self.ended.stdout is not None
-        for line in self.ended.stdout:
-            if line.startswith("serving on "):
-                self.address = line.split()[-1]
-                return
-        raise AssertionError(f"the server did not start: {self.ended.wait()}")
-
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
-        self.ended.send_signal(how)
-        code = self.ended.wait(30)
-        assert self.ended.stdout is not None
-        self.ended.stdout.close()
-        return code
-
-
-@contextmanager
-def serving(data: Path) -> Iterator[Server]:
-    server = Server(data)
-    try:
-        yield server
-    finally:
-        if server.ended.poll() is None:
-            server.stop()
-
-
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serving(tmp_path_factory.mktemp("service") / "data") as server:
-        yield server.address
+    with server(tmp_path_factory.mktemp("service") / "data") as running:
+        yield running.address
 
 
 @pytest.fixture(params=[allot_client.Client, Driven], ids=["blocking", "async"])
@@ -207,23 +172,24 @@ def test_a_table_of_orders(shop: Any, own: str):
         assert again.column(column).to_pylist() == found.column(column).to_pylist()
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("how", [Server.kill, Server.stop])
 @pytest.mark.parametrize("kind", [allot_client.Client, Driven], ids=["blocking", "async"])
-def test_a_server_that_ends_amid_a_table_changes_nothing(kind: Any, how: signal.Signals, tmp_path: Path):
+def test_a_server_that_ends_amid_a_table_changes_nothing(kind: Any, how: Any, tmp_path: Path):
     orders = 3000
     table = pa.table({
         "order_id": [f"A-{order}" for order in range(orders)], "channel": ["own"] * orders,
         "postal_code": [BLR_CODE] * orders, "sku": ["S"] * orders, "quantity": [1] * orders,
     })  # fmt: skip
-    with serving(tmp_path / "data") as first:
-        shop, restarted = kind(first.address), []
+    first, restarted = Server(tmp_path / "data"), list[Server]()
+    try:
+        shop = kind(first.address)
         shop.put_nodes(NODES)
         shop.put_channel("own", on_short="keep")
         shop.receive_stock([("S", "BLR", 2000)])
 
         def restart() -> None:
-            first.stop(how)
-            restarted.append(Server(tmp_path / "data", first.address))
+            how(first)
+            restarted.append(Server(tmp_path / "data", f"--listen={first.address}"))
 
         ending, found = threading.Thread(target=restart), []
         for answer in shop.allocate_batches(table, batch_orders=100, window=3):
@@ -231,16 +197,16 @@ def test_a_server_that_ends_amid_a_table_changes_nothing(kind: Any, how: signal.
             if len(found) == 5:
                 ending.start()
                 ending.join()
-        try:
-            results = pa.concat_tables(found)
-            assert results.column("order_id").to_pylist() == table.column("order_id").to_pylist()
-            assert results.column("outcome").to_pylist() == ["ALLOCATED"] * 2000 + ["SHORT"] * 1000
-            assert len(set(results.column("number").to_pylist())) == orders
-            (cell,) = shop.get_stock("S").cells
-            assert (cell.allocated, cell.available) == (2000, 0)
-        finally:
-            shop.close()
-            assert restarted.pop().stop() == 0
+        results = pa.concat_tables(found)
+        assert results.column("order_id").to_pylist() == table.column("order_id").to_pylist()
+        assert results.column("outcome").to_pylist() == ["ALLOCATED"] * 2000 + ["SHORT"] * 1000
+        assert len(set(results.column("number").to_pylist())) == orders
+        (cell,) = shop.get_stock("S").cells
+        assert (cell.allocated, cell.available) == (2000, 0)
+        shop.close()
+    finally:
+        for running in (first, *restarted):
+            running.kill()
 
 
 def test_commands_as_an_operator_types_them(address: str, tmp_path: Path):

@@ -287,6 +287,37 @@ def test_views_ahead_of_the_journal_are_refused(views: Views, day: Pair) -> None
         views.catch_up(MemoryJournal(keep=True))
 
 
+def test_units_that_move_twice_in_one_commit(tmp_path: Path) -> None:
+    pair = Pair(nodes=1)
+    pair.commit(received("first", (0, 0, 5)), place("quick", (0, 2)))
+    quick = (
+        m.Act(f"{action}", "quick", action) for action in (Action.PICK, Action.SHIP, Action.DELIVER, Action.RETURN)
+    )
+    pair.commit(m.Acts(tuple(quick)))
+    views = Views.open(tmp_path / FILE)
+    views.catch_up(pair.engine.journal)
+    check(views, pair)
+    assert states(views) == {"quick": "RETURNED"}
+    views.close()
+
+
+def test_what_a_reservation_held_is_told_alike_wherever_the_views_begin(tmp_path: Path) -> None:
+    pair = Pair(nodes=1)
+    pair.commit(
+        received("first", (0, 0, 5), (1, 0, 5)), reserve("cart", (1, 1), (0, 2), expires_at=pair.stamp + SECOND)
+    )
+    views, anew = Views.open(tmp_path / FILE), Views.open(tmp_path / "anew.sqlite")
+    views.catch_up(pair.engine.journal)
+    views.close()
+    pair.commit(m.Release((m.Ending("release", "cart"),)))
+    views = Views.open(tmp_path / FILE)
+    for each in (views, anew):
+        each.catch_up(pair.engine.journal)
+    assert everything(views) == everything(anew)
+    views.close()
+    anew.close()
+
+
 def test_views_follow_a_journal_that_goes_on(tmp_path: Path) -> None:
     pair = Pair(nodes=1)
     views = Views.open(tmp_path / FILE)

@@ -19,6 +19,7 @@ from server.cli import (
     import_report,
     node,
     order,
+    serve,
     snapshot,
     stock,
     token,
@@ -45,6 +46,7 @@ imports.command("amazon-report")(import_report.amazon_report)
 app.add_typer(imports, name="import")
 app.command("verify")(verify.verify)
 app.command("export")(export.export)
+app.command("serve")(serve.serve)
 app.command("snapshot")(snapshot.snapshot)
 app.command("warm")(warm.warm)
 app.command("doctor")(doctor.doctor)

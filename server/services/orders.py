@@ -17,8 +17,11 @@ from server.deadlines import deadline_of
 from server.errors import Rejection
 from server.gather import ACT, ORDER, OrderResult
 from server.lookup import Lookup
+from server.metrics import Metrics
 from server.naming import Naming, NotYetKnown
-from server.replies import rejection_of
+from server.reading import OrderReading
+from server.replies import check_reply
+from server.security import current_caller
 from server.streams import in_order, when_there_is_room
 from server.validation.orders import cancel_row, order_row
 
@@ -34,6 +37,7 @@ class OrderDesk:
     batcher: Batcher
     lookup: Lookup
     naming: Naming
+    reading: OrderReading
 
     async def row(self, read: Any, request: Any, deadline: float) -> Any:
         """What `read` makes of a request, after naming what it names for the first time. Raises Rejection."""
@@ -44,28 +48,33 @@ class OrderDesk:
                 await self.naming.name_one(unknown, deadline)
         return read(request, self.lookup)
 
-    def decision(self, result: OrderResult) -> types_pb2.Decision:
-        """The message of a decision. Raises the Rejection of an answer that is none."""
+    def decision(self, result: OrderResult, key_field: str = "order.order_id") -> types_pb2.Decision:
+        """The message of a decision. Raises the Rejection of an answer that is none; key_field: as in check_reply."""
         if result.reply > types_pb2.OUTCOME_REFUSED:
-            raise rejection_of(result.reply)
+            check_reply(result.reply, key_field)
         node_ids = self.lookup.texts(Namespace.NODE)
-        parts = [
-            types_pb2.Part(line=line, node_id=node_ids[node], stage=stage + 1, quantity=units, distance_m=metres)
-            if node >= 0
-            else types_pb2.Part(line=line, stage=stage + 1, quantity=units)
-            for line, node, stage, units, metres in result.parts
-        ]
-        return types_pb2.Decision(outcome=result.reply, number=result.number, again=result.again, parts=parts)
+        decision = types_pb2.Decision(number=result.number, again=result.again)
+        decision.outcome = result.reply  # type: ignore[assignment]
+        for line, node, stage, units, metres in result.parts:
+            part = decision.parts.add(line=line, quantity=units)
+            part.stage = stage + 1  # type: ignore[assignment]
+            if node >= 0:
+                part.node_id, part.distance_m = node_ids[node], metres
+        return decision
 
 
 class OrderService(orders_pb2_grpc.OrderServiceServicer):
     """Places, reads and cancels orders."""
 
-    def __init__(self, desk: OrderDesk, batches: OrderBatches, decoding: Executor) -> None:
-        """decoding: where Arrow batches are read, away from the event loop."""
+    def __init__(
+        self, desk: OrderDesk, batches: OrderBatches, decoding: Executor, metrics: Metrics, draining: asyncio.Event
+    ) -> None:
+        """decoding: where Arrow batches are read, away from the event loop. draining: set when streams are to end."""
         self._desk = desk
         self._batches = batches
         self._decoding = decoding
+        self._metrics = metrics
+        self._draining = draining
 
     async def PlaceOrder(self, request: orders_pb2.PlaceOrderRequest, context: Any) -> orders_pb2.PlaceOrderResponse:  # noqa: N802
         """One order."""
@@ -84,7 +93,7 @@ class OrderService(orders_pb2_grpc.OrderServiceServicer):
             row = await self._desk.row(order_row, request.order, deadline)
             return await when_there_is_room(partial(self._desk.batcher.place, ORDER, row, deadline))
 
-        async for request, result in in_order(requests, begin, ORDERS_UNDER_WAY_MAX):
+        async for request, result in in_order(requests, begin, ORDERS_UNDER_WAY_MAX, self._draining):
             yield self._placed(request.order.order_id, result)
 
     def _placed(self, order_id: str, result: OrderResult | Rejection) -> orders_pb2.PlaceOrdersResponse:
@@ -93,26 +102,28 @@ class OrderService(orders_pb2_grpc.OrderServiceServicer):
                 raise result
             return orders_pb2.PlaceOrdersResponse(order_id=order_id, decision=self._desk.decision(result))
         except Rejection as rejection:
+            self._metrics.rejected(rejection.reason)
             return orders_pb2.PlaceOrdersResponse(order_id=order_id, problem=rejection.problem())
 
     async def AllocateBatches(  # noqa: N802
         self, requests: AsyncIterator[orders_pb2.AllocateBatchesRequest], context: Any
     ) -> AsyncIterator[orders_pb2.AllocateBatchesResponse]:
         """Arrow batches."""
-        deadline, lane = deadline_of(context), Lane()
+        deadline, lane, channel = deadline_of(context), Lane(), current_caller().channel
 
         async def begin(request: orders_pb2.AllocateBatchesRequest) -> Any:
-            return await self._allocate(lane, request.batch, deadline)
+            return await self._allocate(lane, request.batch, channel, deadline)
 
-        async for _, result in in_order(requests, begin, BATCHES_UNDER_WAY_MAX):
+        async for _, result in in_order(requests, begin, BATCHES_UNDER_WAY_MAX, self._draining):
             if isinstance(result, Rejection):
+                self._metrics.rejected(result.reason)
                 yield orders_pb2.AllocateBatchesResponse(problem=result.problem())
             else:
                 yield orders_pb2.AllocateBatchesResponse(batch=result)
 
-    async def _allocate(self, lane: Lane, data: bytes, deadline: float) -> Any:
+    async def _allocate(self, lane: Lane, data: bytes, channel: str, deadline: float) -> Any:
         """Begin a batch: the future of its answer, as bytes."""
-        taken = await self._taken(data, deadline)
+        taken = await self._taken(data, channel, deadline)
         finish = partial(self._answered, taken)
         if taken.command is None:
             nothing = asyncio.get_running_loop().create_future()
@@ -122,10 +133,10 @@ class OrderService(orders_pb2_grpc.OrderServiceServicer):
             partial(self._desk.batcher.allocate, lane, taken.command, taken.accepted.size, finish, deadline)
         )
 
-    async def _taken(self, data: bytes, deadline: float) -> Taken:
+    async def _taken(self, data: bytes, channel: str, deadline: float) -> Taken:
         """The batch as a command, after naming what it names for the first time."""
         loop = asyncio.get_running_loop()
-        taken = await loop.run_in_executor(self._decoding, self._batches.take, data)
+        taken = await loop.run_in_executor(self._decoding, self._batches.take, data, channel)
         named = False
         if taken.unplaced is not None:
             named = await self._desk.naming.place(taken.unplaced, deadline)
@@ -133,7 +144,7 @@ class OrderService(orders_pb2_grpc.OrderServiceServicer):
             await self._desk.naming.name(pa.concat_arrays(taken.unnamed).unique(), deadline)
             named = True
         if named:
-            taken = await loop.run_in_executor(self._decoding, self._batches.take, data)
+            taken = await loop.run_in_executor(self._decoding, self._batches.take, data, channel)
         return taken
 
     def _answered(self, taken: Taken, answers: Any) -> bytes:
@@ -144,6 +155,13 @@ class OrderService(orders_pb2_grpc.OrderServiceServicer):
         deadline = deadline_of(context)
         row = await self._desk.row(cancel_row, request, deadline)
         result = await self._desk.batcher.place(ACT, row, deadline)
-        if (rejection := rejection_of(result.reply)) is not None:
-            raise rejection
+        check_reply(result.reply)
         return orders_pb2.CancelOrderResponse(quantity=result.quantity, again=result.again)
+
+    async def GetOrder(self, request: orders_pb2.GetOrderRequest, context: Any) -> orders_pb2.GetOrderResponse:  # noqa: N802
+        """One order as it stands."""
+        return await self._desk.reading.get(request, deadline_of(context))
+
+    async def ListOrders(self, request: orders_pb2.ListOrdersRequest, context: Any) -> orders_pb2.ListOrdersResponse:  # noqa: N802
+        """A page of orders."""
+        return await self._desk.reading.list(request, deadline_of(context))

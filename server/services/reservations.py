@@ -5,7 +5,7 @@ from typing import Any
 from allot.v1 import reservations_pb2, reservations_pb2_grpc, types_pb2
 from server.deadlines import deadline_of
 from server.gather import CART, CONFIRMATION, RELEASE
-from server.replies import rejection_of
+from server.replies import check_reply
 from server.services.orders import OrderDesk
 from server.validation.orders import cart_row, confirm_row, release_row
 
@@ -29,13 +29,12 @@ class ReservationService(reservations_pb2_grpc.ReservationServiceServicer):
         deadline = deadline_of(context)
         row = await self._desk.row(confirm_row, request, deadline)
         result = await self._desk.batcher.place(CONFIRMATION, row, deadline)
-        return reservations_pb2.ConfirmResponse(decision=self._desk.decision(result))
+        return reservations_pb2.ConfirmResponse(decision=self._desk.decision(result, key_field="request_id"))
 
     async def Release(self, request: reservations_pb2.ReleaseRequest, context: Any) -> reservations_pb2.ReleaseResponse:  # noqa: N802
         """A cart that was left."""
         deadline = deadline_of(context)
         row = await self._desk.row(release_row, request, deadline)
         result = await self._desk.batcher.place(RELEASE, row, deadline)
-        if (rejection := rejection_of(result.reply)) is not None:
-            raise rejection
+        check_reply(result.reply)
         return reservations_pb2.ReleaseResponse(quantity=result.quantity, again=result.again)

@@ -44,7 +44,8 @@ def order_row(draft: types_pb2.OrderDraft, lookup: Lookup, expires_at: int = 0) 
     if not 1 <= count <= ORDER_LINES_MAX:
         reason = "TOO_MANY_LINES" if count else "NO_LINES"
         raise invalid("order.lines", f"order.lines: {count} lines: give 1 to {ORDER_LINES_MAX}", reason)
-    sku, quantity = [], []
+    sku: list[int] = []
+    quantity: list[int] = []
     for line in draft.lines:
         index = lookup.find(Namespace.SKU, line.sku)
         if index < 0 or not 1 <= line.quantity <= LINE_UNITS_MAX:

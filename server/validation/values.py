@@ -6,10 +6,13 @@ looks at a whole column of a request at once.
 
 import unicodedata
 from collections.abc import Callable, Sequence
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from engine.intake.values import text_faults
+from engine.names import Names
 from server.errors import Rejection, invalid
 
 REQUEST_ID_CHARACTERS_MAX = 64
@@ -99,3 +102,27 @@ def distinct(field: Callable[[int], str], column: pa.StringArray) -> None:
 def unknown(field: str, value: str, what: str, mend: str) -> Rejection:
     """A name that nothing has. what: node, SKU, channel ..., mend: how to make it known."""
     return invalid(field, f"{field}: {shown(value)} is not known: {mend}", f"UNKNOWN_{what.upper()}")
+
+
+def known(
+    names: Names, field: Callable[[int], str], values: Sequence[str], characters_max: int, what: str, mend: str
+) -> Any:
+    """The indices of texts that all are known, int32 [n]. Raises Rejection for the first that is not."""
+    indices = find(names, values)
+    for at in np.flatnonzero(indices < 0)[:1]:
+        raise unknown(field(int(at)), text(field(int(at)), values[at], characters_max), what, mend)
+    return indices
+
+
+def find(names: Names, values: Sequence[str]) -> Any:
+    """The indices of texts, int32 [n]; -1 where one is not known."""
+    try:
+        return names.find(pa.array(values, pa.string()))
+    except UnicodeEncodeError:  # a lone surrogate, which no name has
+        return np.array([-1 if not value.isprintable() else names.find([value])[0] for value in values], np.int32)
+
+
+def unnamed(field: Callable[[int], str], values: Sequence[str], indices: Any, characters_max: int) -> pa.StringArray:
+    """Those texts, each once, that have no index and may get one."""
+    rows_unnamed = np.flatnonzero(indices < 0).tolist()
+    return texts(lambda i: field(rows_unnamed[i]), [values[row] for row in rows_unnamed], characters_max).unique()

@@ -1,0 +1,280 @@
+"""Work beside the server, in a process of its own with a low priority: views are kept up to date, and a snapshot is
+built whenever a segment of the journal was sealed.
+
+    server (Background)  --- durable sequence, a line each --->  follower: views
+                         <--- progress, a JSON line each ------      |  a segment was sealed
+                                                                 snapshot process, which gives its memory back
+
+It reads the journal, and writes the views and snapshots alone: no lock, nothing that the writer owns. It ends when its
+input ends, so it never outlives the server; a kill at any moment leaves what it writes whole.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+FOLLOW_SECONDS = 0.1  # between two sequences that are told to the follower
+RESTART_SECONDS_MIN, RESTART_SECONDS_MAX = 1.0, 60.0
+STOP_SECONDS_MAX = 5.0
+NICE = 10
+_LOOK_SECONDS = 1.0  # between two looks at a snapshot process
+_log = structlog.get_logger("background")
+
+
+class Background:
+    """The follower as the server sees it. Started again when it dies, later and later."""
+
+    def __init__(self, data: Path, durable: Callable[[], int], views: bool = True, snapshots: bool = True) -> None:
+        """durable: the last durable sequence; asked from another thread."""
+        self._data, self._durable = data, durable
+        self._flags = [flag for flag, wanted in (("--views", views), ("--snapshots", snapshots)) if wanted]
+        self._ends = threading.Event()
+        self._child: subprocess.Popen[str] | None = None
+        self._thread: threading.Thread | None = None
+        self.view_sequence = 0  # the last commit that the views take in
+        self.snapshot_sequence = 0  # of the last snapshot that was built
+        self.starts = 0
+
+    def start(self) -> None:
+        """Begin, unless there is nothing to do."""
+        if self._flags:
+            self._thread = threading.Thread(target=self._keep_running, name="allot-background", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End the process. Blocks for a moment."""
+        self._ends.set()
+        if self._thread is None:
+            return
+        self._thread.join(2 * STOP_SECONDS_MAX)
+        if self._thread.is_alive() and self._child is not None:  # it does not even read
+            self._child.kill()
+            self._thread.join()
+
+    @property
+    def pid(self) -> int | None:
+        """The process that runs, if one does."""
+        child = self._child
+        return child.pid if child is not None and child.poll() is None else None
+
+    def _keep_running(self) -> None:
+        wait = RESTART_SECONDS_MIN
+        while not self._ends.is_set():
+            before = self.view_sequence, self.snapshot_sequence
+            code = self._run()
+            if self._ends.is_set():
+                return
+            got_on = before != (self.view_sequence, self.snapshot_sequence)
+            wait = RESTART_SECONDS_MIN if got_on else min(2 * wait, RESTART_SECONDS_MAX)
+            _log.warning("views and snapshots have stopped", exit_code=code, starts_again_in_seconds=wait)
+            self._ends.wait(wait)
+
+    def _run(self) -> int:
+        """One process, from its start to its end; its exit code."""
+        command = [sys.executable, "-m", "server.background", str(self._data), *self._flags]
+        child = self._child = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+        self.starts += 1
+        reader = threading.Thread(target=self._hear, args=(child,), name="allot-background-progress", daemon=True)
+        reader.start()
+        self._tell(child)
+        try:
+            code = child.wait(STOP_SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            code = child.wait()
+        reader.join()
+        assert child.stdout is not None
+        child.stdout.close()
+        return code
+
+    def _tell(self, child: "subprocess.Popen[str]") -> None:
+        """Tell the durable sequence whenever it has changed, until the end of the process or of this."""
+        told, pipe = -1, child.stdin
+        assert pipe is not None
+        try:
+            while not self._ends.is_set() and child.poll() is None:
+                if (sequence := self._durable()) != told:
+                    pipe.write(f"{sequence}\n")
+                    pipe.flush()
+                    told = sequence
+                self._ends.wait(FOLLOW_SECONDS)
+            pipe.close()
+        except BrokenPipeError:
+            _close(pipe)
+
+    def _hear(self, child: "subprocess.Popen[str]") -> None:
+        assert child.stdout is not None
+        for line in child.stdout:
+            progress: dict[str, Any] = json.loads(line)
+            self.view_sequence = progress.get("view_sequence", self.view_sequence)
+            self.snapshot_sequence = progress.get("snapshot_sequence", self.snapshot_sequence)
+            if "error" in progress:
+                _log.error("views or snapshots have failed", error=progress["error"])
+
+
+def _close(pipe: Any) -> None:
+    """Close a pipe whose other end is gone."""
+    try:
+        pipe.close()
+    except BrokenPipeError:
+        return
+
+
+# In the process
+
+
+class Follower:
+    """Follows the journal up to what is durable."""
+
+    def __init__(self, data: Path, views: bool, snapshots: bool) -> None:
+        from engine.disk import FolderDisk
+        from engine.journal.segments import Journal
+        from engine.views import FILE, Views
+
+        self._data = data
+        self._journal = Journal.open(FolderDisk(data, read_only=True), read_only=True)
+        self._views = Views.open(data / FILE) if views else None
+        self._disk = FolderDisk(data)
+        self._with_snapshots = snapshots
+        self._snapshot: subprocess.Popen[bytes] | None = None
+        self._tried_up_to = 0  # the last sequence that a snapshot was tried for
+
+    def step(self, durable: int) -> None:
+        """Do what there is to do."""
+        self._journal.refresh()
+        if self._with_snapshots:
+            self._look_after_snapshot()
+        if self._views is not None:
+            self._catch_up(durable)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it waits for a snapshot process."""
+        return self._snapshot is not None
+
+    def _catch_up(self, durable: int) -> None:
+        from engine.views import ViewsAhead
+
+        assert self._views is not None
+        upto = _UpTo(self._journal, durable)
+        try:
+            self._views.catch_up(upto, lambda sequence, last: tell(view_sequence=sequence))
+        except ViewsAhead as error:  # the journal was restored; they are only views
+            tell(error=f"{error}; they are made anew")
+            self._views.make_anew()
+            self._views.catch_up(upto, lambda sequence, last: tell(view_sequence=sequence))
+        tell(view_sequence=self._views.view_sequence)
+
+    def _look_after_snapshot(self) -> None:
+        """Start a process for a snapshot where a segment was sealed; hear how it went."""
+        from engine.snapshot import snapshots
+
+        if self._snapshot is not None and (code := self._snapshot.poll()) is not None:
+            self._snapshot = None
+            if code:
+                tell(error=f"the snapshot of sequence {self._tried_up_to} ended with code {code}")
+        sealed = self._journal.sealed_up_to
+        found = snapshots(self._disk)
+        if found:
+            tell(snapshot_sequence=found[-1][0])
+        if self._snapshot is None and sealed > max(self._tried_up_to, found[-1][0] if found else 0):
+            self._tried_up_to = sealed
+            command = [sys.executable, "-m", "server.background", str(self._data), "--one-snapshot"]
+            self._snapshot = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+
+
+class _UpTo:
+    """A journal up to a sequence: what is behind may not be durable yet, and must not get into views."""
+
+    def __init__(self, journal: Any, last: int) -> None:
+        self._journal = journal
+        self.next_sequence = min(journal.next_sequence, last + 1)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._journal, name)
+
+
+_told: dict[str, Any] = {}
+
+
+def tell(**progress: Any) -> None:
+    """Say how it stands, where that has changed, as one line."""
+    new = {name: value for name, value in progress.items() if _told.get(name) != value}
+    if new:
+        _told.update(new)
+        print(json.dumps(new), flush=True)
+
+
+class _Input:
+    """The sequences that are told; the process ends with them."""
+
+    def __init__(self) -> None:
+        self.durable = 0
+        self.has_news = threading.Event()
+        threading.Thread(target=self._read, name="input", daemon=True).start()
+
+    def _read(self) -> None:
+        for line in sys.stdin:
+            self.durable = int(line)
+            self.has_news.set()
+        os._exit(0)  # whoever started this is gone; views and snapshots are whole at any moment
+
+
+def _follow(data: Path, views: bool, snapshots: bool) -> None:
+    told = _Input()
+    follower = Follower(data, views, snapshots)
+    while True:
+        told.has_news.wait(_LOOK_SECONDS if follower.is_busy else None)
+        told.has_news.clear()
+        follower.step(told.durable)
+
+
+def _build_snapshot(data: Path) -> None:
+    """One snapshot of what is sealed, then the end, which gives the memory back."""
+    from engine.disk import FolderDisk
+    from engine.folder import DataFolder
+    from engine.journal.segments import Journal
+    from engine.snapshot import build_snapshot
+    from engine.state import State
+
+    _Input()
+    folder = DataFolder.open(data)
+    journal = Journal.open(FolderDisk(data, read_only=True), read_only=True)
+    build_snapshot(folder.disk, journal, State(folder.secret, folder.limits))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """What this process is for."""
+    parser = argparse.ArgumentParser(prog="python -m server.background", description="Started by the server.")
+    parser.add_argument("data", type=Path, help="data folder")
+    parser.add_argument("--views", action="store_true", help="keep the views up to date")
+    parser.add_argument("--snapshots", action="store_true", help="build snapshots of what is sealed")
+    parser.add_argument("--one-snapshot", action="store_true", help="build one, then end")
+    chosen = parser.parse_args(arguments)
+    os.nice(NICE)
+    try:
+        if chosen.one_snapshot:
+            _build_snapshot(chosen.data)
+        else:
+            _follow(chosen.data, chosen.views, chosen.snapshots)
+    except Exception as error:  # told to the server, which starts this again
+        tell(error=f"{type(error).__name__}: {error}")
+        print(f"allot: views and snapshots: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    exit_code = main()
+    sys.stdout.flush()
+    os._exit(exit_code)  # a thread still waits for input, which a normal end would wait for

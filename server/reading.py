@@ -1,0 +1,219 @@
+"""Orders as they stand, for GetOrder and ListOrders: open ones from the state at the last durable commit, others and
+lists from the views.
+
+The views are kept up to date by another process (server/background.py), so they may lag; whoever must see a commit in
+them waits for it.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+import grpc
+
+from allot.v1 import orders_pb2, types_pb2
+from engine.outcomes import Namespace
+from engine.reading import Elsewhere, OrderNow, order_now
+from engine.views import Answer, Views, ViewsMissing
+from kernels.columns import NO_NODE, Outcome, Stage
+from server.batcher import Batcher
+from server.errors import Rejection
+from server.lookup import Lookup
+from server.paging import page_size, position_of, token_of
+from server.validation.catalogue import ADD_A_CHANNEL
+from server.validation.values import CHANNEL_CHARACTERS_MAX, ORDER_ID_CHARACTERS_MAX, shown, text, unknown
+
+SEQUENCE_MAX = (1 << 63) - 1
+LOOK_SECONDS = 0.025  # between two looks at views that lag
+WAIT_SECONDS_MAX = 30.0  # for views that lag, where the caller has more time
+RETRY_MS = 1000
+_LINE_OPTIONS = ("unit_price", "discount", "tax")
+Result = TypeVar("Result")
+
+
+class OrderReading:
+    """Reads orders. `views` is the file of the views, or None where nobody keeps any."""
+
+    def __init__(self, batcher: Batcher, lookup: Lookup, views: Path | None) -> None:
+        self._batcher = batcher
+        self._lookup = lookup
+        self._views = views
+
+    async def get(self, request: orders_pb2.GetOrderRequest, deadline: float) -> orders_pb2.GetOrderResponse:
+        """One order. Raises Rejection."""
+        order_id = text("order_id", request.order_id, ORDER_ID_CHARACTERS_MAX)
+        channel = self._channel(request.channel)
+        look = partial(order_now, channel=channel, order_id=order_id, is_reservation=request.is_reservation)
+        found, sequence = await self._batcher.read(lambda engine: (look(engine), engine.state.sequence), deadline)
+        if isinstance(found, OrderNow):
+            return orders_pb2.GetOrderResponse(order=self._as_it_stands(request.channel, found), sequence=sequence)
+        if self._views is None and found is Elsewhere.UNKNOWN:
+            raise _not_found(order_id)
+        ask: Callable[[Views], Answer] = partial(
+            Views.order, channel=request.channel, order_id=order_id, is_reservation=request.is_reservation
+        )
+        # one whose key is not known is in the views for long, or nowhere
+        answer = await self._ask(ask, sequence if found is Elsewhere.IN_VIEWS else 0, deadline)
+        if not answer.rows:
+            raise _not_found(order_id)
+        return orders_pb2.GetOrderResponse(order=self._as_viewed(answer.rows[0]), sequence=answer.view_sequence)
+
+    async def list(self, request: orders_pb2.ListOrdersRequest, deadline: float) -> orders_pb2.ListOrdersResponse:
+        """A page of orders. Raises Rejection."""
+        if request.channel:
+            self._channel(request.channel)
+        state = _state_name(request.state)
+        listing = f"orders {request.channel} {state}"
+        count, after = page_size(request.page_size), position_of(listing, request.page_token)
+        ask: Callable[[Views], Answer] = partial(
+            Views.list_orders, channel=request.channel or None, state=state or None, after=after, limit=count
+        )
+        answer = await self._ask(ask, min(request.at_least_sequence, SEQUENCE_MAX), deadline)
+        following = token_of(listing, answer.rows[-1]["number"]) if len(answer.rows) == count else ""
+        return orders_pb2.ListOrdersResponse(
+            orders=[self._as_viewed(row) for row in answer.rows], next_page_token=following,
+            view_sequence=answer.view_sequence,
+        )  # fmt: skip
+
+    def _channel(self, name: str) -> int:
+        index = self._lookup.find(Namespace.CHANNEL, text("channel", name, CHANNEL_CHARACTERS_MAX))
+        if index < 0:
+            raise unknown("channel", name, "channel", ADD_A_CHANNEL)
+        return index
+
+    # The views
+
+    async def _ask(self, ask: Callable[[Views], Answer], at_least: int, deadline: float) -> Answer:
+        """What the views say once they take in a commit. Raises Rejection where that takes too long."""
+        if self._views is None:
+            raise Rejection(
+                grpc.StatusCode.FAILED_PRECONDITION, "VIEWS_OFF",
+                "this server keeps no views, which lists and closed orders are read from: start it with views",
+            )  # fmt: skip
+        until = min(deadline, time.monotonic() + WAIT_SECONDS_MAX)
+        while True:
+            answer = await asyncio.to_thread(_asked, self._views, ask, at_least)
+            if isinstance(answer, Answer):
+                return answer
+            if time.monotonic() + LOOK_SECONDS >= until:
+                raise Rejection(
+                    grpc.StatusCode.DEADLINE_EXCEEDED if until == deadline else grpc.StatusCode.UNAVAILABLE,
+                    "VIEWS_BEHIND", f"the views are at commit {answer}, not yet at {at_least}: ask again",
+                    retry_after_ms=RETRY_MS,
+                )  # fmt: skip
+            await asyncio.sleep(LOOK_SECONDS)
+
+    # Messages
+
+    def _as_it_stands(self, channel: str, order: OrderNow) -> types_pb2.Order:
+        """The message of an order from the state."""
+        words, nodes = self._lookup.texts(Namespace.WORD), self._lookup.texts(Namespace.NODE)
+        options = dict(order.options)
+        for name in ("currency", "payment_method", "service_level"):
+            options[name] = None if options[name] is None else words[options[name]]
+        message = _message(
+            order.number, order.outcome, order.state, options, channel=channel, order_id=order.order_id,
+            postal_code=self._text(Namespace.POSTAL_CODE, order.postal_code), is_reservation=order.is_reservation,
+            expires_at_us=order.expires_at, reservation_number=order.reservation, sequence=order.taken_in,
+            stamp_us=order.taken_at,
+        )  # fmt: skip
+        for sku, units, *money in order.lines:
+            line = message.lines.add(sku=self._text(Namespace.SKU, sku), quantity=units)
+            _set(line, dict(zip(_LINE_OPTIONS, money, strict=True)))
+        for position, node, stage, units, metres in order.parts:
+            node_id = "" if node == NO_NODE else nodes[node]
+            message.parts.append(_part(position, node_id, stage, units, metres))
+        return message
+
+    def _as_viewed(self, row: dict[str, Any]) -> types_pb2.Order:
+        """The message of an order from the views."""
+        message = _message(
+            max(row["number"], 0), Outcome[row["outcome"]], row["state"], row, channel=row["channel"],
+            order_id=row["order_id"], postal_code=row["postal_code"], is_reservation=bool(row["is_reservation"]),
+            expires_at_us=row["expires_at"] or 0, reservation_number=row["reservation"] or 0, sequence=row["sequence"],
+            stamp_us=row["stamp"],
+        )  # fmt: skip
+        for line in row.get("lines", ()):
+            _set(message.lines.add(sku=line["sku"], quantity=line["quantity"]), line)
+            for part in line["parts"]:
+                node_id, stage = part["node"] or "", Stage[part["stage"]]
+                metres = self._metres(row["postal_code"], node_id)
+                message.parts.append(_part(line["line"], node_id, stage, part["units"], metres))
+        return message
+
+    def _text(self, namespace: Namespace, index: int) -> str:
+        return self._batcher.engine.state.names[namespace].text(index)
+
+    def _metres(self, postal_code: str, node_id: str) -> int:
+        """Between a node and a postal code, which do not change once they are named, but where somebody moves them."""
+        if not node_id:
+            return 0
+        code, node = self._lookup.find(Namespace.POSTAL_CODE, postal_code), self._lookup.find(Namespace.NODE, node_id)
+        return int(self._batcher.engine.state.places.metres[code, node])
+
+
+def _asked(path: Path, ask: Callable[[Views], Result], at_least: int) -> Result | int:
+    """The answer of the views, or the commit that they are at where that is too early. A connection for each question:
+    views that are made anew are another file.
+    """
+    try:
+        views = Views.reader(path)
+    except ViewsMissing:
+        return 0
+    try:
+        sequence = views.view_sequence
+        return ask(views) if sequence >= at_least else sequence
+    except (apsw.CorruptError, apsw.NotADBError, apsw.CantOpenError, apsw.BusyError, apsw.IOError):
+        return 0  # who keeps them makes them anew
+    finally:
+        views.close()
+
+
+def _state_name(state: int) -> str:
+    """The name of a state as views have it; empty: any."""
+    if state == types_pb2.ORDER_STATE_UNSPECIFIED:
+        return ""
+    try:
+        return types_pb2.OrderState.Name(state).removeprefix("ORDER_STATE_")
+    except ValueError:
+        raise Rejection(
+            grpc.StatusCode.INVALID_ARGUMENT, "OUT_OF_RANGE", f"state: {state}: give one of OrderState", "state"
+        ) from None
+
+
+def _not_found(order_id: str) -> Rejection:
+    return Rejection(
+        grpc.StatusCode.NOT_FOUND, "UNKNOWN_ORDER",
+        f"order_id: {shown(order_id)} names no order of the channel: check both, and whether it is a reservation",
+        "order_id",
+    )  # fmt: skip
+
+
+def _message(number: int, outcome: int, state: str, options: dict[str, Any], **fields: Any) -> types_pb2.Order:
+    fields |= {"outcome": outcome, "state": f"ORDER_STATE_{state}"}
+    message = types_pb2.Order(number=number, **fields)
+    for name in ("placed_at", "ship_by", "deliver_by"):
+        if options[name] is not None:
+            setattr(message, f"{name}_us", options[name])
+    for name in ("currency", "service_level", "customer"):
+        if options[name] is not None:
+            setattr(message, name, options[name])
+    method = f"PAYMENT_METHOD_{options['payment_method']}"
+    if method in types_pb2.PaymentMethod.keys():  # noqa: SIM118 - no dictionary. Files may say it in other words
+        setattr(message, "payment_method", types_pb2.PaymentMethod.Value(method))  # noqa: B010 - as the stubs want it
+    return message
+
+
+def _set(line: types_pb2.OrderLine, money: dict[str, Any]) -> None:
+    for name in _LINE_OPTIONS:
+        if money[name] is not None:
+            setattr(line, name, money[name])
+
+
+def _part(line: int, node_id: str, stage: int, units: int, metres: int) -> types_pb2.Part:
+    place: Any = {"line": line, "node_id": node_id, "stage": stage + 1}
+    return types_pb2.Part(quantity=units, distance_m=metres, **place)

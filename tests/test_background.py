@@ -1,0 +1,219 @@
+"""The process beside the server: it follows, builds snapshots, ends with its parent, starts again, disturbs nobody."""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.disk import FolderDisk
+from engine.folder import DataFolder
+from engine.snapshot import load_snapshot, snapshots
+from engine.state import State
+from engine.views import FILE, Views
+from engine.writer import Engine
+from server import background
+from server.background import Background
+from tests.clients import PLACES, Clients
+from tests.driving import LIMITS, SECRET, START, columns, place, received
+from tests.test_views import everything
+
+
+class Server:
+    """An engine, and the process beside it."""
+
+    def __init__(self, path: Path, **wanted: bool) -> None:
+        DataFolder.create(path, SECRET, LIMITS).close()
+        self.path = path
+        self.engine = Engine.open(path)
+        self.beside = Background(path, lambda: self.engine.durable_sequence, **wanted)
+        for command in Clients(random.Random(0)).catalogue():
+            self.commit(command)
+
+    def commit(self, asked: Any) -> None:
+        self.engine.commit(columns(asked, PLACES), START)
+
+    def close(self) -> None:
+        self.beside.stop()
+        self.engine.close()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    made = Server(tmp_path / "data")
+    yield made
+    made.close()
+
+
+def wait_until(holds: Callable[[], Any], seconds_max: float = 60) -> None:
+    until = time.monotonic() + seconds_max
+    while not holds():
+        assert time.monotonic() < until, "it takes too long"
+        time.sleep(0.01)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    """The process alone, its input open until it ends: exit code and what it told."""
+    command = [sys.executable, "-m", "server.background", *arguments]
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert child.stdin is not None
+    assert child.stdout is not None
+    said = child.stdout.read()
+    code = child.wait(60)
+    child.stdin.close()
+    child.stdout.close()
+    return code, said
+
+
+def journal_files(path: Path) -> dict[str, str]:
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in path.glob("journal-*")}
+
+
+def test_views_follow_the_engine(server: Server, tmp_path: Path) -> None:
+    server.beside.start()
+    for i in range(20):
+        server.commit(place(f"order-{i}", (0, 1)))
+        time.sleep(0.01)
+    wait_until(lambda: server.beside.view_sequence == server.engine.durable_sequence)
+    views, anew = Views.reader(server.path / FILE), Views.open(tmp_path / "anew.sqlite")
+    anew.catch_up(server.engine.journal)
+    assert everything(views) == everything(anew)
+    views.close()
+    anew.close()
+    assert server.beside.pid is not None
+    assert os.getpriority(os.PRIO_PROCESS, server.beside.pid) >= background.NICE
+
+
+def test_a_sealed_segment_becomes_a_snapshot(server: Server) -> None:
+    server.commit(received("more", (0, 0, 5)))
+    server.engine.journal.seal()
+    sealed = server.engine.journal.sealed_up_to
+    before = journal_files(server.path)
+    server.beside.start()
+    wait_until(lambda: server.beside.snapshot_sequence == sealed)
+    assert journal_files(server.path) == before
+    server.commit(place("after", (0, 1)))
+    digest = server.engine.state.digest()
+    server.close()
+    with Engine.open(server.path) as again:
+        assert again.started_from == snapshots(FolderDisk(server.path))[-1][1]
+        assert again.state.digest() == digest
+
+
+def test_it_stops_at_once(server: Server) -> None:
+    server.beside.start()
+    wait_until(lambda: server.beside.view_sequence == server.engine.durable_sequence)
+    pid = server.beside.pid
+    assert pid is not None
+    began = time.monotonic()
+    server.beside.stop()
+    assert time.monotonic() - began < background.STOP_SECONDS_MAX
+    assert not is_running(pid)
+
+
+def test_it_starts_again_when_it_was_killed(server: Server, monkeypatch: Any) -> None:
+    monkeypatch.setattr(background, "RESTART_SECONDS_MIN", 0.05)
+    server.beside.start()
+    for i in range(3):
+        wait_until(lambda: server.beside.view_sequence == server.engine.durable_sequence)
+        pid = server.beside.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        server.commit(place(f"order-{i}", (0, 1)))
+    wait_until(lambda: server.beside.view_sequence == server.engine.durable_sequence)
+    assert server.beside.starts >= 4
+
+
+def test_it_ends_with_its_parent(server: Server) -> None:
+    program = (
+        "import time, sys\nfrom pathlib import Path\nfrom server.background import Background\n"
+        f"beside = Background(Path({str(server.path)!r}), lambda: {server.engine.durable_sequence})\n"
+        "beside.start()\nwhile not beside.view_sequence: time.sleep(0.01)\nprint(beside.pid, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    pid = int(parent.stdout.readline())
+    assert is_running(pid)
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    wait_until(lambda: not is_running(pid), 10)
+
+
+def test_views_take_in_nothing_that_is_not_durable(server: Server) -> None:
+    durable = server.engine.durable_sequence
+    beside = Background(server.path, lambda: durable, snapshots=False)
+    beside.start()
+    try:
+        wait_until(lambda: beside.view_sequence == durable)
+        server.commit(place("written, and who knows", (0, 1)))
+        time.sleep(0.3)
+        assert beside.view_sequence == durable
+        views = Views.reader(server.path / FILE)
+        assert views.list_orders().rows == []
+        views.close()
+        durable += 1
+        wait_until(lambda: beside.view_sequence == durable)
+    finally:
+        beside.stop()
+
+
+def test_views_of_another_journal_are_made_anew(server: Server, tmp_path: Path) -> None:
+    other = Server(tmp_path / "other")
+    for i in range(9):
+        other.commit(place(f"other-{i}", (0, 1)))
+    views = Views.open(server.path / FILE)
+    views.catch_up(other.engine.journal)
+    views.close()
+    other.close()
+    server.beside.start()
+    wait_until(lambda: server.beside.view_sequence == server.engine.durable_sequence)
+    views = Views.reader(server.path / FILE)
+    assert views.list_orders().rows == []
+    views.close()
+
+
+def test_nothing_is_started_where_nothing_is_wanted(tmp_path: Path) -> None:
+    server = Server(tmp_path / "data", views=False, snapshots=False)
+    server.beside.start()
+    time.sleep(0.05)
+    assert (server.beside.starts, server.beside.pid) == (0, None)
+    server.close()
+    assert not (tmp_path / "data" / FILE).exists()
+
+
+def test_it_takes_no_lock_and_says_what_went_wrong(tmp_path: Path) -> None:
+    server = Server(tmp_path / "data", snapshots=False)
+    server.beside.start()
+    wait_until(lambda: server.beside.view_sequence == server.engine.durable_sequence)
+    server.engine.close()
+    server.engine = Engine.open(server.path)  # while the process runs
+    server.close()
+    code, said = run(str(tmp_path / "nowhere"), "--views")
+    assert code == 1
+    assert "nowhere" in json.loads(said.splitlines()[-1])["error"]
+
+
+def test_a_snapshot_has_the_state_of_what_is_sealed(server: Server) -> None:
+    server.engine.journal.seal()
+    digest = server.engine.state.digest()
+    assert run(str(server.path), "--one-snapshot") == (0, "")
+    state = State(server.engine.state.secret, LIMITS)
+    load_snapshot(FolderDisk(server.path), snapshots(FolderDisk(server.path))[-1][1], state)
+    assert state.digest() == digest
