@@ -10,8 +10,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from operator import getitem
 from typing import Any
 
 import grpc
@@ -251,7 +249,7 @@ def count_turn(metrics: Metrics, lookup: Any, turn: Any) -> None:
         metrics.committed(turn.orders, turn.seconds)
         for channel, reply in turn.decisions:
             is_decision = reply <= Outcome.REFUSED
-            names = partial(getitem, lookup.texts(Namespace.CHANNEL))
+            names = lookup.texts(Namespace.CHANNEL).__getitem__
             metrics.decided(channel[is_decision], reply[is_decision], names)
 
 
