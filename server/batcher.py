@@ -1,11 +1,11 @@
 """The batcher: all that is asked of the engine passes here. It gathers what waits into commits, one turn after another.
 
-A turn takes every single request that waits and, stream by stream, Arrow batches up to a number of orders. There is no
-timer: the next turn begins when the writer is free. Its queues are bounded; who does not fit is told when to try again.
+A turn takes every single request that waits and, stream by stream, Arrow batches up to a number of orders. Its queues
+are bounded; who does not fit is told when to try again.
 
     event loop: `ask`, `place`, `read`   ->   writer thread: decide   ->   answers thread: durable, feed, give out
 
-Where nothing else waits, the writer does all three itself, which is quicker for a single order.
+Where only single requests wait, the turn is made in the event loop.
 """
 
 import asyncio
@@ -32,8 +32,11 @@ TURN_ORDERS_MAX = 8192  # orders of Arrow batches: further batches wait for the 
 QUEUE_FULL = "QUEUE_FULL"
 RETRY_MS = 50  # what a full queue takes to become empty, about
 DISK_RETRY_MS = 5000
-REST_ORDERS, REST_SECONDS, REST_SECONDS_MAX = 64, 0.0004, 0.004  # of single requests: look so often whether more come
 BUSY_PER_SECOND = 1000  # single requests; below, the interpreter has time to spare, and nobody is made to wait
+REST_ORDERS = 128  # of single requests: no more are waited for
+REST_SECONDS, REST_SECONDS_MAX = 0.001, 0.006  # whether more come is looked at so often, and for so long
+TURN_SECONDS_MAX = 0.01  # in the event loop: where a disk is slower, the writer's thread waits for it
+SLOW_SECONDS = 0.2  # for so long then
 _log = structlog.get_logger("batcher")
 
 
@@ -90,6 +93,8 @@ class Batcher:
         self._idle = False  # the writer waits to be told of something
         self._per_second = 0.0  # single requests, smoothed
         self._taken_at = time.perf_counter()
+        self._here_soon = False  # a turn in the event loop is about to be made
+        self._slow_until = 0.0
         self._turning = threading.Lock()  # held by whoever makes a turn: the engine has one writer at a time
         self._ends = False
         self._durable: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -104,6 +109,7 @@ class Batcher:
     def start(self, on_failure: Callable[[BaseException], None], *listeners: Turns) -> None:
         """Begin, within the event loop. on_failure: called in the loop when the engine can go on no longer."""
         self._loop = asyncio.get_running_loop()
+        self._loop_thread = threading.get_ident()
         self._on_failure = on_failure
         self._listeners = list(listeners)
         for thread in self._threads:
@@ -166,28 +172,42 @@ class Batcher:
             if len(self._singles) >= self._requests_max:
                 raise busy(f"{self._requests_max} requests wait: wait and send it again", QUEUE_FULL, RETRY_MS)
             self._singles.append(request)
-            if len(self._singles) == 1 and self._idle and self._per_second < BUSY_PER_SECOND:
-                self._loop.call_soon(self._at_once)
-            else:
-                self._wake()
+            if not self._here_soon:
+                if request.kind is None or not self._is_quiet():
+                    self._wake()
+                else:
+                    self._here_soon = True
+                    self._loop.call_soon(self._turn_here, 0, time.perf_counter() + REST_SECONDS_MAX)
         return request.future
+
+    def _is_quiet(self) -> bool:
+        """Whether a turn in the event loop would keep nobody waiting for long."""
+        return self._idle and not self._under_way and not self._lanes and self._slow_until < time.perf_counter()
 
     def _wake(self) -> None:
         if self._idle:
             self._idle = False
             self._free.notify()
 
-    def _at_once(self) -> None:
-        """In the event loop, where nothing else is under way: a turn right here. It saves a lone order two changes of
-        thread, a third of its time."""
+    def _turn_here(self, seen: int, rest_ends: float) -> None:
+        """A turn in the event loop, for single requests while no batches are under way. It saves a lone order two
+        changes of thread, and many the quarrel of two threads over one interpreter.
+
+        Where they come fast, more are let come first: a commit costs as much as two calls, of one order or of fifty.
+        """
+        self._here_soon = False
         with self._free:
-            is_free = self._idle and not self._under_way and not self._lanes and self._turning.acquire(blocking=False)
-            if not is_free:
+            waiting, now = len(self._singles), time.perf_counter()
+            more_may_come = self._per_second >= BUSY_PER_SECOND and seen < waiting < REST_ORDERS and now < rest_ends
+            if self._is_quiet() and more_may_come:
+                self._here_soon = True
+                self._loop.call_later(REST_SECONDS, self._turn_here, waiting, rest_ends)
+                return
+            if not self._is_quiet() or not self._turning.acquire(blocking=False):
                 self._wake()
                 return
         due = self.engine.next_expiry
         try:
-            self._count_rate()
             if requests := self._in_time(self._taken()):
                 self._turn(requests)
         except BaseException as error:
@@ -195,6 +215,8 @@ class Batcher:
             self._fail(error)
         finally:
             self._turning.release()
+        if (ended := time.perf_counter()) - now > TURN_SECONDS_MAX:
+            self._slow_until = ended + SLOW_SECONDS
         if self.engine.next_expiry != due:
             with self._free:
                 self._wake()  # the writer waits for the wrong moment
@@ -231,19 +253,7 @@ class Batcher:
                 self._idle = True
                 self._free.wait(due)
                 self._idle = False
-        self._rest()
         return True
-
-    def _rest(self) -> None:
-        """Let more single requests come, where they come fast: a commit costs the interpreter as much as two calls, and
-        while it decides nobody is read."""
-        seen, ends = 0, time.perf_counter() + REST_SECONDS_MAX
-        while self._per_second >= BUSY_PER_SECOND and not self._lanes and seen < len(self._singles) < REST_ORDERS:
-            if time.perf_counter() >= ends:
-                break
-            seen = len(self._singles)
-            time.sleep(REST_SECONDS)
-        self._count_rate()
 
     def _count_rate(self) -> None:
         now = time.perf_counter()
@@ -253,6 +263,7 @@ class Batcher:
 
     def _taken(self) -> list[Request]:
         """What the next turn is for: single requests, then batches, stream by stream."""
+        self._count_rate()
         with self._free:
             singles = self._singles
             taken = [singles.popleft() for _ in range(min(len(singles), TURN_REQUESTS_MAX))]
@@ -349,7 +360,9 @@ class Batcher:
         self._give_out(results + seen)
 
     def _give_out(self, results: Sequence[tuple[Request, Any]]) -> None:
-        if results:
+        if results and threading.get_ident() == self._loop_thread:
+            _resolve(results)
+        elif results:
             self._loop.call_soon_threadsafe(_resolve, results)
 
     def _fail(self, error: BaseException) -> None:
