@@ -2,6 +2,8 @@
 asks the server itself."""
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,9 @@ import pytest
 
 from tests.running import Server
 
-PROTO = Path(__file__).resolve().parents[1] / "proto"
+ROOT = Path(__file__).resolve().parents[1]
+PROTO = ROOT / "proto"
+README = (ROOT / "README.md").read_text()
 BUF = Path(sys.executable).parent / "buf"
 SHOP = """
 import sys
@@ -55,10 +59,17 @@ def test_a_plain_grpcio_client_built_from_the_proto_files_places_an_order(server
     assert said.stdout.split() == ["1", "BLR", "2"]
 
 
-def test_buf_curl_places_an_order_by_reflection(server: Server):
-    order = {"channel": "own", "order_id": "B-1", "postal_code": "560001", "lines": [{"sku": "SKU-1", "quantity": 1}]}
-    said = subprocess.run(
-        [str(BUF), "curl", "--protocol", "grpc", "--http2-prior-knowledge", "-d", json.dumps({"order": order}),
-         f"http://{server.address}/allot.v1.OrderService/PlaceOrder"], check=True, capture_output=True, text=True,
-    )  # fmt: skip
+def test_the_first_order_of_the_readme_is_five_lines_and_works(server: Server, tmp_path: Path):
+    block = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[0]
+    assert len(block.splitlines()) == 5
+    shop = tmp_path / "shop.py"
+    shop.write_text(block.replace("127.0.0.1:50051", server.address))
+    said = subprocess.run([sys.executable, str(shop)], check=True, capture_output=True, text=True)
+    assert "OUTCOME_ALLOCATED" in said.stdout
+
+
+def test_the_buf_curl_of_the_readme_places_an_order_by_reflection(server: Server):
+    (line,) = re.findall(r"^buf curl.*$", README, re.MULTILINE)
+    command = shlex.split(line.replace("127.0.0.1:50051", server.address))
+    said = subprocess.run([str(BUF), *command[1:]], check=True, capture_output=True, text=True)
     assert json.loads(said.stdout)["decision"]["outcome"] == "OUTCOME_ALLOCATED"
