@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
@@ -21,6 +22,9 @@ import pyarrow as pa
 from allot.v1 import orders_pb2, reservations_pb2, stock_pb2, types_pb2
 from allot_client import Client, calls
 from allot_client.errors import error_of
+from engine.folder import DataFolder
+from engine.state import State
+from engine.verify import verify
 
 CHANNELS, SKUS, NODES = ("web", "app"), 12, (("A", 19.0, 72.8), ("B", 28.6, 77.2), ("C", 13.0, 80.2))
 CODES = ("400001", "110001", "560001", "600001", "700001")
@@ -336,3 +340,15 @@ def table_of(answer: Any) -> tuple[Any, list[bool]]:
     table = pa.ipc.open_stream(answer.batch).read_all()
     assert set(table["outcome"].to_pylist()) <= {1, 2, 3}, table
     return table.drop_columns(["again"]), table["again"].to_pylist()
+
+
+def verified(folder: Path) -> Any:
+    """What a replay of a folder finds; it must be clean."""
+    opened = DataFolder.open(folder)
+    try:
+        found = verify(opened.disk, lambda: State(opened.secret, opened.limits))
+    finally:
+        opened.close()
+    assert found.is_clean, found.faults
+    assert found.oversold_units == 0
+    return found

@@ -3,32 +3,16 @@ answer, everything else is whole or absent, nothing is there twice."""
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from allot_client import Client
-from engine.folder import DataFolder
-from engine.state import State
-from engine.verify import verify
 from tests.command_line import run
-from tests.crash_clients import Clients
+from tests.crash_clients import Clients, verified
 from tests.running import Server
 
 FLAGS = ("--no-warm", "--no-views", "--drain-seconds-max=1")
 LOAD_SECONDS = (0.03, 0.35)
-
-
-def verified(folder: Path) -> Any:
-    """What a replay of a folder finds; it must be clean."""
-    opened = DataFolder.open(folder)
-    try:
-        found = verify(opened.disk, lambda: State(opened.secret, opened.limits))
-    finally:
-        opened.close()
-    assert found.is_clean, found.faults
-    assert found.oversold_units == 0
-    return found
 
 
 def killed_over_and_over(folder: Path, seed: int, rounds: int) -> Clients:
