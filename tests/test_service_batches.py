@@ -27,6 +27,7 @@ from tests.abuse import (
 )
 from tests.crash_clients import stream_of, verified
 from tests.running import Server
+from tests.running import server as running_server
 
 GROWTH_BYTES_MAX = 64 << 20
 MALFORMED, TOO_LARGE, COMPRESSED = "MALFORMED_BATCH", "BATCH_TOO_LARGE", "BATCH_COMPRESSED"
@@ -38,10 +39,9 @@ ONE_LINE = [{"sku": "sku-0", "quantity": 1}]
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server for all; in the end it is as whole as before."""
     folder = tmp_path_factory.mktemp("batches") / "data"
-    running = Server(folder)
-    furnish(running.address)
-    yield running
-    assert running.stop() == 0, "".join(running.log)
+    with running_server(folder) as running:
+        furnish(running.address)
+        yield running
     assert not [line for line in running.log if '"level": "error"' in line], "".join(running.log)
     verified(folder)
 
