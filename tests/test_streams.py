@@ -1,4 +1,4 @@
-"""Streams of requests: answers in order, no more under way than their reader keeps up with, an end that loses nothing."""
+"""Streams of requests: answers in order, no more under way than is read, and an end that loses nothing."""
 
 import asyncio
 from collections.abc import AsyncIterator
