@@ -31,6 +31,7 @@ from server.log import open_log
 from server.metrics import Metrics
 from server.router import Router
 from server.security import Security, server_credentials
+from server.upkeep import tidy_daily
 
 SERVICES = tuple(
     f"allot.v1.{name}"
@@ -76,7 +77,9 @@ class Service:
             self._parts = await self._opened()
             await self._tell(serving=True)
             announce(f"serving on {self.address}")
+            upkeep = asyncio.create_task(tidy_daily(self._parts.batcher, self.settings.upkeep_hour, self.log))
             await self._draining.wait()
+            upkeep.cancel()
         finally:
             await self._close(server)
             if end_metrics is not None:
@@ -232,6 +235,7 @@ def open_parts(service: Service) -> Parts:
 
     def hear(turn: Any) -> None:
         feed.apply(turn.changes, turn.sequence)
+        metrics.ats_lag_seconds.set(time.perf_counter() - turn.durable_at)
         events.notify()
         count_turn(metrics, lookup, turn)
 
@@ -246,6 +250,8 @@ def watch(metrics: Metrics, batcher: Any, beside: Any) -> None:
     """Figures that are read when somebody asks for them."""
     metrics.view_sequence.set_function(lambda: beside.view_sequence)
     metrics.view_lag_commits.set_function(lambda: batcher.engine.durable_sequence - beside.view_sequence)
+    journal = batcher.engine.journal
+    metrics.journal_bytes.set_function(lambda: sum(segment.size_bytes for segment in journal.segments()))
     metrics.snapshot_sequence.set_function(lambda: beside.snapshot_sequence)
     metrics.queue_requests.set_function(lambda: batcher.requests_waiting)
     metrics.queue_batches.set_function(lambda: batcher.batches_waiting)
