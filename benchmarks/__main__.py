@@ -10,9 +10,13 @@ from pathlib import Path
 from benchmarks.row import Row
 
 BENCHMARKS = {
+    "P1": "benchmarks.p1_lane",
+    "P2": "benchmarks.p2_single",
     "P3": "benchmarks.p3_nearest",
     "P4": "benchmarks.p4_availability",
     "P6": "benchmarks.p6_replay",
+    "P7": "benchmarks.p7_start",
+    "mixed": "benchmarks.mixed",
     "engine": "benchmarks.engine_alone",
 }
 
