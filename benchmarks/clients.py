@@ -203,8 +203,9 @@ async def lane(job: dict[str, Any]) -> dict[str, Any]:
     orders = made.answered * made.size
     shares = _shares(made.answers) if job["to"] != "echo" else {}
     return _summary(
-        made.latencies, elapsed, cpu, orders=orders, orders_per_second=orders / elapsed,
-        request_bytes=made.batches[0].bytes, answer_bytes=made.answer_bytes // made.answered,
+        made.latencies, elapsed, cpu, orders=orders, warm_up_orders=WARM_UP_BATCHES * made.size,
+        orders_per_second=orders / elapsed, request_bytes=made.batches[0].bytes,
+        answer_bytes=made.answer_bytes // made.answered,
         patch_ns_per_order=1e9 * made.patch_seconds / orders, next_pass=made.sent // len(made.batches) + 1, **shares,
     )  # fmt: skip
 
