@@ -30,6 +30,7 @@ SINGLES_PER_SECOND_MAX = 12_000  # so many are made for a closed loop
 ECHO_MESSAGES = 2_000  # and sent again and again
 CONTENTS_MAX = 500_000  # orders of the lane with content of their own
 WARM_UP_BATCHES = 6
+_TRY_AGAIN_SECONDS = 0.01
 KEPT_ANSWERS = 8  # of the lane, looked into afterwards
 _OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 _channels: dict[str, Any] = {}
@@ -266,6 +267,33 @@ async def stalled(job: dict[str, Any]) -> dict[str, Any]:
     return {"sent": made.sent, "next_pass": made.sent // len(made.batches) + 1}
 
 
+async def ready(job: dict[str, Any]) -> dict[str, Any]:
+    """Nothing: that it answers says that it has begun."""
+    return {}
+
+
+async def first_order(job: dict[str, Any]) -> dict[str, Any]:
+    """Try until a new server takes what a first order needs, then the order; when each was answered."""
+    fast = [("grpc.initial_reconnect_backoff_ms", 20), ("grpc.min_reconnect_backoff_ms", 20)]
+    to = grpc.aio.insecure_channel(job["address"], options=[*fast, ("grpc.max_reconnect_backoff_ms", 20)])
+    told = {}
+    for step, method, message in wire.first_steps():
+        call = to.unary_unary(method)
+        while True:
+            try:
+                answer = await call(message)
+                break
+            except grpc.aio.AioRpcError as error:
+                late = time.perf_counter() - job["started"] > job["seconds"]
+                if late or error.code() is not grpc.StatusCode.UNAVAILABLE:
+                    raise
+                await asyncio.sleep(_TRY_AGAIN_SECONDS)
+        told[step] = time.perf_counter() - job["started"]
+    assert orders_pb2.PlaceOrderResponse.FromString(answer).decision.outcome == types_pb2.OUTCOME_ALLOCATED
+    await to.close()
+    return told
+
+
 async def together(job: dict[str, Any]) -> dict[str, Any]:
     """Several jobs at once."""
     done = await asyncio.gather(*[JOBS[part["do"]](part) for part in job["jobs"]])
@@ -273,7 +301,7 @@ async def together(job: dict[str, Any]) -> dict[str, Any]:
 
 
 JOBS: dict[str, Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]] = {
-    job.__name__: job for job in (closed, open_loop, carts, lane, watch, stalled, together)
+    job.__name__: job for job in (closed, open_loop, carts, lane, watch, stalled, ready, first_order, together)
 }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from allot.v1 import orders_pb2, reservations_pb2, types_pb2
+from allot.v1 import catalogue_pb2, orders_pb2, reservations_pb2, stock_pb2, types_pb2
 from benchmarks import load
 
 POPULAR_SKUS, POPULAR_CODES = 20_000, 5_000  # of single orders
@@ -104,6 +104,25 @@ def carts(count: int, prefix: str, now_us: int, seed: int = 1) -> list[tuple[byt
             )  # fmt: skip
         made.append((reserve.SerializeToString(), "Release" if number % 2 else "Confirm", end.SerializeToString()))
     return made
+
+
+def first_steps() -> list[tuple[str, str, bytes]]:
+    """What an empty service needs before its first order, and the order: a name, the method, the message."""
+    node = catalogue_pb2.Node(node_id="BLR", latitude=12.97, longitude=77.59)
+    row = stock_pb2.StockRow(sku="SKU-1", node_id="BLR", quantity=10)
+    order = types_pb2.OrderDraft(
+        channel="web", order_id="first", postal_code="560001", lines=[types_pb2.LineDraft(sku="SKU-1", quantity=1)]
+    )
+    messages = (
+        ("node", "CatalogueService/PutNodes", catalogue_pb2.PutNodesRequest(request_id="n", nodes=[node])),
+        (
+            "channel", "CatalogueService/PutChannel",
+            catalogue_pb2.PutChannelRequest(request_id="c", channel=catalogue_pb2.Channel(channel="web")),
+        ),
+        ("stock", "StockService/ReceiveStock", stock_pb2.ReceiveStockRequest(request_id="s", rows=[row])),
+        ("order", "OrderService/PlaceOrder", orders_pb2.PlaceOrderRequest(order=order)),
+    )  # fmt: skip
+    return [(step, f"/allot.v1.{method}", message.SerializeToString()) for step, method, message in messages]
 
 
 def _popular(rng: Any, kinds: int, count: int) -> list[int]:
