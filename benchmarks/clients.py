@@ -12,6 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
+from functools import cache
 from typing import Any
 
 import grpc
@@ -141,13 +142,19 @@ async def _arriving(rate: float, seconds: float, seed: int, begin: Callable[[], 
     )
 
 
+@cache
+def _contents(size: int, seed: int, count: int) -> list[wire.LaneBatch]:
+    """Batches of the lane, encoded once for all jobs of this client."""
+    return [wire.LaneBatch(size, seed * 1000 + number) for number in range(count)]
+
+
 class _Lane:
     """Streams of Arrow batches. With a rate batches are sent by the clock, else as soon as answers come."""
 
     def __init__(self, job: dict[str, Any]) -> None:
         size = job["batch"]
-        count = max(WARM_UP_BATCHES, CONTENTS_MAX // size) if job["to"] != "echo" else 8
-        self.batches = [wire.LaneBatch(size, job.get("seed", 0) * 1000 + number) for number in range(count)]
+        count = max(WARM_UP_BATCHES, CONTENTS_MAX // size) if job["to"] == "lane" else WARM_UP_BATCHES
+        self.batches = _contents(size, job.get("seed", 0), count)
         self.size, self.window, self.rate = size, job["window"], job.get("rate")
         self.sent = job.get("first_pass", 0) * count
         self.patch_seconds = 0.0
@@ -227,7 +234,8 @@ def _shares(answers: list[bytes]) -> dict[str, Any]:
 
 
 async def watch(job: dict[str, Any]) -> dict[str, Any]:
-    """Watchers of what channels may sell; `slow` ones never read."""
+    """Watchers of what channels may sell; `slow` ones never read. Counted once they have `settle` seconds behind them,
+    in which they are told of every SKU."""
     method = channel(job["address"]).unary_stream(WATCH)
     messages = size = 0
 
@@ -241,6 +249,8 @@ async def watch(job: dict[str, Any]) -> dict[str, Any]:
         request = availability_pb2.WatchAvailabilityRequest(channel=wire.CHANNELS[number % len(wire.CHANNELS)])
         calls.append(method(request.SerializeToString()))
     readers = [asyncio.create_task(reads(call)) for call in calls[: job["watchers"]]]
+    await asyncio.sleep(job["settle"])
+    messages = size = 0
     started, cpu = time.perf_counter(), time.process_time()
     await asyncio.sleep(job["seconds"])
     told = {"messages": messages, "bytes": size, "client_cores": (time.process_time() - cpu) / job["seconds"]}

@@ -6,6 +6,7 @@ others nothing. The two take turns in one run.
 """
 
 import statistics
+import time
 from typing import Any
 
 from benchmarks.p1_lane import BATCH_ORDERS, ORDERS_PER_SECOND_MAX, STREAMS, WINDOW
@@ -14,8 +15,10 @@ from benchmarks.service import Client, Measured, clients, serving, stocked_folde
 
 SURGE = 0.8  # of the lane's peak
 SINGLES_PER_SECOND, CARTS_PER_SECOND, WATCHERS = 200, 50, 8
+SETTLE_SECONDS = 2.0  # in which watchers are told of every SKU
+_SLOW_SEED = 5
 PEAK_SECONDS, SECONDS, ROUNDS = 10.0, 10.0, 3
-PEAK_SECONDS_QUICK, SECONDS_QUICK, ROUNDS_QUICK = 2.0, 2.0, 1
+PEAK_SECONDS_QUICK, SECONDS_QUICK, ROUNDS_QUICK = 1.5, 2.0, 1
 
 
 class _Surge:
@@ -53,10 +56,12 @@ def rows(quick: bool = False) -> list[Row]:
         found: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
         for turn in range(rounds):
             for with_slow in (False, True):
-                surge.begin(seconds=seconds, rate=SURGE * peak)
-                _begin_others(singles, watchers, service, seconds, turn)
+                watchers.begin("watch", watchers=WATCHERS, settle=SETTLE_SECONDS, **_every(service, seconds, turn))
                 if with_slow:
                     _begin_slow(slow, service, seconds, turn)
+                time.sleep(SETTLE_SECONDS)
+                surge.begin(seconds=seconds, rate=SURGE * peak)
+                _begin_singles(singles, _every(service, seconds, turn))
                 told = {"lane": surge.result(), **singles.result(), "watch": watchers.result()}
                 if with_slow:
                     told["slow"] = slow.result()
@@ -64,26 +69,21 @@ def rows(quick: bool = False) -> list[Row]:
     return _rows(peak, found)
 
 
-def _begin_others(singles: Client, watchers: Client, service: Measured, seconds: float, seed: int) -> None:
-    every = {"to": "order", "address": service.address, "seconds": seconds, "seed": seed}
-    singles.begin(
-        "together",
-        jobs=[
-            {"do": "open_loop", "rate": SINGLES_PER_SECOND, **every},
-            {"do": "carts", "rate": CARTS_PER_SECOND, **every},
-        ],
-    )
-    watchers.begin("watch", watchers=WATCHERS, **every)
+def _every(service: Measured, seconds: float, turn: int) -> dict[str, Any]:
+    """What all jobs are told."""
+    return {"to": "order", "address": service.address, "seconds": seconds, "seed": turn}
 
 
-def _begin_slow(slow: Client, service: Measured, seconds: float, turn: int) -> None:
-    every = {"to": "lane", "address": service.address, "seconds": seconds}
-    # its seed is one that the surge does not have, its passes one for each round
-    batches = {"batch": BATCH_ORDERS, "window": 1, "seed": 5, "first_pass": turn}
-    slow.begin(
-        "together",
-        jobs=[{"do": "watch", "watchers": 0, "slow": 1, **every}, {"do": "stalled", **every, **batches}],
-    )
+def _begin_singles(client: Client, every: dict[str, Any]) -> None:
+    orders = {"do": "open_loop", "rate": SINGLES_PER_SECOND, **every}
+    client.begin("together", jobs=[orders, {"do": "carts", "rate": CARTS_PER_SECOND, **every}])
+
+
+def _begin_slow(client: Client, service: Measured, seconds: float, turn: int) -> None:
+    """Those who do not read. The seed of the stream is one that the surge does not have, its passes one a round."""
+    every = _every(service, SETTLE_SECONDS + seconds, _SLOW_SEED)
+    stream = {"do": "stalled", "batch": BATCH_ORDERS, "window": 1, "first_pass": turn, **every}
+    client.begin("together", jobs=[stream, {"do": "watch", "watchers": 0, "slow": 1, "settle": 0, **every}])
 
 
 def _rows(peak: float, found: dict[bool, list[dict[str, Any]]]) -> list[Row]:

@@ -5,6 +5,7 @@ The lane needs gigabytes of it in a minute, and no order id may come twice. So a
 digits in the middle of each order id are written anew, in place, before a batch is sent again.
 """
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -46,10 +47,17 @@ class LaneBatch:
         return self._message.tobytes()
 
 
+@cache
+def _texts() -> tuple[pa.StringArray, pa.StringArray]:
+    """Every SKU and every postal code."""
+    skus = pa.array([f"SKU-{sku:06d}-XL" for sku in range(load.SKUS)])
+    return skus, pa.array([str(110_000 + code) for code in range(load.POSTAL_CODES)])
+
+
 def _record_batch(ids: pa.StringArray, seed: int) -> pa.RecordBatch:
     orders = load.orders(len(ids), seed)
-    skus = pa.array([f"SKU-{sku:06d}-XL" for sku in range(load.SKUS)]).take(pa.array(orders.sku))
-    codes = pa.array([str(110_000 + code) for code in range(load.POSTAL_CODES)]).take(pa.array(orders.postal_code))
+    skus, codes = _texts()
+    skus, codes = skus.take(pa.array(orders.sku)), codes.take(pa.array(orders.postal_code))
     lines = pa.StructArray.from_arrays([skus, pa.array(orders.quantity)], ["sku", "quantity"])
     return pa.record_batch(
         {
