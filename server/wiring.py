@@ -243,11 +243,14 @@ def watch(metrics: Metrics, batcher: Any, beside: Any) -> None:
 def count_turn(metrics: Metrics, lookup: Any, turn: Any) -> None:
     """Take a durable commit into the metrics."""
     from engine.outcomes import Namespace
+    from kernels.columns import Outcome
 
     if turn.orders:
         metrics.committed(turn.orders, turn.seconds)
         for channel, reply in turn.decisions:
-            metrics.decided(channel, reply, lambda index: lookup.texts(Namespace.CHANNEL)[index])
+            is_decision = reply <= Outcome.REFUSED
+            names = lookup.texts(Namespace.CHANNEL).__getitem__
+            metrics.decided(channel[is_decision], reply[is_decision], names)
 
 
 def channel_options(settings: Settings) -> list[tuple[str, int]]:
