@@ -38,11 +38,6 @@ class Commit:
         """Whether there is anything to keep."""
         return not self.tables
 
-    @property
-    def size_bytes(self) -> int:
-        """A bound on the record's size."""
-        return 4096 + sum(column.nbytes + 64 for _, columns in self.tables for column in columns.values())
-
     def look_up(self, keys: Any) -> Any:
         """Enter keys [n, 2]: which of them are new, bool [n] (only the first time, where one comes twice).
 

@@ -150,7 +150,8 @@ class Engine:
             raise EngineFailed(f"the engine has failed: {self._failure}") from self._failure
         stamp = max(stamp, self.state.stamp)
         unasked = 16 * self.state.head(Head.EXPIRIES) + 128 * self.state.head(Head.WAITING_PARTS)
-        self._make_room(unasked + sum(map(self._bytes_max, commands)))
+        needed = unasked + sum(map(self._bytes_max, commands))
+        self._make_room(needed)
         commit = Commit(self.state, self.state.sequence + 1, stamp, self.first_answers)
         self._building = commit
         try:
@@ -171,6 +172,7 @@ class Engine:
             commit.check()
             self.state.sequence, self.state.stamp = commit.sequence, stamp
             changes = self._publish(commands)
+            self._promised -= needed
             self._keep(commit, pipelined)
         except BaseException as error:  # the state is ahead of the journal
             self._fail(error)
@@ -224,8 +226,7 @@ class Engine:
 
     def _bytes_max(self, command: Command) -> int:
         """What a command may add to a record: a generous guess, since a commit beyond it can only fail for good."""
-        columns = [value for value in vars(command).values() if hasattr(value, "nbytes")]
-        needed = (64 << 10) + 6 * sum(column.nbytes for column in columns)
+        needed = (64 << 10) + 6 * sum([getattr(value, "nbytes", 0) for value in vars(command).values()])
         if isinstance(command, PlaceOrders):
             needed += 6 * sum(column.nbytes for column in command.options.values())
         elif isinstance(command, PutNodes):
@@ -256,7 +257,6 @@ class Engine:
     def _keep(self, commit: Commit, pipelined: bool) -> None:
         with self._changed:
             self._undurable[commit.sequence] = commit
-        self._promised = max(0, self._promised - commit.size_bytes)
         if not pipelined and self._durable == commit.sequence - 1:
             self._append(commit)
             return
@@ -279,8 +279,8 @@ class Engine:
     def _append(self, commit: Commit) -> None:
         try:
             buffers = encode(commit.tables)
-            size = sum(memoryview(buffer).nbytes for buffer in buffers)
-            if size > self.journal.room:
+            size = sum([buffer.nbytes if isinstance(buffer, np.ndarray) else len(buffer) for buffer in buffers])
+            if size > self.journal.room:  # a count took more away than its rows let expect
                 self.journal.reserve(size)
             self.journal.append(commit.sequence, commit.stamp, buffers)
             with self._changed:

@@ -1,11 +1,11 @@
 """The batcher: all that is asked of the engine passes here. It gathers what waits into commits, one turn after another.
 
-A turn takes every single request that waits and, stream by stream, Arrow batches up to a number of orders. There is no
-timer: the next turn begins when the writer is free. Its queues are bounded; who does not fit is told when to try again.
+A turn takes every single request that waits and, stream by stream, Arrow batches up to a number of orders. Its queues
+are bounded; who does not fit is told when to try again.
 
     event loop: `ask`, `place`, `read`   ->   writer thread: decide   ->   answers thread: durable, feed, give out
 
-Where nothing else waits, the writer does all three itself, which is quicker for a single order.
+Where only single requests wait, the turn is made in the event loop.
 """
 
 import asyncio
@@ -32,8 +32,11 @@ TURN_ORDERS_MAX = 8192  # orders of Arrow batches: further batches wait for the 
 QUEUE_FULL = "QUEUE_FULL"
 RETRY_MS = 50  # what a full queue takes to become empty, about
 DISK_RETRY_MS = 5000
-REST_ORDERS, REST_SECONDS_MAX = 24, 0.004  # of single requests: let so many come, within so long
-_BUSY_PER_SECOND = 1500  # single requests; below, the interpreter has time to spare, and nobody is made to wait
+BUSY_PER_SECOND = 1000  # single requests; below, the interpreter has time to spare, and nobody is made to wait
+REST_ORDERS = 128  # of single requests: no more are waited for
+REST_SECONDS, REST_SECONDS_MAX = 0.001, 0.006  # whether more come is looked at so often, and for so long
+TURN_SECONDS_MAX = 0.01  # in the event loop: where a disk is slower, the writer's thread waits for it
+SLOW_SECONDS = 0.2  # for so long then
 _log = structlog.get_logger("batcher")
 
 
@@ -90,6 +93,9 @@ class Batcher:
         self._idle = False  # the writer waits to be told of something
         self._per_second = 0.0  # single requests, smoothed
         self._taken_at = time.perf_counter()
+        self._here_soon = False  # a turn in the event loop is about to be made
+        self._slow_until = 0.0
+        self._turning = threading.Lock()  # held by whoever makes a turn: the engine has one writer at a time
         self._ends = False
         self._durable: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._under_way = 0  # turns handed to the answers thread and not yet given out
@@ -103,6 +109,7 @@ class Batcher:
     def start(self, on_failure: Callable[[BaseException], None], *listeners: Turns) -> None:
         """Begin, within the event loop. on_failure: called in the loop when the engine can go on no longer."""
         self._loop = asyncio.get_running_loop()
+        self._loop_thread = threading.get_ident()
         self._on_failure = on_failure
         self._listeners = list(listeners)
         for thread in self._threads:
@@ -165,13 +172,54 @@ class Batcher:
             if len(self._singles) >= self._requests_max:
                 raise busy(f"{self._requests_max} requests wait: wait and send it again", QUEUE_FULL, RETRY_MS)
             self._singles.append(request)
-            self._wake()
+            if not self._here_soon:
+                if request.kind is None or not self._is_quiet():
+                    self._wake()
+                else:
+                    self._here_soon = True
+                    self._loop.call_soon(self._turn_here, 0, time.perf_counter() + REST_SECONDS_MAX)
         return request.future
+
+    def _is_quiet(self) -> bool:
+        """Whether a turn in the event loop would keep nobody waiting for long."""
+        return self._idle and not self._under_way and not self._lanes and self._slow_until < time.perf_counter()
 
     def _wake(self) -> None:
         if self._idle:
             self._idle = False
             self._free.notify()
+
+    def _turn_here(self, seen: int, rest_ends: float) -> None:
+        """A turn in the event loop, for single requests while no batches are under way. It saves a lone order two
+        changes of thread, and many the quarrel of two threads over one interpreter.
+
+        Where they come fast, more are let come first: a commit costs as much as two calls, of one order or of fifty.
+        """
+        self._here_soon = False
+        with self._free:
+            waiting, now = len(self._singles), time.perf_counter()
+            more_may_come = self._per_second >= BUSY_PER_SECOND and seen < waiting < REST_ORDERS and now < rest_ends
+            if self._is_quiet() and more_may_come:
+                self._here_soon = True
+                self._loop.call_later(REST_SECONDS, self._turn_here, waiting, rest_ends)
+                return
+            if not self._is_quiet() or not self._turning.acquire(blocking=False):
+                self._wake()
+                return
+        due = self.engine.next_expiry
+        try:
+            if requests := self._in_time(self._taken()):
+                self._turn(requests)
+        except BaseException as error:
+            _log.exception("a turn has failed")
+            self._fail(error)
+        finally:
+            self._turning.release()
+        if (ended := time.perf_counter()) - now > TURN_SECONDS_MAX:
+            self._slow_until = ended + SLOW_SECONDS
+        if self.engine.next_expiry != due:
+            with self._free:
+                self._wake()  # the writer waits for the wrong moment
 
     def _check(self) -> None:
         if self.failure is not None:
@@ -185,26 +233,37 @@ class Batcher:
 
     def _write(self) -> None:
         try:
-            while (requests := self._take()) is not None:
-                self._turn(requests)
+            while self._wait():
+                with self._turning:
+                    self._turn(self._in_time(self._taken()))
         except BaseException as error:
             _log.exception("the writer has failed")
             self._fail(error)
         self._durable.put(None)
 
-    def _take(self) -> list[Request] | None:
-        """What the next turn is for, when there is anything; empty: a reservation is due. None: the end."""
+    def _wait(self) -> bool:
+        """Until there is something to do, or a reservation is due; False: the end."""
         with self._free:
             while not self._singles and not self._lanes:
                 if self._ends:
-                    return None
+                    return False
                 due = self._seconds_to_expiry()
                 if due is not None and due <= 0:
-                    return []
+                    return True
                 self._idle = True
                 self._free.wait(due)
                 self._idle = False
-        self._rest()
+        return True
+
+    def _count_rate(self) -> None:
+        now = time.perf_counter()
+        seconds = now - self._taken_at
+        self._per_second += (len(self._singles) / seconds - self._per_second) * min(1.0, seconds / 0.05)
+        self._taken_at = now
+
+    def _taken(self) -> list[Request]:
+        """What the next turn is for: single requests, then batches, stream by stream."""
+        self._count_rate()
         with self._free:
             singles = self._singles
             taken = [singles.popleft() for _ in range(min(len(singles), TURN_REQUESTS_MAX))]
@@ -216,19 +275,7 @@ class Batcher:
                 self._batches -= 1
                 if lane.waiting:
                     self._lanes.append(lane)
-        return self._in_time(taken)
-
-    def _rest(self) -> None:
-        """Let more single requests come, where they come fast: a commit costs the interpreter as much as two calls, and
-        while it decides nobody is read."""
-        if self._per_second > _BUSY_PER_SECOND and not self._lanes:
-            rest = min(REST_SECONDS_MAX, REST_ORDERS / self._per_second) - (time.perf_counter() - self._taken_at)
-            if rest > 0:
-                time.sleep(rest)
-        now = time.perf_counter()
-        seconds = now - self._taken_at
-        self._per_second += (len(self._singles) / seconds - self._per_second) * min(1.0, seconds / 0.05)
-        self._taken_at = now
+        return taken
 
     def _seconds_to_expiry(self) -> float | None:
         expiry = self.engine.next_expiry
@@ -305,12 +352,17 @@ class Batcher:
         decisions = [decided for group, answer in answered for decided in group.decided(answer)]
         turn = Turn(pending.sequence, pending.ats_changes(), orders, decisions, time.perf_counter() - began)
         for listener in self._listeners:
-            listener(turn)
+            try:
+                listener(turn)
+            except Exception:  # it is durable, whoever hears of it
+                _log.exception("a listener has failed", listener=repr(listener))
         results = [pair for group, answer in answered for pair in group.results(answer)]
         self._give_out(results + seen)
 
     def _give_out(self, results: Sequence[tuple[Request, Any]]) -> None:
-        if results:
+        if results and threading.get_ident() == self._loop_thread:
+            _resolve(results)
+        elif results:
             self._loop.call_soon_threadsafe(_resolve, results)
 
     def _fail(self, error: BaseException) -> None:

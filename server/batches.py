@@ -28,6 +28,7 @@ from engine.outcomes import Namespace, Reply
 from engine.ragged import offsets
 from kernels.columns import NO_NODE
 from server.ipc import malformed, read_batch
+from server.security import CARD_LIKE, holds_card_number
 
 TEXTS, TIMES, MONEY = (
     ("order_id", "channel", "postal_code", "currency", "payment_method", "service_level", "customer"),
@@ -266,6 +267,8 @@ def _check_texts(sieve: Sieve, columns: dict[str, pa.Array]) -> None:
             texts = pc.fill_null(_plain(columns[name]), "")
             for reason, failing in text_faults(texts, characters_max, needed=name in NEEDED):
                 sieve.refuse(name, reason.name, failing)
+    if "customer" in columns:
+        _refuse_texts(sieve, "customer", "CARD_NUMBER", columns, _holds_no_card)
     if "currency" in columns:
         _refuse_texts(
             sieve, "currency", "NOT_A_CURRENCY", columns, lambda texts: pc.match_substring_regex(texts, "^[A-Z]{3}$")
@@ -273,6 +276,14 @@ def _check_texts(sieve: Sieve, columns: dict[str, pa.Array]) -> None:
     if "payment_method" in columns:
         among = pa.array(PAYMENT_METHODS)
         _refuse_texts(sieve, "payment_method", "NOT_A_PAYMENT_METHOD", columns, lambda texts: pc.is_in(texts, among))
+
+
+def _holds_no_card(texts: pa.Array) -> pa.BooleanArray:
+    like = pc.match_substring_regex(texts, CARD_LIKE)
+    if not like.true_count:
+        return pc.invert(like)
+    pairs = zip(like.to_pylist(), texts.to_pylist(), strict=True)
+    return pa.array([not (may and holds_card_number(text)) for may, text in pairs])
 
 
 def _is_currency(texts: pa.Array) -> pa.BooleanArray:

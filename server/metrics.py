@@ -28,6 +28,7 @@ CALL_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
 COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 COMMIT_ORDERS = (1, 4, 16, 64, 256, 1024, 4096, 16_384)
 OUTCOMES = ("unspecified", "allocated", "partly", "short", "refused")  # by the number of an Outcome
+_FEW_ORDERS = 4  # counted one by one
 _OUTCOMES_MAX = 8  # room for numbers, so that channel and outcome fit one
 
 
@@ -109,10 +110,15 @@ class Metrics:
 
         name_of: the name of a channel; asked once for each.
         """
-        counts = np.bincount(channel.astype(np.int64) * _OUTCOMES_MAX + outcome)
-        for cell in np.flatnonzero(counts).tolist():
+        cells = channel.astype(np.int64) * _OUTCOMES_MAX + outcome
+        if cells.size <= _FEW_ORDERS:
+            counts = [(cell, 1) for cell in cells.tolist()]
+        else:
+            of_cell = np.bincount(cells)
+            counts = [(cell, int(of_cell[cell])) for cell in np.flatnonzero(of_cell).tolist()]
+        for cell, count in counts:
             child = self._order_children.get(cell) or self._order_child(cell, name_of)
-            child.inc(int(counts[cell]))
+            child.inc(count)
 
     def _order_child(self, cell: int, name_of: Callable[[int], str]) -> Counter:
         channel, outcome = divmod(cell, _OUTCOMES_MAX)

@@ -4,6 +4,7 @@ listen -> open the engine (replay, compile) -> add the services -> SERVING -> a 
 """
 
 import asyncio
+import os
 import signal
 import sys
 import time
@@ -72,11 +73,10 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._draining.set)
         try:
-            self._parts = await self._open()
-            if not self._draining.is_set():
-                await self._tell(serving=True)
-                announce(f"serving on {self.address}")
-                await self._draining.wait()
+            self._parts = await self._opened()
+            await self._tell(serving=True)
+            announce(f"serving on {self.address}")
+            await self._draining.wait()
         finally:
             await self._close(server)
             if end_metrics is not None:
@@ -124,6 +124,18 @@ class Service:
         status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
         for name in ("", *SERVICES):
             await self._health.set(name, status)
+
+    async def _opened(self) -> "Parts":
+        """The open engine. A signal meanwhile ends the process at once: nobody has been answered, and a replay that is
+        cut short, as a compile, has changed nothing.
+        """
+        opening, ending = asyncio.ensure_future(self._open()), asyncio.ensure_future(self._draining.wait())
+        await asyncio.wait((opening, ending), return_when=asyncio.FIRST_COMPLETED)
+        if not opening.done():
+            self.log.info("stopped before it was ready")
+            os._exit(0)
+        ending.cancel()
+        return await opening
 
     async def _open(self) -> "Parts":
         began = time.monotonic()
@@ -243,11 +255,14 @@ def watch(metrics: Metrics, batcher: Any, beside: Any) -> None:
 def count_turn(metrics: Metrics, lookup: Any, turn: Any) -> None:
     """Take a durable commit into the metrics."""
     from engine.outcomes import Namespace
+    from kernels.columns import Outcome
 
     if turn.orders:
         metrics.committed(turn.orders, turn.seconds)
         for channel, reply in turn.decisions:
-            metrics.decided(channel, reply, lambda index: lookup.texts(Namespace.CHANNEL)[index])
+            is_decision = reply <= Outcome.REFUSED
+            names = lookup.texts(Namespace.CHANNEL).__getitem__
+            metrics.decided(channel[is_decision], reply[is_decision], names)
 
 
 def channel_options(settings: Settings) -> list[tuple[str, int]]:

@@ -50,16 +50,21 @@ class Server:
     def kill(self) -> None:
         """As `kill -9`."""
         self.process.kill()
-        self.process.wait(ENDS_WITHIN_SECONDS)
+        self._wait()
+
+    def _wait(self) -> int:
+        code = self.process.wait(ENDS_WITHIN_SECONDS)
         self._reader.join()
+        for pipe in (self.process.stdout, self.process.stderr):
+            assert pipe is not None
+            pipe.close()
+        return code
 
     def stop(self) -> int:
         """As a supervisor stops it; its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(ENDS_WITHIN_SECONDS)
-        self._reader.join()
-        return code
+        return self._wait()
 
 
 @contextmanager

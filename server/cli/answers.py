@@ -34,7 +34,8 @@ def _plain(field: Any, value: Any) -> Any:
 
 def show_rows(title: str, names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
     """A table with a header: figures right, the rest left. What is too wide is folded, never cut off."""
-    table = Table(title=Text(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    say(title)
+    table = Table(box=SIMPLE_HEAD)
     for place, name in enumerate(names):
         is_figure = any(isinstance(row[place], int) and not isinstance(row[place], bool) for row in rows)
         table.add_column(name, justify="right" if is_figure else "left", overflow="fold")
