@@ -57,10 +57,7 @@ class Outcome:
             (not verified["clean"], f"the folder is not clean: {verified['faults']}"),
             (total.orders != sent, f"{sent:,} orders were sent, {total.orders:,} answered"),
             (total.not_taken != 0, f"{total.not_taken:,} orders were not taken: {total.problem}"),
-            (
-                verified["orders"] != kept,
-                f"{kept:,} orders and carts were answered, the folder has {verified['orders']:,}",
-            ),
+            (verified["orders"] != kept, f"{kept:,} orders and carts were answered, {verified['orders']:,} are in it"),
             (self.expired != len(total.forgotten), f"{len(total.forgotten) - self.expired:,} carts did not expire"),
         ]
         return [fault for is_so, fault in found if is_so]

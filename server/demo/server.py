@@ -10,6 +10,7 @@ from pathlib import Path
 
 ENDS_WITHIN_SECONDS = 30
 ALLOT = [sys.executable, "-m", "server.cli.main"]
+_KEPT = ("ALLOT_KERNEL_CACHE",)  # of the shell's; settings of another server are not for this one
 
 
 class ServerFailed(Exception):
@@ -21,11 +22,12 @@ class Server:
 
     def __init__(self, folder: Path, log: Path) -> None:
         self._log = log
+        settings = {name: value for name, value in os.environ.items() if not name.startswith("ALLOT_") or name in _KEPT}
         with log.open("wb") as file:
             self._running = subprocess.Popen(
                 [*ALLOT, "serve", "--announce", f"--data={folder}", "--listen=127.0.0.1:0"],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=file, text=True,
-                env={name: value for name, value in os.environ.items() if not name.startswith(_OTHERS)},
+                env=settings,
                 start_new_session=True,  # Ctrl-C is for the demo, which then stops it
             )  # fmt: skip
 
@@ -38,18 +40,14 @@ class Server:
         raise ServerFailed(f"the server ended with {self._running.wait()}; its log: {self._log}")
 
     def stop(self) -> int:
-        """As a supervisor stops it: what was begun is finished. Its exit code."""
+        """As a supervisor stops it: what was begun is finished. Its exit code. A second Ctrl-C does not wait for it."""
         if self._running.poll() is None:
             self._running.send_signal(signal.SIGTERM)
         try:
             return self._running.wait(ENDS_WITHIN_SECONDS)
-        except subprocess.TimeoutExpired:
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
             self._running.kill()
             return self._running.wait()
-
-
-# Settings of another server that the shell may hold; what is compiled where stays.
-_OTHERS = ("ALLOT_DATA", "ALLOT_LISTEN", "ALLOT_METRICS", "ALLOT_TLS", "ALLOT_TOKEN", "ALLOT_CONFIG", "ALLOT_POSTAL")
 
 
 @contextmanager
