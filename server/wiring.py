@@ -52,7 +52,7 @@ class Service:
         self.settings = settings
         self.address = ""
         self.failure: BaseException | None = None
-        self.log = open_log(settings.log_level, settings.log_format)
+        self.log = open_log(settings.log_level, settings.log_format, everywhere=True)
         self.metrics = Metrics()
         security = Security.of(settings, lambda text: self.log.warning(text))
         self._credentials = server_credentials(settings)
