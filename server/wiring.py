@@ -4,6 +4,7 @@ listen -> open the engine (replay, compile) -> add the services -> SERVING -> a 
 """
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -41,6 +42,7 @@ SERVICES = tuple(
 )  # fmt: skip
 SWITCH_SECONDS = 0.0005  # how long a thread may hold the interpreter while another waits: one order must not wait 5 ms
 DECODING_THREADS = 2
+GARBAGE_OBJECTS = 10_000  # made, and not freed by themselves, between two looks for garbage
 VIEWS = "views.sqlite"
 
 
@@ -149,6 +151,9 @@ class Service:
             add = getattr(module, f"add_{name}Servicer_to_server")
             add(self._guard.guarded(service, f"allot.v1.{name}"), self._router)
         parts.beside.start()
+        gc.collect()
+        gc.freeze()  # what is there now stays: looking through it again and again took a tenth of each commit
+        gc.set_threshold(GARBAGE_OBJECTS, 10, 50)
         self._router.ready()
         self.log.info(
             "ready", address=self.address, data=str(self.settings.data), sequence=parts.engine.state.sequence,
