@@ -281,7 +281,7 @@ def _check_texts(sieve: Sieve, columns: dict[str, pa.Array]) -> None:
             for reason, failing in text_faults(texts, characters_max, needed=name in NEEDED):
                 sieve.refuse(name, reason.name, failing)
     if "customer" in columns:
-        sieve.refuse("customer", "CARD_NUMBER", _card_numbers(pc.fill_null(_plain(columns["customer"]), "")))
+        _refuse_texts(sieve, "customer", "CARD_NUMBER", columns, _holds_no_card)
     if "currency" in columns:
         _refuse_texts(
             sieve, "currency", "NOT_A_CURRENCY", columns, lambda texts: pc.match_substring_regex(texts, "^[A-Z]{3}$")
@@ -291,12 +291,12 @@ def _check_texts(sieve: Sieve, columns: dict[str, pa.Array]) -> None:
         _refuse_texts(sieve, "payment_method", "NOT_A_PAYMENT_METHOD", columns, lambda texts: pc.is_in(texts, among))
 
 
-def _card_numbers(texts: pa.StringArray) -> Any:
-    """bool [text]: whether it holds a card number. Few look like one, and those are looked at one by one."""
-    found = np.array(pc.match_substring_regex(texts, CARD_LIKE).to_numpy(zero_copy_only=False), np.bool_)
-    for row in np.flatnonzero(found).tolist():
-        found[row] = holds_card_number(texts[row].as_py())
-    return found
+def _holds_no_card(texts: pa.Array) -> pa.BooleanArray:
+    like = pc.match_substring_regex(texts, CARD_LIKE)
+    if not like.true_count:
+        return pc.invert(like)
+    pairs = zip(like.to_pylist(), texts.to_pylist(), strict=True)
+    return pa.array([not (may and holds_card_number(text)) for may, text in pairs])
 
 
 def _refuse_texts(sieve: Sieve, name: str, reason: str, columns: dict[str, pa.Array], suits: Any) -> None:
