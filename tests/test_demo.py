@@ -264,11 +264,13 @@ def test_the_commands_to_try_next_work(demonstration: Demonstration, monkeypatch
     running = Server(Path(flags[flags.index("--data") + 1]))
     try:
         monkeypatch.setenv("ALLOT_SERVER", running.address)
-        assert [words[0] for words in others] == ["order", "order", "stock", "watch", "events", "verify", "export"]
+        assert [words[0] for words in others] == [
+            "order", "order", "order", "stock", "watch", "events", "verify", "export",
+        ]  # fmt: skip
         for words in others:
             found = run(*words)
             assert (found.code, found.err) == (0, ""), words
-            assert found.out.strip(), words
+            assert 1 <= len(found.out.splitlines()) < 50, words  # something, and not a flood
         assert running.stop() == 0
     finally:
         if running.process.poll() is None:
