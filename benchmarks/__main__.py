@@ -10,9 +10,13 @@ from pathlib import Path
 from benchmarks.row import Row
 
 BENCHMARKS = {
+    "P1": "benchmarks.p1_lane",
+    "P2": "benchmarks.p2_single",
     "P3": "benchmarks.p3_nearest",
     "P4": "benchmarks.p4_availability",
     "P6": "benchmarks.p6_replay",
+    "P7": "benchmarks.p7_start",
+    "mixed": "benchmarks.mixed",
     "engine": "benchmarks.engine_alone",
 }
 
@@ -26,7 +30,7 @@ def main() -> None:
         figures: Callable[[bool], list[Row]] = import_module(BENCHMARKS[name]).rows
         for row in figures(arguments.quick):
             rows.append(row)
-            print(_line(row), flush=True)
+            print_row(row)
     if arguments.json:
         arguments.json.write_text(json.dumps([{**asdict(row), "ratio": row.ratio} for row in rows], indent=1) + "\n")
 
@@ -45,6 +49,11 @@ def _names(text: str) -> list[str]:
     if unknown:
         raise argparse.ArgumentTypeError(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
     return names
+
+
+def print_row(row: Row) -> None:
+    """One line of the table."""
+    print(_line(row), flush=True)
 
 
 def _line(row: Row) -> str:

@@ -1,0 +1,112 @@
+"""P1: orders a second over AllocateBatches, each acknowledged after its fdatasync, beside a bare echo of equal bytes.
+
+All is on: text keys and SKUs on the wire, validation, idempotency, reasons, ATS, views and snapshots beside the server.
+The client runs on the same machine; what it sends is encoded before the clock runs, but for six digits of each order id
+(benchmarks/wire.py), whose cost is printed. PostgreSQL and Redis are peers still to come.
+
+`python -m benchmarks.p1_lane --seconds 20 --batch 8192 --streams 1` for other figures than those of the goal.
+"""
+
+import argparse
+import time
+from typing import Any
+
+from benchmarks.row import Row
+from benchmarks.service import Client, Measured, clients, echo, serving, stocked_folder, stored, verify_seconds
+
+BATCH_ORDERS = 8_192
+STREAMS, WINDOW = 2, 3  # streams of the client, and batches of each that are under way at once
+SECONDS, SECONDS_QUICK, ECHO_SECONDS = 60.0, 5.0, 5.0
+ORDERS_PER_SECOND_MAX = 1_500_000  # there is stock for so many
+
+
+def rows(quick: bool = False) -> list[Row]:
+    """The lane, then what it left behind."""
+    return measure(SECONDS_QUICK if quick else SECONDS, BATCH_ORDERS, STREAMS, WINDOW, verify=not quick)
+
+
+def measure(seconds: float, batch: int, streams: int, window: int, verify: bool) -> list[Row]:
+    """One run of the lane, and an echo before and after it."""
+    with stocked_folder(int(seconds * ORDERS_PER_SECOND_MAX)) as folder, clients(1) as (client,):
+        before = stored(folder).bytes
+        with serving(folder) as service:
+            base, cpu = service.metric("allot_durable_sequence"), service.cpu_seconds()
+            job = {"to": "lane", "address": service.address, "batch": batch, "streams": streams, "window": window}
+            told = client.run("lane", seconds=seconds, **job)
+            after = service.cpu_seconds()
+            cores = [(end - start) / told["seconds"] for start, end in zip(cpu, after, strict=True)]
+            views = _views(service, told["orders"] / (service.metric("allot_durable_sequence") - base), 2 * seconds)
+            snapshot = service.metric("allot_snapshot_sequence")
+        out = _speed(client, told, {**job, "seconds": min(ECHO_SECONDS, seconds)})
+        left = stored(folder)
+        sent = told["orders"] + told["warm_up_orders"]
+        out += [
+            Row("P1", f"journal, {sent:,} orders", (left.bytes - before) / sent, "bytes/order"),
+            *views,
+            Row(
+                "P1", f"processor of the server (client's patching: {told['patch_ns_per_order']:.0f} ns/order)",
+                cores[0], "cores", {"client": told["client_cores"], "views and snapshots": cores[1]},
+            ),
+            Row("P1", f"snapshot taken in meanwhile, of sequence {left.sealed_up_to:,} sealed", snapshot, "sequence"),
+        ]  # fmt: skip
+        if verify:
+            out.append(Row("P1", f"allot verify of {sent:,} orders, clean", verify_seconds(folder), "s"))
+    return out
+
+
+def _speed(client: Client, told: dict[str, Any], job: dict[str, Any]) -> list[Row]:
+    """Rate and latency, beside echoes that answer as many bytes."""
+    peers = {}
+    for kind in ("uvloop", "threads"):
+        with echo(kind, told["answer_bytes"]) as address:
+            peers[kind] = client.run("lane", **{**job, "to": "echo", "address": address})
+    each = f"batches of {job['batch']:,}, {job['streams']} streams"
+    size = f"{told['request_bytes'] / job['batch']:.0f} B in, {told['answer_bytes'] / job['batch']:.0f} B out an order"
+    return [
+        Row(
+            "P1", f"lane, {each} ({told['allocated']:.1%} allocated)", told["orders_per_second"], "orders/s",
+            {f"echo {kind}": peer["orders_per_second"] for kind, peer in peers.items()},
+        ),
+        Row(
+            "P1", f"lane, p99 of a batch; {size} (low: median, high: worst)", told["p99_ms"], "ms",
+            {f"echo {kind}": peer["p99_ms"] for kind, peer in peers.items()}, told["p50_ms"], told["max_ms"],
+        ),
+    ]  # fmt: skip
+
+
+def _views(service: Measured, orders_per_commit: float, seconds_max: float) -> list[Row]:
+    """How far the views are behind, and how soon they are not; from their pace where that takes longer than we wait."""
+    memory = service.resident_bytes()
+    lag = service.metric("allot_view_lag_commits")
+    started = time.perf_counter()
+    while (left := service.metric("allot_view_lag_commits")) > 0 and time.perf_counter() - started < seconds_max:
+        time.sleep(0.1)
+    waited = time.perf_counter() - started
+    pace = max(lag - left, 1) / waited
+    what = "views have caught up after" if not left else f"views will have caught up after, by {waited:.0f} s of it"
+    return [
+        Row("P1", f"views behind at the end, {orders_per_commit:,.0f} orders a commit", lag, "commits"),
+        Row("P1", f"{what} ({pace * orders_per_commit:,.0f} orders/s)", lag / pace, "s"),
+        Row("P1", "memory of the server at the end", memory[0] / 1e9, "GB", {"views and snapshots": memory[1] / 1e9}),
+    ]
+
+
+def main() -> None:
+    """A run with other figures."""
+    from benchmarks.__main__ import print_row
+
+    parser = argparse.ArgumentParser("python -m benchmarks.p1_lane", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=SECONDS)
+    parser.add_argument("--batch", type=int, default=BATCH_ORDERS)
+    parser.add_argument("--streams", type=int, default=STREAMS)
+    parser.add_argument("--window", type=int, default=WINDOW)
+    parser.add_argument("--verify", action="store_true")
+    chosen = parser.parse_args()
+    started = time.perf_counter()
+    for row in measure(chosen.seconds, chosen.batch, chosen.streams, chosen.window, chosen.verify):
+        print_row(row)
+    print(f"{time.perf_counter() - started:.1f} s in all")
+
+
+if __name__ == "__main__":
+    main()
