@@ -65,12 +65,12 @@ class Outcome:
 
 def run(folder: Path, orders: int, skus: int, seed: int) -> int:
     """The whole demonstration; its exit code."""
-    if folder.exists() and not (folder / "server.log").exists() and any(folder.iterdir()):
-        print(f"demo: {folder}: holds something else: name another --folder", file=sys.stderr)
+    data, log = folder / "folder", folder / "server.log"
+    if wrong := _not_ours(folder, data, log):
+        print(f"demo: {folder}: {wrong}", file=sys.stderr)
         return BAD_USAGE
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    data, log = folder / "folder", folder / "server.log"
     with Show() as show:
         with running(data, log) as server:
             with show.stage("starting allot serve; compiles its kernels once, 45 to 75 s") as stage:
@@ -92,6 +92,23 @@ def run(folder: Path, orders: int, skus: int, seed: int) -> int:
         return FOUND_WRONG
     _say_next(folder, data, hour, outcome.verified["last_sequence"])
     return DONE
+
+
+def _not_ours(folder: Path, data: Path, log: Path) -> str:
+    """Why a folder may not be made anew; empty: it may."""
+    from engine.folder import IDENTITY, DataFolder, FolderError
+
+    if (data / IDENTITY).exists():
+        try:
+            opened = DataFolder.open(data)
+        except FolderError:  # of another release: nothing of this one runs on it
+            return ""
+        in_use = opened.in_use()
+        opened.close()
+        return "a server runs on it: stop it first" if in_use else ""
+    if folder.exists() and not log.exists() and any(folder.iterdir()):
+        return "holds something else: name another --folder"
+    return ""
 
 
 def _send(show: Show, address: str, hour: Hour) -> Outcome:
