@@ -26,7 +26,7 @@ def rows(quick: bool = False) -> list[Row]:
 
 
 def measure(seconds: float, batch: int, streams: int, window: int, verify: bool) -> list[Row]:
-    """One run of the lane, and an echo before and after it."""
+    """One run of the lane, then the echoes."""
     with stocked_folder(int(seconds * ORDERS_PER_SECOND_MAX)) as folder, clients(1) as (client,):
         before = stored(folder).bytes
         with serving(folder) as service:
@@ -47,7 +47,7 @@ def measure(seconds: float, batch: int, streams: int, window: int, verify: bool)
                 "P1", f"processor of the server (client's patching: {told['patch_ns_per_order']:.0f} ns/order)",
                 cores[0], "cores", {"client": told["client_cores"], "views and snapshots": cores[1]},
             ),
-            Row("P1", f"snapshot taken in meanwhile, of sequence {left.sealed_up_to:,} sealed", snapshot, "sequence"),
+            Row("P1", f"last snapshot (sealed up to commit {left.sealed_up_to:,})", snapshot, "commit"),
         ]  # fmt: skip
         if verify:
             out.append(Row("P1", f"allot verify of {sent:,} orders, clean", verify_seconds(folder), "s"))
