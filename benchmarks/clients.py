@@ -8,6 +8,7 @@ import asyncio
 import gc
 import itertools
 import json
+import os
 import sys
 import time
 from collections import Counter
@@ -47,7 +48,7 @@ def channel(address: str) -> Any:
 
 def _prefix() -> str:
     """Of the ids of a job; no other job of any client has it."""
-    return f"{time.time_ns() // 1_000_000:x}-{next(_prefixes):x}"
+    return f"{os.getpid():x}-{time.time_ns() // 1_000_000:x}-{next(_prefixes):x}"
 
 
 def _messages(job: dict[str, Any], count: int) -> Iterator[bytes]:
