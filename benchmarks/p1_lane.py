@@ -35,7 +35,7 @@ def measure(seconds: float, batch: int, streams: int, window: int, verify: bool)
             told = client.run("lane", seconds=seconds, **job)
             after = service.cpu_seconds()
             cores = [(end - start) / told["seconds"] for start, end in zip(cpu, after, strict=True)]
-            views = _views(service, told["orders"] / (service.metric("allot_durable_sequence") - base), 2 * seconds)
+            views = _views(service, told["orders"] / (service.metric("allot_durable_sequence") - base), seconds)
             snapshot = service.metric("allot_snapshot_sequence")
         out = _speed(client, told, {**job, "seconds": min(ECHO_SECONDS, seconds)})
         left = stored(folder)
