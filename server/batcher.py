@@ -56,6 +56,7 @@ class Turn:
     orders: int  # of Arrow batches and single ones
     decisions: list[tuple[Any, Any]]  # of orders: their channels and replies, without those answered before
     seconds: float  # from taking the requests to durable
+    durable_at: float  # of time.perf_counter
 
 
 @dataclass(eq=False)
@@ -350,7 +351,8 @@ class Batcher:
             return
         answered = list(zip(groups, answers, strict=True))
         decisions = [decided for group, answer in answered for decided in group.decided(answer)]
-        turn = Turn(pending.sequence, pending.ats_changes(), orders, decisions, time.perf_counter() - began)
+        changes, durable_at = pending.ats_changes(), time.perf_counter()
+        turn = Turn(pending.sequence, changes, orders, decisions, durable_at - began, durable_at)
         for listener in self._listeners:
             try:
                 listener(turn)

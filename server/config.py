@@ -92,7 +92,7 @@ class Settings(BaseModel):
     postal_codes: str = Field("india", description="Built-in places: india, none, or a CSV file of postal codes.")
     views: bool = Field(True, description="Keep the tables that lists are read from.")
     snapshots: bool = Field(True, description="Write snapshots in the background, so that a start replays less.")
-    warm: bool = Field(True, description="Compile all kernels before the first call is served.")
+    upkeep_hour: int = Field(20, ge=0, le=23, description="Hour of the day, UTC, at which old rows and keys are freed.")
     reflection: bool = Field(True, description="Tell clients the contract, as grpcurl and the like ask for it.")
 
     message_bytes_max: int = Field(16 << 20, ge=1 << 16, le=1 << 30, description="Bytes of a message.")

@@ -24,8 +24,13 @@ _BEARER = re.compile(r"\b(bearer)\s+[^\s'\",)]+", re.I)
 _CARD = re.compile(CARD_LIKE + r"[\d -]*", re.ASCII)
 
 
-def open_log(level: str = "info", form: str = "json", stream: TextIO | None = None) -> FilteringBoundLogger:
-    """A log of what is at least of a level, as `json` or `text`, on a stream (stderr)."""
+def open_log(
+    level: str = "info", form: str = "json", stream: TextIO | None = None, everywhere: bool = False
+) -> FilteringBoundLogger:
+    """A log of what is at least of a level, as `json` or `text`, on a stream (stderr).
+
+    everywhere: what modules say by `structlog.get_logger` goes there too, instead of to stdout.
+    """
     stream = stream or sys.stderr
     render: Processor = (
         structlog.processors.JSONRenderer(default=str)
@@ -39,11 +44,13 @@ def open_log(level: str = "info", form: str = "json", stream: TextIO | None = No
         redact,
         render,
     ]
+    wrapper = structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()])
+    if everywhere:
+        structlog.configure(
+            processors=processors, wrapper_class=wrapper, logger_factory=structlog.PrintLoggerFactory(stream)
+        )
     log: FilteringBoundLogger = structlog.wrap_logger(
-        structlog.PrintLogger(stream),
-        processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        cache_logger_on_first_use=True,
+        structlog.PrintLogger(stream), processors=processors, wrapper_class=wrapper, cache_logger_on_first_use=True
     )
     return log
 

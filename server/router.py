@@ -2,7 +2,7 @@
 allot is answered with UNAVAILABLE and the reason STARTING, while health tells how it stands.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import grpc
@@ -23,15 +23,15 @@ class Router(grpc.GenericRpcHandler):
 
     def __init__(self, to_come: Iterable[str]) -> None:
         """to_come: full names of the services that are added when the engine is ready."""
-        self._handlers: list[Any] = []
+        self._methods: dict[str, Any] = {}
         self._to_come = tuple(f"/{service}/" for service in to_come)
 
-    def add_generic_rpc_handlers(self, handlers: Iterable[Any]) -> None:
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
         """As grpc.Server."""
-        self._handlers += handlers
+        self._methods |= {f"/{service}/{name}": handler for name, handler in handlers.items()}
 
-    def add_registered_method_handlers(self, service: str, handlers: Any) -> None:
-        """As grpc.Server; the generic ones are enough."""
+    def add_generic_rpc_handlers(self, handlers: Iterable[Any]) -> None:
+        """As grpc.Server; generated code gives the same methods as registered ones."""
 
     def ready(self) -> None:
         """Every service has been added."""
@@ -39,12 +39,11 @@ class Router(grpc.GenericRpcHandler):
 
     def service(self, handler_call_details: Any) -> Any:
         """The handler of a call, or None."""
-        for handler in self._handlers:
-            if (found := handler.service(handler_call_details)) is not None:
-                return found
-        if handler_call_details.method.startswith(self._to_come) and self._to_come:
+        method = handler_call_details.method
+        found = self._methods.get(method)
+        if found is None and self._to_come and method.startswith(self._to_come):
             return grpc.unary_unary_rpc_method_handler(_starting)
-        return None
+        return found
 
 
 async def _starting(request: Any, context: Any) -> Any:

@@ -4,6 +4,8 @@ listen -> open the engine (replay, compile) -> add the services -> SERVING -> a 
 """
 
 import asyncio
+import gc
+import os
 import signal
 import sys
 import time
@@ -30,6 +32,7 @@ from server.log import open_log
 from server.metrics import Metrics
 from server.router import Router
 from server.security import Security, server_credentials
+from server.upkeep import tidy_daily
 
 SERVICES = tuple(
     f"allot.v1.{name}"
@@ -39,6 +42,7 @@ SERVICES = tuple(
 )  # fmt: skip
 SWITCH_SECONDS = 0.0005  # how long a thread may hold the interpreter while another waits: one order must not wait 5 ms
 DECODING_THREADS = 2
+GARBAGE_OBJECTS = 10_000  # made, and not freed by themselves, between two looks for garbage
 VIEWS = "views.sqlite"
 
 
@@ -50,7 +54,7 @@ class Service:
         self.settings = settings
         self.address = ""
         self.failure: BaseException | None = None
-        self.log = open_log(settings.log_level, settings.log_format)
+        self.log = open_log(settings.log_level, settings.log_format, everywhere=True)
         self.metrics = Metrics()
         security = Security.of(settings, lambda text: self.log.warning(text))
         self._credentials = server_credentials(settings)
@@ -72,11 +76,12 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._draining.set)
         try:
-            self._parts = await self._open()
-            if not self._draining.is_set():
-                await self._tell(serving=True)
-                announce(f"serving on {self.address}")
-                await self._draining.wait()
+            self._parts = await self._opened()
+            await self._tell(serving=True)
+            announce(f"serving on {self.address}")
+            upkeep = asyncio.create_task(tidy_daily(self._parts.batcher, self.settings.upkeep_hour, self.log))
+            await self._draining.wait()
+            upkeep.cancel()
         finally:
             await self._close(server)
             if end_metrics is not None:
@@ -125,6 +130,18 @@ class Service:
         for name in ("", *SERVICES):
             await self._health.set(name, status)
 
+    async def _opened(self) -> "Parts":
+        """The open engine. A signal meanwhile ends the process at once: nobody has been answered, and a replay that is
+        cut short, as a compile, has changed nothing.
+        """
+        opening, ending = asyncio.ensure_future(self._open()), asyncio.ensure_future(self._draining.wait())
+        await asyncio.wait((opening, ending), return_when=asyncio.FIRST_COMPLETED)
+        if not opening.done():
+            self.log.info("stopped before it was ready")
+            os._exit(0)
+        ending.cancel()
+        return await opening
+
     async def _open(self) -> "Parts":
         began = time.monotonic()
         parts = await asyncio.to_thread(open_parts, self)
@@ -134,6 +151,9 @@ class Service:
             add = getattr(module, f"add_{name}Servicer_to_server")
             add(self._guard.guarded(service, f"allot.v1.{name}"), self._router)
         parts.beside.start()
+        gc.collect()
+        gc.freeze()  # what is there now stays: looking through it again and again took a tenth of each commit
+        gc.set_threshold(GARBAGE_OBJECTS, 10, 50)
         self._router.ready()
         self.log.info(
             "ready", address=self.address, data=str(self.settings.data), sequence=parts.engine.state.sequence,
@@ -220,6 +240,7 @@ def open_parts(service: Service) -> Parts:
 
     def hear(turn: Any) -> None:
         feed.apply(turn.changes, turn.sequence)
+        metrics.ats_lag_seconds.set(time.perf_counter() - turn.durable_at)
         events.notify()
         count_turn(metrics, lookup, turn)
 
@@ -234,6 +255,8 @@ def watch(metrics: Metrics, batcher: Any, beside: Any) -> None:
     """Figures that are read when somebody asks for them."""
     metrics.view_sequence.set_function(lambda: beside.view_sequence)
     metrics.view_lag_commits.set_function(lambda: batcher.engine.durable_sequence - beside.view_sequence)
+    journal = batcher.engine.journal
+    metrics.journal_bytes.set_function(lambda: sum(segment.size_bytes for segment in journal.segments()))
     metrics.snapshot_sequence.set_function(lambda: beside.snapshot_sequence)
     metrics.queue_requests.set_function(lambda: batcher.requests_waiting)
     metrics.queue_batches.set_function(lambda: batcher.batches_waiting)

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -271,3 +272,31 @@ def test_a_failed_engine_refuses_everything_and_says_so(tmp_path: Path):
             assert failed.value.reason == "ENGINE_FAILED"
 
     edges.run(whole)
+
+
+def test_nobody_hears_of_a_commit_before_it_is_durable(tmp_path: Path):
+    heard: list[int] = []
+
+    async def test(edge: edges.Edge) -> None:
+        synced, append = threading.Event(), edge.engine.journal.append
+
+        def slow(*record: Any) -> None:
+            assert synced.wait(30)
+            append(*record)
+
+        lane = Lane()
+        edge.batcher.allocate(lane, batch(0, 5), 5, lambda answers: None)
+        edge.engine.journal.append = slow
+        before = edge.engine.durable_sequence
+        waiting = [
+            edge.batcher.allocate(lane, batch(1000, 5), 5, lambda answers: "batch"),
+            edge.batcher.place(ORDER, order(1)), edge.batcher.read(lambda engine: engine.state.sequence),
+        ]  # fmt: skip
+        await asyncio.sleep(0.3)
+        assert not any(future.done() for future in waiting)
+        assert not heard or max(heard) <= before + 1
+        synced.set()
+        answered, placed, seen = await asyncio.gather(*waiting)
+        assert (answered, placed.reply, seen <= max(heard)) == ("batch", Outcome.ALLOCATED, True)
+
+    on_edge(tmp_path, test, lambda edge: lambda turn: heard.append(turn.sequence))

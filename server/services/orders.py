@@ -28,6 +28,7 @@ from server.validation.orders import cancel_row, order_row
 ORDERS_UNDER_WAY_MAX = 256  # of one stream
 BATCHES_UNDER_WAY_MAX = 3  # of one stream: one that is decided, one that waits, one that is read
 _NAMINGS_MAX = 8  # of one order: what it names is named one by one
+_BATCH_NAMINGS_MAX = 4  # of one batch: places, then words, then it is read with all of them
 
 
 @dataclass(frozen=True)
@@ -136,16 +137,22 @@ class OrderService(orders_pb2_grpc.OrderServiceServicer):
     async def _taken(self, data: bytes, channel: str, deadline: float) -> Taken:
         """The batch as a command, after naming what it names for the first time."""
         loop = asyncio.get_running_loop()
-        taken = await loop.run_in_executor(self._decoding, self._batches.take, data, channel)
+        for _ in range(_BATCH_NAMINGS_MAX):
+            taken = await loop.run_in_executor(self._decoding, self._batches.take, data, channel)
+            if not await self._name(taken, deadline):
+                return taken
+        raise AssertionError("what a batch names is not known after it was named")
+
+    async def _name(self, taken: Taken, deadline: float) -> bool:
+        """Name what a batch names for the first time; whether it is to be read again. Words of orders whose postal code
+        was not known are seen only then."""
         named = False
         if taken.unplaced is not None:
             named = await self._desk.naming.place(taken.unplaced, deadline)
         if taken.unnamed:
             await self._desk.naming.name(pa.concat_arrays(taken.unnamed).unique(), deadline)
             named = True
-        if named:
-            taken = await loop.run_in_executor(self._decoding, self._batches.take, data, channel)
-        return taken
+        return named
 
     def _answered(self, taken: Taken, answers: Any) -> bytes:
         return answer_batch(taken, answers, self._desk.lookup.texts(Namespace.NODE))

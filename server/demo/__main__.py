@@ -1,0 +1,216 @@
+"""`make demo`, from nothing to the table: generate, start, load, send, stop, verify.
+
+Exit code 1 where an order was lost, not taken or oversold, or the folder is not clean.
+"""
+
+import argparse
+import json
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from allot_client import AllotError, Client
+from server.cli.output import BAD_USAGE, DONE, FOUND_WRONG, INTERRUPTED, say, show_table
+from server.demo import figures
+from server.demo.hour import CART, LANE, SINGLE, STREAM, Geography, Hour, festive_hour, sku_name
+from server.demo.sending import BATCH_ORDERS, Sending, expired, load
+from server.demo.server import ALLOT, ServerFailed, running
+from server.demo.show import Show
+from server.demo.tally import Tally, quantiles
+from server.demo.watching import lags, watch_all
+
+FOLDER = Path("demo-data")
+ORDERS, SKUS, SEED = 300_000, 20_000, 11_11
+ORDERS_MIN, SKUS_MIN = 1_000, 100
+SWITCH_SECONDS = 0.0005  # one thread does not hold up the clock of another
+
+
+@dataclass
+class Outcome:
+    """What came of a run."""
+
+    tallies: dict[int, Tally]
+    seconds: float
+    lags: list[float]
+    told: int  # figures that the watchers were told
+    expired: int
+    verified: dict[str, Any]
+
+    @property
+    def total(self) -> Tally:
+        """Of all ways."""
+        return sum(self.tallies.values(), Tally())
+
+    def faults(self, sent: int) -> list[str]:
+        """What must not be."""
+        total, verified = self.total, self.verified
+        kept = total.orders - total.not_taken + total.confirmed  # a cart that is confirmed becomes an order too
+        found = [
+            (verified["oversold_units"] != 0, f"{verified['oversold_units']:,} units are oversold"),
+            (not verified["clean"], f"the folder is not clean: {verified['faults']}"),
+            (total.orders != sent, f"{sent:,} orders were sent, {total.orders:,} answered"),
+            (total.not_taken != 0, f"{total.not_taken:,} orders were not taken: {total.problem}"),
+            (verified["orders"] != kept, f"{kept:,} orders and carts were answered, {verified['orders']:,} are in it"),
+            (self.expired != len(total.forgotten), f"{len(total.forgotten) - self.expired:,} carts did not expire"),
+        ]
+        return [fault for is_so, fault in found if is_so]
+
+
+def run(folder: Path, orders: int, skus: int, seed: int) -> int:
+    """The whole demonstration; its exit code."""
+    if folder.exists() and not (folder / "server.log").exists() and any(folder.iterdir()):
+        print(f"demo: {folder}: holds something else: name another --folder", file=sys.stderr)
+        return BAD_USAGE
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    data, log = folder / "folder", folder / "server.log"
+    with Show() as show:
+        with running(data, log) as server:
+            with show.stage("starting allot serve; compiles its kernels once, 45 to 75 s") as stage:
+                hour = festive_hour(orders, skus, seed, Geography.india())
+                address = server.wait_until_serving()
+                stage.outcome = f"started allot serve on {address}, its log is {log}"
+            outcome = _send(show, address, hour)
+            with show.stage("stopping the server"):
+                code = server.stop()
+        if code:
+            raise ServerFailed(f"the server ended with {code}; its log: {log}")
+        with show.stage("allot verify: replays the folder and checks every invariant"):
+            outcome.verified = _verified(data)
+    show_table(f"a festive hour of {orders:,} orders", _rows(outcome))
+    faults = outcome.faults(orders)
+    for fault in faults:
+        say(f"FAULT: {fault}")
+    if faults:
+        return FOUND_WRONG
+    _say_next(folder, data, hour)
+    return DONE
+
+
+def _send(show: Show, address: str, hour: Hour) -> Outcome:
+    """Load, send, and wait for what follows."""
+    cells = int((hour.stock > 0).sum())
+    with Client(address, timeout=30, patience=5) as client:
+        with show.stage("loading stock", cells) as stage:
+            load(client, hour, stage.advance)
+            stage.outcome = (
+                f"loaded {len(hour.stock):,} SKUs, {len(figures.PLACES)} places, {len(figures.CHANNELS)} channels,"
+                f" {int(hour.stock.sum()):,} units in {cells:,} cells"
+            )
+        with Client(address, patience=5, keepalive=31) as watching:
+            watchers = watch_all(watching, figures.CHANNELS)
+            with show.stage("sending orders", len(hour)) as stage:
+                began = time.monotonic()
+                tallies = Sending(client, hour, stage.advance).run()
+                seconds = time.monotonic() - began
+                stage.outcome = f"sent {len(hour):,} orders by four ways at once"
+            with show.stage("forgotten carts expire, the views catch up") as stage:
+                total = sum(tallies.values(), Tally())
+                found = lags(client, watchers, total.samples)
+                ended = expired(client, total.forgotten)
+                stage.outcome = f"{ended:,} forgotten carts have expired, the views have caught up"
+    return Outcome(tallies, seconds, found, sum(watcher.figures for watcher in watchers), ended, {})
+
+
+def _verified(data: Path) -> dict[str, Any]:
+    ended = subprocess.run([*ALLOT, "verify", f"--data={data}", "--json"], capture_output=True, text=True)
+    try:
+        found: dict[str, Any] = json.loads(ended.stdout)
+    except ValueError:
+        raise ServerFailed(f"allot verify ended with {ended.returncode}: {ended.stderr}") from None
+    return found
+
+
+def _rows(outcome: Outcome) -> list[tuple[str, Any]]:
+    total, tallies, verified = outcome.total, outcome.tallies, outcome.verified
+    lane, carts = tallies[LANE], tallies[CART]
+    return [
+        ("orders", total.orders),
+        (f"  by the lane, Arrow batches of {BATCH_ORDERS:,}", lane.orders),
+        ("  by a stream", tallies[STREAM].orders),
+        ("  one by one", tallies[SINGLE].orders),
+        ("  as carts: reserved", carts.orders),
+        ("    then confirmed / released / expired", f"{carts.confirmed:,} / {carts.released:,} / {outcome.expired:,}"),
+        (f"orders a second, all in {outcome.seconds:.1f} s", round(total.orders / outcome.seconds)),
+        (
+            f"  the lane's, in {tallies[LANE].lasted:.1f} s",
+            round(tallies[LANE].orders / max(0.001, tallies[LANE].lasted)),
+        ),
+        ("one order beside the lane, p50 / p99", quantiles(tallies[SINGLE].seconds)),
+        ("reserve, confirm, release, p50 / p99", quantiles(carts.seconds)),
+        ("shipments", total.shipments),
+        ("split orders", f"{_percent(total.split, total.served)}"),
+        ("mean distance of a shipment", f"{total.metres / max(1, total.shipments) / 1000:,.0f} km"),
+        ("short units", f"{total.short_units:,} ({_percent(total.short_units, total.units)})"),
+        ("refused orders, short on the own site", f"{total.refused:,} ({_percent(total.refused, total.orders)})"),
+        ("ATS lag, decision to watcher, p50 / p99", quantiles(outcome.lags)),
+        ("  figures told to four watchers", outcome.told),
+        ("oversold units, by allot verify", verified["oversold_units"]),
+        ("allot verify", "clean" if verified["clean"] else "FAULTS"),
+        ("  orders and reservations replayed", verified["orders"]),
+    ]
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / max(1, whole):.2f} %"
+
+
+def _say_next(folder: Path, data: Path, hour: Hour) -> None:
+    here = Path(sys.executable).parent / "allot"
+    allot = here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here
+    order = hour.draft(int(hour.by(SINGLE)[0]))
+    commands = (
+        f"serve --data {data}",
+        "order list --state back_ordered --limit 5",
+        f"order get {order['order_id']} --channel {order['channel']}",
+        f"stock get {sku_name(0)}",
+        "watch own --once",
+        "events --once --kinds reservation_ended",
+        f"verify --data {data}",
+        f"export --data {data} --out {folder / 'history'}",
+    )
+    say(
+        "Orders by region, lines of an order and sales of SKUs follow an Amazon report of India, units of a line one of"
+        " Olist\n(server/demo/figures.py); stock and channels are simulated. ATS lag: from the commit's stamp until a"
+        " channel's watcher\nhas all figures up to it, for sampled orders.\n\nTry next, the first in a terminal of its"
+        " own:"
+    )
+    for command in commands:
+        say(f"  {shlex.quote(str(allot))} {command}")
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    sys.exit(128 + number)
+
+
+def main() -> int:
+    """Flags, and failures as one line."""
+    parser = argparse.ArgumentParser(prog="python -m server.demo", description="A festive hour through a real server.")
+    parser.add_argument("--orders", type=int, default=ORDERS)
+    parser.add_argument("--skus", type=int, default=SKUS)
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="made anew")
+    asked = parser.parse_args()
+    if asked.orders < ORDERS_MIN or asked.skus < SKUS_MIN:
+        parser.error(f"give at least {ORDERS_MIN:,} orders and {SKUS_MIN} SKUs")
+    sys.setswitchinterval(SWITCH_SECONDS)
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        return run(asked.folder, asked.orders, asked.skus, asked.seed)
+    except KeyboardInterrupt:
+        print("demo: interrupted; the server was stopped", file=sys.stderr)
+        return INTERRUPTED
+    except (AllotError, ServerFailed, TimeoutError) as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return FOUND_WRONG
+
+
+if __name__ == "__main__":
+    sys.exit(main())
