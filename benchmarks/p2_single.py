@@ -58,11 +58,12 @@ def _closed(
     out = []
     for concurrency in CONCURRENCY:
         runs = found["order", concurrency]
+        got = statistics.mean(told["allocated"] for told in runs)
         each = sorted(told["per_second"] for told in runs)
         middle, late = (statistics.median(told[name] for told in runs) for name in ("p50_ms", "p99_ms"))
         out.append(
             Row(
-                "P2", f"PlaceOrder, {concurrency} at a time (p50 {middle:.1f}, p99 {late:.1f} ms)",
+                "P2", f"PlaceOrder, {concurrency} at a time (p50 {middle:.1f}, p99 {late:.1f} ms, {got:.1%} allocated)",
                 rate["order", concurrency], "orders/s",
                 {f"echo {kind}": rate[kind, concurrency] for kind in KINDS}, each[0], each[-1],
             )
