@@ -8,12 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
@@ -22,11 +24,54 @@ from server.demo import figures
 from server.demo.__main__ import Outcome
 from server.demo.hour import LANE, SMALL_WAY, Geography, Hour, curve_weights, festive_hour
 from server.demo.tally import Tally
+from tests import real_data
 from tests.command_line import run
 from tests.running import Server
 
 ORDERS, SKUS = 3_000, 500
 RUN = [sys.executable, "-m", "server.demo"]
+
+
+# The figures
+
+
+def percents(values) -> dict:
+    counts = Counter(values)
+    return {value: 100 * count / counts.total() for value, count in counts.items()}
+
+
+def top(counts: Counter, part: float) -> float:
+    ordered = sorted(counts.values(), reverse=True)
+    return sum(ordered[: int(len(ordered) * part)]) / counts.total()
+
+
+@pytest.mark.skipif(not real_data.available(), reason="the report is not there")
+def test_the_figures_of_india_are_those_of_the_report(tmp_path: Path):
+    report = pyarrow.csv.read_csv(real_data.report(tmp_path))
+    columns = (report[name].to_pylist() for name in ("Order ID", "SKU", "Qty", "ship-postal-code"))
+    rows = [row for row in zip(*columns, strict=True) if row[2] and row[3]]
+    lines, codes, sold = Counter(row[0] for row in rows), {}, Counter()
+    for order_id, sku, units, code in rows:
+        codes.setdefault(order_id, str(code)[:6])
+        sold[sku] += units
+    assert (len(rows), len(codes), len(sold), len(set(codes.values()))) == (81_994, 76_582, 6_634, 8_136)
+    assert percents(code[:2] for code in codes.values()) == pytest.approx(figures.REGIONS, abs=0.006)
+    assert percents(min(count, 5) for count in lines.values()) == pytest.approx(figures.LINES, abs=0.006)
+    for curve, counts in ((figures.SKUS_CURVE, sold), (figures.CODES_CURVE, Counter(codes.values()))):
+        assert {part: top(counts, part) for part in curve} == pytest.approx(curve, abs=0.0006)
+
+
+@pytest.mark.skipif(not real_data.available(), reason="the orders are not there")
+def test_the_units_of_a_line_are_those_of_olist():
+    rows = pyarrow.csv.read_csv(real_data.DATA / "olist_orders_20k" / "order_items.csv.gz")
+    lines = Counter(zip(rows["order_id"].to_pylist(), rows["product_id"].to_pylist(), strict=True))
+    assert percents(min(units, 6) for units in lines.values()) == pytest.approx(figures.UNITS, abs=0.006)
+
+
+@pytest.mark.skipif(not real_data.available(), reason="the list is not there")
+def test_the_places_are_the_towns_of_the_press():
+    listed = pyarrow.csv.read_csv(real_data.DATA / real_data.CENTRES)
+    assert sorted(figures.PLACES.values()) == sorted(map(str, listed["pincode"].to_pylist()))
 
 
 # What is drawn
@@ -264,11 +309,16 @@ def test_the_commands_to_try_next_work(demonstration: Demonstration, monkeypatch
     running = Server(Path(flags[flags.index("--data") + 1]))
     try:
         monkeypatch.setenv("ALLOT_SERVER", running.address)
-        assert [words[0] for words in others] == ["order", "order", "stock", "watch", "events", "verify", "export"]
+        assert [words[0] for words in others] == [
+            "order", "order", "order", "stock", "watch", "events", "verify", "export",
+        ]  # fmt: skip
         for words in others:
             found = run(*words)
             assert (found.code, found.err) == (0, ""), words
-            assert found.out.strip(), words
+            assert 1 <= len(found.out.splitlines()) < 50, words  # something, and not a flood
+        again = subprocess.run([*RUN, f"--folder={demonstration.folder}"], capture_output=True, text=True)
+        assert (again.returncode, again.stdout) == (2, "")
+        assert "a server runs on it: stop it first" in again.stderr
         assert running.stop() == 0
     finally:
         if running.process.poll() is None:

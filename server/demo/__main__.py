@@ -65,12 +65,12 @@ class Outcome:
 
 def run(folder: Path, orders: int, skus: int, seed: int) -> int:
     """The whole demonstration; its exit code."""
-    if folder.exists() and not (folder / "server.log").exists() and any(folder.iterdir()):
-        print(f"demo: {folder}: holds something else: name another --folder", file=sys.stderr)
+    data, log = folder / "folder", folder / "server.log"
+    if wrong := _not_ours(folder, data, log):
+        print(f"demo: {folder}: {wrong}", file=sys.stderr)
         return BAD_USAGE
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    data, log = folder / "folder", folder / "server.log"
     with Show() as show:
         with running(data, log) as server:
             with show.stage("starting allot serve; compiles its kernels once, 45 to 75 s") as stage:
@@ -90,33 +90,54 @@ def run(folder: Path, orders: int, skus: int, seed: int) -> int:
         say(f"FAULT: {fault}")
     if faults:
         return FOUND_WRONG
-    _say_next(folder, data, hour)
+    _say_next(folder, data, hour, outcome.verified["last_sequence"])
     return DONE
+
+
+def _not_ours(folder: Path, data: Path, log: Path) -> str:
+    """Why a folder may not be made anew; empty: it may."""
+    from engine.folder import IDENTITY, DataFolder, FolderError
+
+    if (data / IDENTITY).exists():
+        try:
+            opened = DataFolder.open(data)
+        except FolderError:  # of another release: nothing of this one runs on it
+            return ""
+        in_use = opened.in_use()
+        opened.close()
+        return "a server runs on it: stop it first" if in_use else ""
+    if folder.exists() and not log.exists() and any(folder.iterdir()):
+        return "holds something else: name another --folder"
+    return ""
 
 
 def _send(show: Show, address: str, hour: Hour) -> Outcome:
     """Load, send, and wait for what follows."""
     cells = int((hour.stock > 0).sum())
-    with Client(address, timeout=30, patience=5) as client:
+    with _client(address, 0) as client, _client(address, 1) as connector, _client(address, 2) as watching:
         with show.stage("loading stock", cells) as stage:
             load(client, hour, stage.advance)
             stage.outcome = (
                 f"loaded {len(hour.stock):,} SKUs, {len(figures.PLACES)} places, {len(figures.CHANNELS)} channels,"
                 f" {int(hour.stock.sum()):,} units in {cells:,} cells"
             )
-        with Client(address, patience=5, keepalive=31) as watching:
-            watchers = watch_all(watching, figures.CHANNELS)
-            with show.stage("sending orders", len(hour)) as stage:
-                began = time.monotonic()
-                tallies = Sending(client, hour, stage.advance).run()
-                seconds = time.monotonic() - began
-                stage.outcome = f"sent {len(hour):,} orders by four ways at once"
-            with show.stage("forgotten carts expire, the views catch up") as stage:
-                total = sum(tallies.values(), Tally())
-                found = lags(client, watchers, total.samples)
-                ended = expired(client, total.forgotten)
-                stage.outcome = f"{ended:,} forgotten carts have expired, the views have caught up"
+        watchers = watch_all(watching, figures.CHANNELS)
+        with show.stage("sending orders", len(hour)) as stage:
+            began = time.monotonic()
+            tallies = Sending(client, connector, hour, stage.advance).run()
+            seconds = time.monotonic() - began
+            stage.outcome = f"sent {len(hour):,} orders by four ways at once"
+        with show.stage("forgotten carts expire, the views catch up") as stage:
+            total = sum(tallies.values(), Tally())
+            found = lags(client, watchers, total.samples)
+            ended = expired(client, total.forgotten)
+            stage.outcome = f"{ended:,} forgotten carts have expired, the views have caught up"
     return Outcome(tallies, seconds, found, sum(watcher.figures for watcher in watchers), ended, {})
+
+
+def _client(address: str, number: int) -> Client:
+    """One with a connection of its own: gRPC shares those of equal options."""
+    return Client(address, timeout=30, patience=5, keepalive=30 + number)
 
 
 def _verified(data: Path) -> dict[str, Any]:
@@ -162,25 +183,27 @@ def _percent(part: int, whole: int) -> str:
     return f"{100 * part / max(1, whole):.2f} %"
 
 
-def _say_next(folder: Path, data: Path, hour: Hour) -> None:
+def _say_next(folder: Path, data: Path, hour: Hour, sequence: int) -> None:
+    """What the figures mean, and commands that go on from here. sequence: of the folder's last commit."""
     here = Path(sys.executable).parent / "allot"
     allot = here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here
-    order = hour.draft(int(hour.by(SINGLE)[0]))
+    order, sku = hour.draft(int(hour.by(SINGLE)[0])), sku_name(hour.best_stocked)
     commands = (
-        f"serve --data {data}",
+        f"serve --data {shlex.quote(str(data))}",
         "order list --state back_ordered --limit 5",
         f"order get {order['order_id']} --channel {order['channel']}",
-        f"stock get {sku_name(0)}",
-        "watch own --once",
-        "events --once --kinds reservation_ended",
-        f"verify --data {data}",
-        f"export --data {data} --out {folder / 'history'}",
+        f"order place TRY-1 --channel own --postal-code 560034 --line {sku}=2",
+        f"stock get {sku}",
+        f"watch own --from {sequence} --once",
+        f"events --after {sequence}-0 --once",
+        f"verify --data {shlex.quote(str(data))}",
+        f"export --data {shlex.quote(str(data))} --out {shlex.quote(str(folder / 'history'))}",
     )
     say(
-        "Orders by region, lines of an order and sales of SKUs follow an Amazon report of India, units of a line one of"
-        " Olist\n(server/demo/figures.py); stock and channels are simulated. ATS lag: from the commit's stamp until a"
-        " channel's watcher\nhas all figures up to it, for sampled orders.\n\nTry next, the first in a terminal of its"
-        " own:"
+        "Regions, lines of an order and sales of SKUs are as in a seller's Amazon report of India, units of a line as"
+        " in\nOlist's orders (server/demo/figures.py); stock and channels are simulated. ATS lag: from a commit's stamp"
+        " until\na channel's watcher has every figure up to it, for sampled orders.\n\nTry next, the first in a"
+        " terminal of its own:"
     )
     for command in commands:
         say(f"  {shlex.quote(str(allot))} {command}")

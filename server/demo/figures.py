@@ -22,7 +22,7 @@ CODES_CURVE = {0.01: 0.197, 0.05: 0.461, 0.10: 0.616, 0.20: 0.767, 0.50: 0.929}
 # Amazon: the best-selling so many of the SKUs have so many of the units.
 SKUS_CURVE = {0.001: 0.027, 0.01: 0.162, 0.02: 0.240, 0.05: 0.383, 0.10: 0.524, 0.20: 0.690, 0.50: 0.904}
 # Amazon: percent of orders by their number of lines; those of more than five count as five.
-LINES = {1: 94.36, 2: 4.68, 3: 0.68, 4: 0.18, 5: 0.10}
+LINES = {1: 94.36, 2: 4.68, 3: 0.68, 4: 0.18, 5: 0.09}
 # Olist: percent of lines by their units (rows of one order and product); one of clothing alone has 99.66 of one unit.
 UNITS = {1: 92.78, 2: 5.47, 3: 1.02, 4: 0.38, 5: 0.16, 6: 0.19}
 

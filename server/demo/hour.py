@@ -110,6 +110,11 @@ class Hour:
             }
         )
 
+    @property
+    def best_stocked(self) -> int:
+        """The SKU of which most is left, whatever becomes of the orders."""
+        return int(np.argmax(self.stock.sum(axis=1) - np.bincount(self.sku, self.units, len(self.stock))))
+
     def stock_rows(self) -> list[list[tuple[str, str, int]]]:
         """SKU, place and units where there are any, in messages."""
         sku, place = np.nonzero(self.stock)

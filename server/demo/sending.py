@@ -41,8 +41,10 @@ def load(client: Client, hour: Hour, advance: Advance) -> None:
 class Sending:
     """One hour on its way."""
 
-    def __init__(self, client: Client, hour: Hour, advance: Advance) -> None:
+    def __init__(self, client: Client, connector: Client, hour: Hour, advance: Advance) -> None:
+        """connector: the lane's client, so that its batches do not stand before single orders in one connection."""
         self._client = client
+        self._connector = connector
         self._hour = hour
         self._advance = advance
         self._stop = threading.Event()
@@ -68,7 +70,7 @@ class Sending:
         tally = Tally()
         table = self._hour.lane_table()
         began = time.monotonic()
-        for results in self._client.allocate_batches(table, batch_orders=BATCH_ORDERS, window=LANE_WINDOW):
+        for results in self._connector.allocate_batches(table, batch_orders=BATCH_ORDERS, window=LANE_WINDOW):
             tally.decided_batch(results)
             self._advance(results.num_rows)
             if self._stop.is_set():
