@@ -1,13 +1,15 @@
 """Which method of which service answers a call. The server listens before the engine is ready: until then every call of
-allot is answered with UNAVAILABLE and the reason STARTING, while health tells how it stands.
+allot is answered with UNAVAILABLE and the reason STARTING, while health tells how it stands. Bytes that are no message
+of the call are refused as other values that will not do; gRPC would call them a fault of the server.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 
-from server.errors import Rejection
+from server.errors import Rejection, invalid
 
 STARTING_RETRY_MS = 500
 _STARTING = Rejection(
@@ -28,7 +30,7 @@ class Router(grpc.GenericRpcHandler):
 
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
         """As grpc.Server."""
-        self._methods |= {f"/{service}/{name}": handler for name, handler in handlers.items()}
+        self._methods |= {f"/{service}/{name}": _reading_with_care(handler) for name, handler in handlers.items()}
 
     def add_generic_rpc_handlers(self, handlers: Iterable[Any]) -> None:
         """As grpc.Server; generated code gives the same methods as registered ones."""
@@ -48,3 +50,30 @@ class Router(grpc.GenericRpcHandler):
 
 async def _starting(request: Any, context: Any) -> Any:
     await context.abort_with_status(_STARTING.status())
+
+
+class _Unreadable:
+    """Stands for the request of a call that is no message of its kind: who looks at it raises the Rejection."""
+
+    def __getattr__(self, _: str) -> Any:
+        raise _not_a_message()
+
+
+def _not_a_message() -> Rejection:
+    return invalid("", "the bytes are no message of this call: make them with the contract of this server",
+                   "MALFORMED_MESSAGE")  # fmt: skip
+
+
+def _reading_with_care(handler: Any) -> Any:
+    """A handler of a call as it is, but for bytes that it cannot read."""
+    read, is_stream = handler.request_deserializer, handler.request_streaming
+
+    def deserialize(data: bytes) -> Any:
+        try:
+            return read(data)
+        except DecodeError:
+            if is_stream:  # raised where the service reads the next message
+                raise _not_a_message() from None
+            return _Unreadable()
+
+    return handler._replace(request_deserializer=deserialize)

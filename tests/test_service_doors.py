@@ -29,6 +29,7 @@ from tests.running import server as running_server
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 CERTIFIED_NAME = "allot.example"
 ENDS_SECONDS_MAX = 60
+UNDER_WAY = 64  # orders of a stream
 ROLES = {"operator": {}, "shop": {}, "warehouse": {}, "channel": {}, "bound": {"role": "shop", "channel": "web"}}
 
 
@@ -292,9 +293,10 @@ def ended_reason(stream: Any) -> str:
 def test_a_server_that_drains_gives_the_answers_that_were_begun(tmp_path: Path) -> None:
     answered: list[str] = []
     sent: list[str] = []
+    room = threading.Semaphore(UNDER_WAY)
 
     def requests() -> Iterator[Any]:
-        while True:
+        while room.acquire(timeout=30):
             sent.append(f"o-{len(sent)}")
             yield orders_pb2.PlaceOrdersRequest(order=draft(sent[-1]))
 
@@ -304,15 +306,16 @@ def test_a_server_that_drains_gives_the_answers_that_were_begun(tmp_path: Path) 
         with grpc.insecure_channel(server.address) as channel:
             method = channel.stream_stream(call.path, call.request.SerializeToString, call.answer.FromString)
             stream = method(requests())
-            began, reason = time.monotonic(), ""
+            began, failure = time.monotonic(), AllotError(grpc.StatusCode.OK, "the stream ended")
             try:
                 for answer in stream:
                     answered.append(answer.order_id)
+                    room.release()
                     if len(answered) == 300:
                         server.process.send_signal(signal.SIGTERM)
             except grpc.RpcError as error:
-                reason = error_of(error).reason
-            assert reason == "DRAINING"
+                failure = error_of(error)
+            assert failure.reason == "DRAINING", failure
             assert server.stop() == 0
             assert time.monotonic() - began < 10
     assert answered == sent[: len(answered)]

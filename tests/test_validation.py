@@ -8,6 +8,7 @@ from server.errors import Rejection
 from server.paging import page_size, position_of, token_of
 from server.replies import RESULTS, check_reply, rejection_of
 from server.validation import values
+from server.validation.orders import HOLD_MICROSECONDS_MAX, check_hold
 
 
 @pytest.mark.parametrize(
@@ -104,3 +105,12 @@ def test_page_sizes() -> None:
     assert [page_size(value) for value in (0, 1, 1000)] == [100, 1, 1000]
     with pytest.raises(Rejection):
         page_size(1001)
+
+
+def test_a_hold_ends_thirty_days_ahead_at_most():
+    now = 1_800_000_000_000_000
+    check_hold(now + HOLD_MICROSECONDS_MAX, now)
+    check_hold(1, now)  # of a repeat: its time is over
+    with pytest.raises(Rejection) as refused:
+        check_hold(now + HOLD_MICROSECONDS_MAX + 1, now)
+    assert (refused.value.reason, refused.value.field) == ("OUT_OF_RANGE", "expires_at_us")

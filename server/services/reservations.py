@@ -1,5 +1,6 @@
 """The reservation service: hold units for a cart, turn the hold into an order, or let it go."""
 
+import time
 from typing import Any
 
 from allot.v1 import reservations_pb2, reservations_pb2_grpc, types_pb2
@@ -7,7 +8,7 @@ from server.deadlines import deadline_of
 from server.gather import CART, CONFIRMATION, RELEASE
 from server.replies import check_reply
 from server.services.orders import OrderDesk
-from server.validation.orders import cart_row, confirm_row, release_row
+from server.validation.orders import cart_row, check_hold, confirm_row, release_row
 
 
 class ReservationService(reservations_pb2_grpc.ReservationServiceServicer):
@@ -20,6 +21,7 @@ class ReservationService(reservations_pb2_grpc.ReservationServiceServicer):
         """Units for a cart."""
         deadline = deadline_of(context)
         row = await self._desk.row(cart_row, request, deadline)
+        check_hold(row.expires_at, time.time_ns() // 1000)
         decision = self._desk.decision(await self._desk.batcher.place(CART, row, deadline))
         held = decision.outcome != types_pb2.OUTCOME_REFUSED
         return reservations_pb2.ReserveResponse(decision=decision, expires_at_us=row.expires_at if held else 0)

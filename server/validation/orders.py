@@ -30,6 +30,8 @@ from server.naming import NotYetKnown
 from server.security import holds_card_number
 from server.validation.values import microseconds, number, request_id, text
 
+_DAY = 86_400_000_000
+HOLD_MICROSECONDS_MAX = 30 * _DAY
 _CURRENCY = re.compile("[A-Z]{3}")
 _TIMES = ("placed_at_us", "ship_by_us", "deliver_by_us")
 _MONEY = ("unit_price", "discount", "tax")
@@ -59,6 +61,14 @@ def cart_row(request: reservations_pb2.ReserveRequest, lookup: Lookup) -> OrderR
     """A cart to hold units for."""
     expires_at = microseconds("expires_at_us", request.expires_at_us)
     return order_row(request.order, lookup, expires_at)
+
+
+def check_hold(expires_at: int, now: int) -> None:
+    """Refuse a hold that would end too far ahead. Both in UTC microseconds."""
+    if expires_at > now + HOLD_MICROSECONDS_MAX:
+        days = HOLD_MICROSECONDS_MAX // _DAY
+        message = f"expires_at_us: {expires_at} is more than {days} days ahead: hold the units for a shorter time"
+        raise invalid("expires_at_us", message, "OUT_OF_RANGE")
 
 
 def confirm_row(request: reservations_pb2.ConfirmRequest, lookup: Lookup) -> ConfirmRow:
