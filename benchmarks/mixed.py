@@ -62,9 +62,14 @@ def rows(quick: bool = False) -> list[Row]:
                 time.sleep(SETTLE_SECONDS)
                 surge.begin(seconds=seconds, rate=SURGE * peak)
                 _begin_singles(singles, _every(service, seconds, turn))
+                cpu = service.cpu_seconds()
                 told = {"lane": surge.result(), **singles.result(), "watch": watchers.result()}
+                after = service.cpu_seconds()
+                told["server_cores"] = [
+                    (end - start) / told["lane"]["seconds"] for start, end in zip(cpu, after, strict=True)
+                ]
                 if with_slow:
-                    told["slow"] = slow.result()
+                    slow.result()
                 found[with_slow].append(told)
     return _rows(peak, found)
 
@@ -93,22 +98,24 @@ def _rows(peak: float, found: dict[bool, list[dict[str, Any]]]) -> list[Row]:
     def failed(part: str) -> int:
         return sum(sum(told[part]["failed"].values()) for runs in found.values() for told in runs)
 
-    beside = "beside a watcher and a stream that are not read"
+    beside = "beside who does not read"
     out = []
     for what, part, figure in (
         ("single orders, p99", "open_loop", "p99_ms"),
         ("single orders, p50", "open_loop", "p50_ms"),
-        ("carts: Reserve, then Confirm or Release, p99", "carts", "p99_ms"),
+        ("carts, Reserve to the end, p99", "carts", "p99_ms"),
     ):
         without = middle(False, part, figure)
-        of_lane = f"({failed(part)} failed)" if figure == "p99_ms" else "by the clock of their arrival"
-        out.append(Row("mixed", f"{what} {of_lane}", without, "ms"))
+        out.append(Row("mixed", f"{what} ({failed(part)} failed)", without, "ms"))
         out.append(Row("mixed", f"{what}, {beside}", middle(True, part, figure), "ms", {"without": without}))
     rate = middle(False, "lane", "orders_per_second")
     held = {f"{SURGE:.0%} of its peak": SURGE * peak, "peak": peak}
     told = middle(False, "watch", "messages") / middle(False, "watch", "seconds")
+    cores = [[told["server_cores"][part] for told in found[False]] for part in (0, 1)]
+    server, views = (statistics.median(values) for values in cores)
     return [
         *out,
+        Row("mixed", "processor of the server", server, "cores", {"views and snapshots": views}),
         Row("mixed", f"surge, p99 of a batch {middle(False, 'lane', 'p99_ms'):.0f} ms", rate, "orders/s", held),
         Row("mixed", f"surge, {beside}", middle(True, "lane", "orders_per_second"), "orders/s", {"without": rate}),
         Row("mixed", f"messages to {WATCHERS} watchers, {beside}", middle(True, "watch", "messages")

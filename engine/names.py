@@ -143,8 +143,8 @@ def _buffers(array: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
     data = np.frombuffer(content, np.uint8) if content else np.empty(0, np.uint8)
     if len(array) == 0:
         return np.zeros(1, np.int32), data
-    offsets: NDArray[Any] = np.frombuffer(starts, np.int64 if wide else np.int32)
-    offsets = offsets[array.offset : array.offset + len(array) + 1]
+    count = array.offset + len(array) + 1  # what is beyond may end within an offset
+    offsets: NDArray[Any] = np.frombuffer(starts, np.int64 if wide else np.int32, count)[array.offset :]
     if wide:
         first, last = int(offsets[0]), int(offsets[-1])
         if last - first > TEXT_BYTES_MAX:

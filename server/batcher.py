@@ -173,12 +173,14 @@ class Batcher:
             if len(self._singles) >= self._requests_max:
                 raise busy(f"{self._requests_max} requests wait: wait and send it again", QUEUE_FULL, RETRY_MS)
             self._singles.append(request)
-            if not self._here_soon:
-                if request.kind is None or not self._is_quiet():
-                    self._wake()
-                else:
+            if request.kind is None:  # a command may be large
+                self._wake()
+            elif not self._here_soon:
+                if self._is_quiet():
                     self._here_soon = True
                     self._loop.call_soon(self._turn_here, 0, time.perf_counter() + REST_SECONDS_MAX)
+                else:
+                    self._wake()
         return request.future
 
     def _is_quiet(self) -> bool:

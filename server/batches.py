@@ -29,6 +29,7 @@ from engine.ragged import offsets
 from kernels.columns import NO_NODE
 from server.ipc import malformed, read_batch
 from server.security import CARD_LIKE, holds_card_number
+from server.validation.values import MICROSECONDS_MAX
 
 TEXTS, TIMES, MONEY = (
     ("order_id", "channel", "postal_code", "currency", "payment_method", "service_level", "customer"),
@@ -38,6 +39,7 @@ TEXTS, TIMES, MONEY = (
 NEEDED = ("order_id", "channel", "postal_code", "lines")
 PAYMENT_METHODS = ("CARD", "UPI", "NET_BANKING", "WALLET", "CASH_ON_DELIVERY", "CHANNEL")
 _WORDS = ("currency", "payment_method", "service_level")
+COLUMN_BYTES_MAX = 16 << 20  # of the texts of a column, each row's counted
 # Why an order of a batch is not taken. The place in this list stands in columns; 0: it is taken.
 REASONS = (
     "", "EMPTY", "TOO_LONG", "CONTROL_CHARACTER", "UNKNOWN_CHANNEL", "OTHER_CHANNEL", "UNKNOWN_POSTAL_CODE", "NO_LINES",
@@ -155,8 +157,9 @@ class OrderBatches:
         options: dict[str, Any] = {}
         for name in TIMES:
             if name in columns:
-                options[name] = _numbers(columns[name].cast(pa.int64()), NULL_I64)
-                taken.sieve.refuse(name, "NOT_A_TIME", (options[name] != NULL_I64) & (options[name] < 1))
+                options[name] = moment = _numbers(columns[name].cast(pa.int64()), NULL_I64)
+                outside = (moment < 1) | (moment > MICROSECONDS_MAX)
+                taken.sieve.refuse(name, "NOT_A_TIME", (moment != NULL_I64) & outside)
         for name in _WORDS:
             if name in columns:
                 options[name] = self._words(taken, name, columns[name])
@@ -187,19 +190,29 @@ def _columns(batch: pa.RecordBatch) -> dict[str, pa.Array]:
     for name in NEEDED:
         if names.count(name) != 1:
             raise malformed(f"the column is there {names.count(name)} times: give it once", name)
+    if len(set(names)) < len(names):
+        raise malformed("a column is there twice")
     for column in batch.schema:
         kind = column.type
         if column.name in TEXTS:
             _need(column.name, kind, _is_text(kind), "string")
+            _check_size(column.name, batch.column(column.name))
         elif column.name in TIMES:
             _need(column.name, kind, kind in (pa.int64(), pa.timestamp("us", "UTC"), pa.timestamp("us")), "timestamp")
         elif column.name == "lines":
             _need_lines(kind)
         else:
             raise malformed(f"no such column; there are {', '.join((*TEXTS, *TIMES, 'lines'))}", column.name)
-    if len(set(names)) < len(names):
-        raise malformed("a column is there twice")
     return dict(zip(names, batch.columns, strict=True))
+
+
+def _check_size(name: str, column: pa.Array) -> None:
+    """Refuse a dictionary of few long texts that many rows name: as plain texts they would fill the memory."""
+    if pa.types.is_dictionary(column.type):
+        lengths = np.append(pc.binary_length(column.dictionary).fill_null(0).to_numpy().astype(np.int64), 0)
+        count = int(lengths[column.indices.fill_null(lengths.size - 1).to_numpy()].sum())
+        if count > COLUMN_BYTES_MAX:
+            raise malformed(f"its texts have {count} bytes, at most {COLUMN_BYTES_MAX}: mend those that are long", name)
 
 
 def _need_lines(kind: pa.DataType) -> None:
@@ -284,10 +297,6 @@ def _holds_no_card(texts: pa.Array) -> pa.BooleanArray:
         return pc.invert(like)
     pairs = zip(like.to_pylist(), texts.to_pylist(), strict=True)
     return pa.array([not (may and holds_card_number(text)) for may, text in pairs])
-
-
-def _is_currency(texts: pa.Array) -> pa.BooleanArray:
-    return pc.match_substring_regex(texts, "^[A-Z]{3}$")
 
 
 def _refuse_texts(sieve: Sieve, name: str, reason: str, columns: dict[str, pa.Array], suits: Any) -> None:

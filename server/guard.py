@@ -17,9 +17,10 @@ from structlog.typing import FilteringBoundLogger
 from server.errors import Rejection, busy
 from server.metrics import Calls, Metrics
 from server.security import ACCESS, Access, Caller, Security, check_channels, keep_own, set_caller
-from server.streams import until
+from server.streams import draining, until
 
 STREAMS_RETRY_MS = 1000
+LAST_WORD_SECONDS = 0.25  # of a stream, when the server is about to stop
 _now = time.perf_counter
 
 
@@ -127,7 +128,7 @@ class Guard:
                 opened = True
                 if caller.channel:
                     requests = _checked(access, caller, requests, reads_stream)
-                answer = await method(requests, context)
+                answer = await self._until_drained(method(requests, context))
             except BaseException as error:
                 await self._fail(error, context, name, calls)
             finally:
@@ -136,6 +137,24 @@ class Guard:
             return answer
 
         return stream
+
+    async def _until_drained(self, work: Any) -> Any:
+        """What a stream comes to. When the server is about to stop it is ended, after a moment in which a watch of
+        health may still say so: else a watch that never ends would hold up the stop."""
+        if self._draining is None:
+            return await work
+        task, ending = asyncio.ensure_future(work), asyncio.ensure_future(self._draining.wait())
+        try:
+            await asyncio.wait((task, ending), return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                await asyncio.wait((task,), timeout=LAST_WORD_SECONDS)
+            if not task.done():
+                raise draining()
+            return await task
+        finally:
+            ending.cancel()
+            task.cancel()
+            await asyncio.wait((task,))
 
     def _admit(self, access: Access, context: Any) -> Caller:
         caller = self._security.admit(access, context.invocation_metadata())

@@ -28,9 +28,19 @@ def read_batch(data: bytes, rows_max: int, values_max: int) -> pa.RecordBatch:
         with pa.ipc.open_stream(data) as stream:
             batch = stream.read_next_batch()
         batch.validate(full=True)
+        _read_names(batch.schema)
     except (pa.ArrowException, struct.error, OSError, ValueError, TypeError, OverflowError, StopIteration) as error:
         raise malformed(f"it is no Arrow IPC stream of one record batch: {str(error)[:200]}") from error
     return batch
+
+
+def _read_names(fields: Any) -> None:
+    """Read the names of columns and their fields; UnicodeDecodeError where one is no text. `validate` passes them."""
+    for field in fields:
+        if field.name is not None and pa.types.is_struct(field.type):
+            _read_names(field.type)
+        elif pa.types.is_list(field.type) or pa.types.is_large_list(field.type):
+            _read_names([field.type.value_field])
 
 
 def malformed(message: str, field: str = "batch") -> Rejection:

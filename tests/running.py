@@ -75,5 +75,4 @@ def server(folder: Path, *flags: str) -> Iterator[Server]:
         yield running
         assert running.stop() == 0, "".join(running.log)
     finally:
-        if running.process.poll() is None:
-            running.kill()
+        running.kill()

@@ -279,7 +279,8 @@ def holds_byte(texts: pa.StringArray, wanted: Any) -> bool:
     _, offset_buffer, data = texts.buffers()
     if data is None:
         return False
-    offsets = np.frombuffer(offset_buffer, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    count = texts.offset + len(texts) + 1  # what is beyond may end within an offset
+    offsets = np.frombuffer(offset_buffer, np.int32, count)[texts.offset :]
     return bool(wanted[np.frombuffer(data, np.uint8)[offsets[0] : offsets[-1]]].any())
 
 
