@@ -11,7 +11,7 @@ from tests.command_line import run
 from tests.crash_clients import Clients, verified
 from tests.running import Server
 
-FLAGS = ("--no-warm", "--no-views", "--drain-seconds-max=1")
+FLAGS = ("--no-views", "--drain-seconds-max=1")
 LOAD_SECONDS = (0.03, 0.35)
 
 
