@@ -24,7 +24,7 @@ import structlog
 FOLLOW_SECONDS = 0.1  # between two sequences that are told to the follower
 RESTART_SECONDS_MIN, RESTART_SECONDS_MAX = 1.0, 60.0
 STOP_SECONDS_MAX = 5.0
-NICE = 10
+NICE = 19  # views may lag in a surge: the orders go first
 _LOOK_SECONDS = 1.0  # between two looks at a snapshot process
 _log = structlog.get_logger("background")
 

@@ -32,9 +32,10 @@ TURN_ORDERS_MAX = 8192  # orders of Arrow batches: further batches wait for the 
 QUEUE_FULL = "QUEUE_FULL"
 RETRY_MS = 50  # what a full queue takes to become empty, about
 DISK_RETRY_MS = 5000
-BUSY_PER_SECOND = 1000  # single requests; below, the interpreter has time to spare, and nobody is made to wait
 REST_ORDERS = 128  # of single requests: no more are waited for
 REST_SECONDS, REST_SECONDS_MAX = 0.001, 0.006  # whether more come is looked at so often, and for so long
+CROWD = 4  # requests that came during a rest: while it is so, the next turn rests too
+TURNS_PER_TRY = 32  # where it is not, one turn of so many rests to see whether there is a crowd now
 TURN_SECONDS_MAX = 0.01  # in the event loop: where a disk is slower, the writer's thread waits for it
 SLOW_SECONDS = 0.2  # for so long then
 _log = structlog.get_logger("batcher")
@@ -92,8 +93,7 @@ class Batcher:
         self._batches = 0
         self._free = threading.Condition()
         self._idle = False  # the writer waits to be told of something
-        self._per_second = 0.0  # single requests, smoothed
-        self._taken_at = time.perf_counter()
+        self._turns_to_rest = TURNS_PER_TRY  # 0: the next turn rests
         self._here_soon = False  # a turn in the event loop is about to be made
         self._slow_until = 0.0
         self._turning = threading.Lock()  # held by whoever makes a turn: the engine has one writer at a time
@@ -196,19 +196,22 @@ class Batcher:
         """A turn in the event loop, for single requests while no batches are under way. It saves a lone order two
         changes of thread, and many the quarrel of two threads over one interpreter.
 
-        Where they come fast, more are let come first: a commit costs as much as two calls, of one order or of fifty.
+        Where there is a crowd, more are let come first: a commit costs as much as two calls, of one order or of fifty.
         """
         self._here_soon = False
         with self._free:
             waiting, now = len(self._singles), time.perf_counter()
-            more_may_come = self._per_second >= BUSY_PER_SECOND and seen < waiting < REST_ORDERS and now < rest_ends
-            if self._is_quiet() and more_may_come:
+            if self._is_quiet() and self._turns_to_rest == 0 and seen < waiting < REST_ORDERS and now < rest_ends:
                 self._here_soon = True
                 self._loop.call_later(REST_SECONDS, self._turn_here, waiting, rest_ends)
                 return
             if not self._is_quiet() or not self._turning.acquire(blocking=False):
                 self._wake()
                 return
+            if self._turns_to_rest > 0:
+                self._turns_to_rest -= 1
+            elif waiting < CROWD:
+                self._turns_to_rest = TURNS_PER_TRY
         due = self.engine.next_expiry
         try:
             if requests := self._in_time(self._taken()):
@@ -258,15 +261,8 @@ class Batcher:
                 self._idle = False
         return True
 
-    def _count_rate(self) -> None:
-        now = time.perf_counter()
-        seconds = now - self._taken_at
-        self._per_second += (len(self._singles) / seconds - self._per_second) * min(1.0, seconds / 0.05)
-        self._taken_at = now
-
     def _taken(self) -> list[Request]:
         """What the next turn is for: single requests, then batches, stream by stream."""
-        self._count_rate()
         with self._free:
             singles = self._singles
             taken = [singles.popleft() for _ in range(min(len(singles), TURN_REQUESTS_MAX))]

@@ -74,10 +74,11 @@ def run(folder: Path, orders: int, skus: int, seed: int) -> int:
     with Show() as show:
         with running(data, log) as server:
             with show.stage("starting allot serve; compiles its kernels once, 45 to 75 s") as stage:
-                hour = festive_hour(orders, skus, seed, Geography.india())
+                geography = Geography.india()
+                hour = festive_hour(orders, skus, seed, geography)
                 address = server.wait_until_serving()
                 stage.outcome = f"started allot serve on {address}, its log is {log}"
-            outcome = _send(show, address, hour)
+            outcome = _send(show, address, hour, geography)
             with show.stage("stopping the server"):
                 code = server.stop()
         if code:
@@ -111,15 +112,15 @@ def _not_ours(folder: Path, data: Path, log: Path) -> str:
     return ""
 
 
-def _send(show: Show, address: str, hour: Hour) -> Outcome:
+def _send(show: Show, address: str, hour: Hour, geography: Geography) -> Outcome:
     """Load, send, and wait for what follows."""
     cells = int((hour.stock > 0).sum())
     with _client(address, 0) as client, _client(address, 1) as connector, _client(address, 2) as watching:
         with show.stage("loading stock", cells) as stage:
-            load(client, hour, stage.advance)
+            load(client, hour, geography, stage.advance)
             stage.outcome = (
-                f"loaded {len(hour.stock):,} SKUs, {len(figures.PLACES)} places, {len(figures.CHANNELS)} channels,"
-                f" {int(hour.stock.sum()):,} units in {cells:,} cells"
+                f"loaded {len(geography.codes):,} postal codes, {len(figures.PLACES)} places, {len(figures.CHANNELS)}"
+                f" channels, {len(hour.stock):,} SKUs, {int(hour.stock.sum()):,} units"
             )
         watchers = watch_all(watching, figures.CHANNELS)
         with show.stage("sending orders", len(hour)) as stage:

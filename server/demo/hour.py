@@ -42,6 +42,10 @@ class Geography:
         """The first two digits of each code."""
         return self.codes.astype("U2")
 
+    def rows(self) -> list[tuple[str, float, float]]:
+        """Code, latitude and longitude of each."""
+        return list(zip(self.codes.tolist(), self.latitude.tolist(), self.longitude.tolist(), strict=True))
+
     def nearest(self, places: list[str]) -> Any:
         """Index of the nearest of some places, for each code."""
         at = np.array([np.flatnonzero(self.codes == code)[0] for code in places])

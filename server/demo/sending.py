@@ -12,7 +12,7 @@ from typing import Any
 from allot.v1 import stock_pb2, types_pb2
 from allot_client import Client, order
 from server.demo import figures
-from server.demo.hour import CART, CART_FORGOTTEN, CART_KEPT, LANE, SINGLE, STREAM, Hour, sku_name
+from server.demo.hour import CART, CART_FORGOTTEN, CART_KEPT, LANE, SINGLE, STREAM, Geography, Hour, sku_name
 from server.demo.tally import Tally
 
 BATCH_ORDERS = 8_192
@@ -26,8 +26,9 @@ SAMPLE_EVERY = 8  # of the orders that go one by one
 Advance = Callable[[int], None]
 
 
-def load(client: Client, hour: Hour, advance: Advance) -> None:
-    """Places, channels and their policies, SKUs and stock."""
+def load(client: Client, hour: Hour, geography: Geography, advance: Advance) -> None:
+    """Postal codes, places, channels and their policies, SKUs and stock."""
+    client.put_postal_codes(geography.rows())  # the server has them too, and would place each when it is first named
     client.put_nodes([{"node_id": place, "postal_code": code} for place, code in figures.PLACES.items()])
     for channel in figures.CHANNELS:
         client.put_channel(channel, on_short=figures.ON_SHORT[channel], policy=figures.POLICIES[channel])

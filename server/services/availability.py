@@ -1,6 +1,7 @@
 """The availability service: what channels may sell, asked for or watched."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
@@ -19,6 +20,8 @@ from server.validation.values import CHANNEL_CHARACTERS_MAX, SKU_CHARACTERS_MAX,
 
 SKUS_MAX = 10_000  # of one request
 FIGURES_MAX = 4096  # of one message of a watch
+PASSES_SHARE = 0.15  # of one core, for all watchers together
+PAUSE_SECONDS_MIN = 0.001
 _PIECES_KEPT_MAX = 64  # messages that watchers of the same channel share
 
 
@@ -36,8 +39,10 @@ class AvailabilityService(availability_pb2_grpc.AvailabilityServiceServicer):
     def __init__(self, feed: Feed, names: dict[Namespace, Names]) -> None:
         self._feed = feed
         self._names = names
-        self._pieces: dict[tuple[int, int, int], asyncio.Task[_Piece]] = {}  # of this ring, see `_shared`
+        self._pieces: dict[tuple[int, int, int], asyncio.Task[_Piece]] = {}  # of this ring, see `_piece`
         self._rings = 0
+        self._not_before = 0.0  # of the loop's clock: passes until then would take too much of the interpreter
+        self._spent = 0.0  # seconds of the interpreter on pieces, since passes were last put off
 
     async def GetAvailability(  # noqa: N802
         self, request: pb.GetAvailabilityRequest, context: Any
@@ -77,6 +82,15 @@ class AvailabilityService(availability_pb2_grpc.AvailabilityServiceServicer):
                 return
             after, is_first = upto, False
             await self._feed.changed(channel, after)
+            await self._in_measure()
+
+    async def _in_measure(self) -> None:
+        """Put off a pass while passes have taken more than their share: in a surge figures come seldom, and newer."""
+        now = asyncio.get_running_loop().time()
+        self._not_before = max(now, self._not_before) + self._spent * (1 / PASSES_SHARE - 1)
+        self._spent = 0.0
+        if self._not_before - now > PAUSE_SECONDS_MIN:
+            await asyncio.sleep(self._not_before - now)
 
     async def _piece(self, channel: int, after: int, at: int, exact: bool) -> _Piece:
         """The next message of a pass. Those who were woken together share it, though something newer may be there.
@@ -100,9 +114,11 @@ class AvailabilityService(availability_pb2_grpc.AvailabilityServiceServicer):
         """The message of a piece; complete where it is all of its pass."""
 
         def message() -> pb.WatchAvailabilityResponse:
+            began = time.thread_time()
             skus = self._names[Namespace.SKU].texts(since.sku).to_pylist()
             figures = _messages(skus, since.units, since.versions)
             is_whole = at == 0 and since.next_sku < 0
+            self._spent += time.thread_time() - began
             return pb.WatchAvailabilityResponse(figures=figures, version=since.sequence, complete=is_whole)
 
         return _Piece(await offload(since.sku.size, message), since.sequence, since.next_sku)
