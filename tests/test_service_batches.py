@@ -16,6 +16,7 @@ from allot_client import Client
 from tests.abuse import (
     LINES,
     batch,
+    code_of,
     columns,
     exchange,
     furnish,
@@ -249,6 +250,15 @@ def test_an_empty_batch_is_answered_with_an_empty_one(channel: Any) -> None:
     empty, after = exchange(channel, [stream_of(batch(ids()).slice(0, 0)), good_batch(*ids())])
     assert isinstance(empty, pa.Table)
     assert empty.num_rows == 0
+    assert good(after)
+
+
+def test_a_batch_over_the_limit_ends_its_stream_and_no_other(channel: Any) -> None:
+    large = good_batch(*ids()) + bytes(17 << 20)
+    with pytest.raises(grpc.RpcError) as refused:
+        exchange(channel, [large])
+    assert code_of(refused) is grpc.StatusCode.RESOURCE_EXHAUSTED
+    (after,) = exchange(channel, [good_batch(*ids())])
     assert good(after)
 
 

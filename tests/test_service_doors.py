@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -240,11 +241,14 @@ def test_health_is_not_serving_before_all_is_ready_and_while_draining(tmp_path: 
         server = Server(tmp_path / "data", f"--listen={address}", ready=False)
         try:
             early: list[str] = []
+            statuses: list[int] = []
             seen: list[int] = []
+            health = health_pb2_grpc.HealthStub(channel)
             while not early or early[-1] != "":
+                statuses.append(health.Check(health_pb2.HealthCheckRequest(), wait_for_ready=True, timeout=30).status)
                 early.append(reason_of_a_call(channel))
-            assert set(early) <= {"STARTING", ""}
-            assert "STARTING" in early
+            assert set(early) == {"STARTING", ""}
+            assert statuses[0] == NOT_SERVING
             watcher = watched(channel, seen)
             wait_for(lambda: seen == [SERVING])
             ends = threading.Event()
@@ -338,6 +342,39 @@ def test_many_calls_at_the_moment_of_a_sigterm_are_answered_or_not_done(tmp_path
     assert set(codes) <= {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
     assert codes.count(grpc.StatusCode.OK) >= 20
     assert verified(tmp_path / "data").orders == 1 + codes.count(grpc.StatusCode.OK)
+
+
+def test_clients_of_a_server_that_is_restarted_notice_nothing(tmp_path: Path) -> None:
+    """Forty threads ask one connection for orders all the time; the server is stopped and started again."""
+    numbers: list[int] = []
+    ends = threading.Event()
+
+    def shop(client: Client, name: int) -> None:
+        asked = 0
+        while not ends.is_set():
+            asked += 1
+            order = {"channel": "web", "postal_code": "400001", "lines": [("sku-0", 1)]}
+            numbers.append(client.place_order(order_id=f"o-{name}-{asked}", timeout=30, **order).number)
+
+    server = Server(tmp_path / "data")
+    try:
+        furnish(server.address)
+        with Client(server.address) as client, ThreadPoolExecutor(40) as crowd:
+            shops = [crowd.submit(shop, client, name) for name in range(40)]
+            try:
+                for _ in range(2):
+                    time.sleep(0.3)
+                    assert server.stop() == 0
+                    server = Server(tmp_path / "data", f"--listen={server.address}")
+                time.sleep(0.3)
+            finally:
+                ends.set()
+            for done in shops:
+                done.result()
+        assert server.stop() == 0
+    finally:
+        server.kill()
+    assert len(set(numbers)) == len(numbers) == verified(tmp_path / "data").orders
 
 
 def test_a_watcher_does_not_hold_up_the_end(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from google.rpc import error_details_pb2, status_pb2
 from allot.v1 import types_pb2
 
 _DETAILS = "grpc-status-details-bin"
+_SERVER_STOPS = "CANCELLED"  # all that gRPC says of a call that came while the server stopped; a caller's own says more
 
 
 class AllotError(Exception):
@@ -108,7 +109,8 @@ def error_of(error: grpc.RpcError) -> AllotError:
         elif detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR):
             delay = error_details_pb2.RetryInfo.FromString(detail.value).retry_delay
             retry_after = delay.seconds + delay.nanos / 1e9
-    return _class_of(code, reason)(code, message, reason, field, retry_after)
+    kind = Unavailable if code is grpc.StatusCode.CANCELLED and message == _SERVER_STOPS else _class_of(code, reason)
+    return kind(code, message, reason, field, retry_after)
 
 
 def _details(metadata: Iterable[tuple[str, Any]] | None) -> Iterable[Any]:
