@@ -351,7 +351,7 @@ def check_damaged(server: Server, channel: Any, count: int, seed: int) -> None:
     chance, before = random.Random(seed), peak_bytes(server.process)
     whole = encoded()
     made = [chance.choice((flipped, overwritten))(whole, chance) for _ in range(count)]
-    answers = exchange(channel, [*made, good_batch(*ids())])
+    answers = exchange(channel, [*made, good_batch(f"whole-{seed}")])
     taken_or_refused(answers, count + 1)
     assert good(answers[-1])
     refused = sum(not isinstance(answer, pa.Table) for answer in answers)
