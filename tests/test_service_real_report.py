@@ -21,7 +21,7 @@ from tests.test_real_report import Job, rows_of
 BATCHES = 60  # so many, about
 KILLS = 4
 STOCK_ROWS = 50_000  # of a request
-FLAGS = ("--no-warm",)
+FLAGS: tuple[str, ...] = ()
 TOTALS = ("orders", "allocated_units", "short_units")
 
 
