@@ -21,7 +21,6 @@ from tests.test_real_report import Job, rows_of
 BATCHES = 60  # so many, about
 KILLS = 4
 STOCK_ROWS = 50_000  # of a request
-FLAGS: tuple[str, ...] = ()
 TOTALS = ("orders", "allocated_units", "short_units")
 
 
@@ -38,7 +37,7 @@ class Shop:
         self.chance = random.Random(7)
         self.kills_at: list[int] = []
         self.kills = 0
-        self.server = Server(folder, *FLAGS)
+        self.server = Server(folder)
         self.address = self.server.address
 
     def furnish(self, client: Client, lines: list[dict[str, str]]) -> None:
@@ -60,7 +59,7 @@ class Shop:
             self.kills_at.pop(0)
             self.kills += 1
             self.server.kill()
-            self.server = Server(self.folder, *FLAGS, f"--listen={self.address}")
+            self.server = Server(self.folder, f"--listen={self.address}")
 
 
 @pytest.fixture
