@@ -28,7 +28,7 @@ from engine.writer import Engine, Pending
 from server.errors import Rejection, busy
 
 TURN_REQUESTS_MAX = 2048  # single requests of one commit
-TURN_ORDERS_MAX = 8192  # orders of Arrow batches: further batches wait for the next turn once so many are taken
+TURN_ORDERS_MAX = 12_288  # orders of Arrow batches: further batches wait for the next turn once so many are taken
 QUEUE_FULL = "QUEUE_FULL"
 RETRY_MS = 50  # what a full queue takes to become empty, about
 DISK_RETRY_MS = 5000
@@ -91,6 +91,7 @@ class Batcher:
         self._singles: deque[Request] = deque()
         self._lanes: deque[Lane] = deque()  # those with something waiting, the next one first
         self._batches = 0
+        self.batch_at = -math.inf  # of time.monotonic: when the last Arrow batch came
         self._free = threading.Condition()
         self._idle = False  # the writer waits to be told of something
         self._turns_to_rest = TURNS_PER_TRY  # 0: the next turn rests
@@ -157,6 +158,7 @@ class Batcher:
         """A batch of a stream; lanes take turns. finish: makes the result of the answers, in the answers thread."""
         request = Request(None, command, deadline, self._loop.create_future(), orders, finish)
         self._check()
+        self.batch_at = time.monotonic()
         with self._free:
             if self._batches >= self._batches_max:
                 raise busy(f"{self._batches} batches wait: wait and send it again", QUEUE_FULL, RETRY_MS)
