@@ -34,8 +34,9 @@ RETRY_MS = 50  # what a full queue takes to become empty, about
 DISK_RETRY_MS = 5000
 REST_ORDERS = 128  # of single requests: no more are waited for
 REST_SECONDS, REST_SECONDS_MAX = 0.001, 0.006  # whether more come is looked at so often, and for so long
-CROWD = 4  # requests that came during a rest: while it is so, the next turn rests too
-TURNS_PER_TRY = 32  # where it is not, one turn of so many rests to see whether there is a crowd now
+CROWD = 4  # requests that came during a rest: a crowd
+RESTS_WITHOUT_CROWD_MAX = 16  # in a row; then turns are made at once again,
+TURNS_PER_TRY = 32  # and one of so many rests to see whether there is a crowd now
 TURN_SECONDS_MAX = 0.01  # in the event loop: where a disk is slower, the writer's thread waits for it
 SLOW_SECONDS = 0.2  # for so long then
 _log = structlog.get_logger("batcher")
@@ -95,6 +96,7 @@ class Batcher:
         self._free = threading.Condition()
         self._idle = False  # the writer waits to be told of something
         self._turns_to_rest = TURNS_PER_TRY  # 0: the next turn rests
+        self._rests_left = 1  # without a crowd
         self._here_soon = False  # a turn in the event loop is about to be made
         self._slow_until = 0.0
         self._turning = threading.Lock()  # held by whoever makes a turn: the engine has one writer at a time
@@ -203,17 +205,16 @@ class Batcher:
         self._here_soon = False
         with self._free:
             waiting, now = len(self._singles), time.perf_counter()
-            if self._is_quiet() and self._turns_to_rest == 0 and seen < waiting < REST_ORDERS and now < rest_ends:
+            more_may_come = waiting > seen or waiting < CROWD < self._rests_left
+            rests = self._turns_to_rest == 0 and more_may_come and waiting < REST_ORDERS and now < rest_ends
+            if rests and self._is_quiet():
                 self._here_soon = True
                 self._loop.call_later(REST_SECONDS, self._turn_here, waiting, rest_ends)
                 return
             if not self._is_quiet() or not self._turning.acquire(blocking=False):
                 self._wake()
                 return
-            if self._turns_to_rest > 0:
-                self._turns_to_rest -= 1
-            elif waiting < CROWD:
-                self._turns_to_rest = TURNS_PER_TRY
+            self._look_for_crowd(waiting)
         due = self.engine.next_expiry
         try:
             if requests := self._in_time(self._taken()):
@@ -228,6 +229,17 @@ class Batcher:
         if self.engine.next_expiry != due:
             with self._free:
                 self._wake()  # the writer waits for the wrong moment
+
+    def _look_for_crowd(self, waiting: int) -> None:
+        """After a turn that rested, or not: whether the next one does."""
+        if self._turns_to_rest > 0:
+            self._turns_to_rest -= 1
+        elif waiting >= CROWD:
+            self._rests_left = RESTS_WITHOUT_CROWD_MAX
+        else:
+            self._rests_left -= 1
+            if self._rests_left <= 0:
+                self._turns_to_rest, self._rests_left = TURNS_PER_TRY, 1
 
     def _check(self) -> None:
         if self.failure is not None:
