@@ -65,7 +65,7 @@ class Turn:
 class Request:
     """What waits: a row to gather with others of its kind, a command, or a look at the state."""
 
-    kind: Any  # who gathers rows (server/gather.py); None: a command, or a look
+    kind: Any  # who gathers rows (server/gather.py), or _LOOK; None: a command
     content: Any
     deadline: float  # of time.monotonic
     future: "asyncio.Future[Any]"

@@ -101,9 +101,7 @@ class OrderBatches:
         postal_code = self._postal_codes(taken, columns["postal_code"])
         sku, quantity = self._check_lines(sieve, columns["lines"], lines, first_line)
         options = self._options(taken, columns, lines, first_line)
-        order_id = columns["order_id"]
-        if pa.types.is_dictionary(order_id.type):
-            order_id = order_id.dictionary_decode()
+        order_id = _plain(columns["order_id"])
         taken.accepted = np.flatnonzero(sieve.reason == 0)
         if taken.accepted.size == count:
             taken.command = PlaceOrders(order_id, channel, postal_code, first_line, sku, quantity, options)

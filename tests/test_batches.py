@@ -172,6 +172,7 @@ def test_slices_and_wide_types_are_read_as_they_are(batches: OrderBatches, tmp_p
     command = batches.take(sink.getvalue().to_pybytes()).command
     assert command is not None
     assert command.order_id.to_pylist() == [f"o{i}" for i in range(7, 18)]
+    assert command.order_id.type == pa.string()  # what the journal takes
     assert command.quantity.tolist() == [i + 1 for i in range(7, 18) for _ in range(i % 3 + 1)]
 
 
