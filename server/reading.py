@@ -16,6 +16,7 @@ import apsw
 import grpc
 
 from allot.v1 import orders_pb2, types_pb2
+from engine.intake.orders import CHANNEL_CHARACTERS_MAX, ORDER_ID_CHARACTERS_MAX
 from engine.outcomes import Namespace
 from engine.reading import Elsewhere, OrderNow, order_now
 from engine.views import Answer, Views, ViewsMissing
@@ -25,7 +26,7 @@ from server.errors import Rejection
 from server.lookup import Lookup
 from server.paging import page_size, position_of, token_of
 from server.validation.catalogue import ADD_A_CHANNEL
-from server.validation.values import CHANNEL_CHARACTERS_MAX, ORDER_ID_CHARACTERS_MAX, shown, text, unknown
+from server.validation.values import shown, text, unknown
 
 SEQUENCE_MAX = (1 << 63) - 1
 LOOK_SECONDS = 0.025  # between two looks at views that lag

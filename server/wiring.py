@@ -43,7 +43,6 @@ SERVICES = tuple(
 SWITCH_SECONDS = 0.0005  # how long a thread may hold the interpreter while another waits: one order must not wait 5 ms
 DECODING_THREADS = 2
 GARBAGE_OBJECTS = 10_000  # made, and not freed by themselves, between two looks for garbage
-VIEWS = "views.sqlite"
 CALM_SECONDS = 0.5  # without Arrow batches: views go on
 SURGE_SECONDS_MAX = 60.0  # they go on all the same, for a while, after so long
 
@@ -200,6 +199,7 @@ class Parts:
 
 def open_parts(service: Service) -> Parts:
     """Compile, replay, build. Takes its time; not for the event loop."""
+    from engine.views import FILE as VIEWS
     from engine.writer import Engine
     from server.background import Background
     from server.batcher import Batcher

@@ -10,13 +10,14 @@ import numpy as np
 
 from allot.v1 import availability_pb2 as pb
 from allot.v1 import availability_pb2_grpc
+from engine.intake.orders import CHANNEL_CHARACTERS_MAX, SKU_CHARACTERS_MAX
 from engine.names import Names
 from engine.outcomes import Namespace
 from server.errors import Rejection
 from server.feed import Feed, Since
 from server.offload import offload
 from server.validation.catalogue import ADD_A_CHANNEL
-from server.validation.values import CHANNEL_CHARACTERS_MAX, SKU_CHARACTERS_MAX, find, known, rows, text
+from server.validation.values import find, known, rows, text
 
 SKUS_MAX = 10_000  # of one request
 FIGURES_MAX = 4096  # of one message of a watch

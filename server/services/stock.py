@@ -11,6 +11,8 @@ from allot.v1 import stock_pb2 as pb
 from allot.v1 import stock_pb2_grpc
 from engine import reading
 from engine.commands import PutNames
+from engine.intake.nodes import NODE_ID_CHARACTERS_MAX
+from engine.intake.orders import SKU_CHARACTERS_MAX
 from engine.outcomes import Namespace
 from kernels.columns import NONE
 from server.batcher import Batcher
@@ -21,16 +23,7 @@ from server.paging import page_size, position_of, token_of
 from server.replies import check_reply
 from server.validation import stock as asked
 from server.validation.catalogue import ADD_A_NODE, NAME_A_SKU
-from server.validation.values import (
-    NODE_ID_CHARACTERS_MAX,
-    SKU_CHARACTERS_MAX,
-    SOURCE_CHARACTERS_MAX,
-    find,
-    known,
-    shown,
-    text,
-    unnamed,
-)
+from server.validation.values import SOURCE_CHARACTERS_MAX, find, known, shown, text, unnamed
 
 
 class StockService(stock_pb2_grpc.StockServiceServicer):

@@ -12,23 +12,14 @@ import pyarrow as pa
 
 from allot.v1 import catalogue_pb2
 from engine.commands import PutChannels, PutExceptions, PutFences, PutNames, PutNodes, PutPostalCodes
+from engine.intake.nodes import NODE_ID_CHARACTERS_MAX
+from engine.intake.orders import CHANNEL_CHARACTERS_MAX, SKU_CHARACTERS_MAX
+from engine.intake.postal_codes import POSTAL_CODE_CHARACTERS_MAX
 from engine.names import Names
 from engine.outcomes import Namespace
 from kernels.columns import NODES_MAX, UNITS_MAX, OnShort
 from server.errors import invalid
-from server.validation.values import (
-    CHANNEL_CHARACTERS_MAX,
-    NODE_ID_CHARACTERS_MAX,
-    POSTAL_CODE_CHARACTERS_MAX,
-    SKU_CHARACTERS_MAX,
-    distinct,
-    known,
-    number,
-    request_id,
-    rows,
-    text,
-    texts,
-)
+from server.validation.values import distinct, known, number, request_id, rows, text, texts
 
 SKUS_MAX = 50_000  # of one request
 POSTAL_CODES_MAX = 50_000
