@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import random
 import signal
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,7 +22,7 @@ from engine.snapshot import load_snapshot, snapshots
 from engine.state import State
 from engine.views import FILE, Views
 from engine.writer import Engine
-from server import background
+from server import background, wiring
 from server.background import Background
 from tests.clients import PLACES, Clients
 from tests.driving import LIMITS, SECRET, START, columns, place, received
@@ -217,3 +219,20 @@ def test_a_snapshot_has_the_state_of_what_is_sealed(server: Server) -> None:
     state = State(server.engine.state.secret, LIMITS)
     load_snapshot(FolderDisk(server.path), snapshots(FolderDisk(server.path))[-1][1], state)
     assert state.digest() == digest
+
+
+def test_views_wait_while_batches_come_and_go_on_when_it_is_calm(monkeypatch: pytest.MonkeyPatch):
+    now = 1000.0
+    monkeypatch.setattr(wiring.time, "monotonic", lambda: now)
+    batcher = SimpleNamespace(batch_at=-math.inf, engine=SimpleNamespace(durable_sequence=5))
+    calm = wiring.Calm(batcher)
+    assert calm.sequence() == 5
+    batcher.batch_at, batcher.engine.durable_sequence, now = 1000.1, 9, 1000.2
+    assert calm.sequence() == 5
+    now = 1000.1 + 2 * wiring.CALM_SECONDS
+    assert calm.sequence() == 9
+    batcher.batch_at, batcher.engine.durable_sequence = now, 12
+    assert calm.sequence() == 9
+    now += wiring.SURGE_SECONDS_MAX + 1  # a surge without end: once in a while all the same
+    batcher.batch_at = now
+    assert calm.sequence() == 12
