@@ -1,9 +1,10 @@
 """Work beside the server, in a process of its own with a low priority: views are kept up to date, and a snapshot is
 built whenever a segment of the journal was sealed.
 
-    server (Background)  --- durable sequence, a line each --->  follower: views
-                         <--- progress, a JSON line each ------      |  a segment was sealed
-                                                                 snapshot process, which gives its memory back
+    server (Background)  --- durable sequence, surge or not, a line each --->  follower: views
+                         <--- progress, a JSON line each ---------------------     |  a segment was sealed
+                                                                               snapshot process, which gives its memory
+                                                                               back
 
 It reads the journal, and writes the views and snapshots alone: no lock, nothing that the writer owns. It ends when its
 input ends, so it never outlives the server; a kill at any moment leaves what it writes whole.
@@ -22,6 +23,7 @@ from typing import Any
 import structlog
 
 FOLLOW_SECONDS = 0.1  # between two sequences that are told to the follower
+REST_SECONDS = 10.0  # in a surge, after each transaction of the views: they take at most a tenth of a core
 RESTART_SECONDS_MIN, RESTART_SECONDS_MAX = 1.0, 60.0
 STOP_SECONDS_MAX = 5.0
 NICE = 19  # views may lag in a surge: the orders go first
@@ -32,9 +34,13 @@ _log = structlog.get_logger("background")
 class Background:
     """The follower as the server sees it. Started again when it dies, later and later."""
 
-    def __init__(self, data: Path, durable: Callable[[], int], views: bool = True, snapshots: bool = True) -> None:
-        """durable: the last durable sequence; asked from another thread."""
-        self._data, self._durable = data, durable
+    def __init__(
+        self, data: Path, durable: Callable[[], int], in_surge: Callable[[], bool] = lambda: False, views: bool = True,
+        snapshots: bool = True,
+    ) -> None:  # fmt: skip
+        """durable: the last durable sequence; in_surge: whether the views had better rest. Both are asked from another
+        thread."""
+        self._data, self._durable, self._in_surge = data, durable, in_surge
         self._flags = [flag for flag, wanted in (("--views", views), ("--snapshots", snapshots)) if wanted]
         self._ends = threading.Event()
         self._child: subprocess.Popen[str] | None = None
@@ -98,15 +104,15 @@ class Background:
         return code
 
     def _tell(self, child: "subprocess.Popen[str]") -> None:
-        """Tell the durable sequence whenever it has changed, until the end of the process or of this."""
-        told, pipe = -1, child.stdin
+        """Tell what has changed, until the end of the process or of this."""
+        told, pipe = "", child.stdin
         assert pipe is not None
         try:
             while not self._ends.is_set() and child.poll() is None:
-                if (sequence := self._durable()) != told:
-                    pipe.write(f"{sequence}\n")
+                if (line := f"{self._durable()} {self._in_surge():d}\n") != told:
+                    pipe.write(line)
                     pipe.flush()
-                    told = sequence
+                    told = line
                 self._ends.wait(FOLLOW_SECONDS)
             pipe.close()
         except BrokenPipeError:
@@ -136,12 +142,13 @@ def _close(pipe: Any) -> None:
 class Follower:
     """Follows the journal up to what is durable."""
 
-    def __init__(self, data: Path, views: bool, snapshots: bool) -> None:
+    def __init__(self, data: Path, views: bool, snapshots: bool, rest: Callable[[], None]) -> None:
+        """rest: called between two transactions of the views."""
         from engine.disk import FolderDisk
         from engine.journal.segments import Journal
         from engine.views import FILE, Views
 
-        self._data = data
+        self._data, self._rest = data, rest
         self._journal = Journal.open(FolderDisk(data, read_only=True), read_only=True)
         self._views = Views.open(data / FILE) if views else None
         self._disk = FolderDisk(data)
@@ -168,12 +175,16 @@ class Follower:
         assert self._views is not None
         upto = _UpTo(self._journal, durable)
         try:
-            self._views.catch_up(upto, lambda sequence, last: tell(view_sequence=sequence))
+            self._views.catch_up(upto, self._got_on)
         except ViewsAhead as error:  # the journal was restored; they are only views
             tell(error=f"{error}; they are made anew")
             self._views.make_anew()
-            self._views.catch_up(upto, lambda sequence, last: tell(view_sequence=sequence))
+            self._views.catch_up(upto, self._got_on)
         tell(view_sequence=self._views.view_sequence)
+
+    def _got_on(self, sequence: int, _last: int) -> None:
+        tell(view_sequence=sequence)
+        self._rest()
 
     def _look_after_snapshot(self) -> None:
         """Start a process for a snapshot where a segment was sealed; hear how it went."""
@@ -216,23 +227,30 @@ def tell(**progress: Any) -> None:
 
 
 class _Input:
-    """The sequences that are told; the process ends with them."""
+    """What is told; the process ends with it."""
 
     def __init__(self) -> None:
         self.durable = 0
         self.has_news = threading.Event()
+        self._calm = threading.Event()
         threading.Thread(target=self._read, name="input", daemon=True).start()
+
+    def rest(self) -> None:
+        """Wait while a surge is on, for a while."""
+        self._calm.wait(REST_SECONDS)
 
     def _read(self) -> None:
         for line in sys.stdin:
-            self.durable = int(line)
+            durable, in_surge = map(int, line.split())
+            self.durable = durable
+            (self._calm.clear if in_surge else self._calm.set)()
             self.has_news.set()
         os._exit(0)  # whoever started this is gone; views and snapshots are whole at any moment
 
 
 def _follow(data: Path, views: bool, snapshots: bool) -> None:
     told = _Input()
-    follower = Follower(data, views, snapshots)
+    follower = Follower(data, views, snapshots, told.rest)
     while True:
         told.has_news.wait(_LOOK_SECONDS if follower.is_busy else None)
         told.has_news.clear()

@@ -92,7 +92,7 @@ class Batcher:
         self._singles: deque[Request] = deque()
         self._lanes: deque[Lane] = deque()  # those with something waiting, the next one first
         self._batches = 0
-        self.batch_at = -math.inf  # of time.monotonic: when the last Arrow batch came
+        self.batch_orders = 0  # orders of Arrow batches that have come
         self._free = threading.Condition()
         self._idle = False  # the writer waits to be told of something
         self._turns_to_rest = TURNS_PER_TRY  # 0: the next turn rests
@@ -160,7 +160,6 @@ class Batcher:
         """A batch of a stream; lanes take turns. finish: makes the result of the answers, in the answers thread."""
         request = Request(None, command, deadline, self._loop.create_future(), orders, finish)
         self._check()
-        self.batch_at = time.monotonic()
         with self._free:
             if self._batches >= self._batches_max:
                 raise busy(f"{self._batches} batches wait: wait and send it again", QUEUE_FULL, RETRY_MS)
@@ -168,6 +167,7 @@ class Batcher:
                 self._lanes.append(lane)
             lane.waiting.append(request)
             self._batches += 1
+            self.batch_orders += orders
             self._wake()
         return request.future
 

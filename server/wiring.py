@@ -5,6 +5,7 @@ listen -> open the engine (replay, compile) -> add the services -> SERVING -> a 
 
 import asyncio
 import gc
+import math
 import os
 import signal
 import sys
@@ -43,8 +44,8 @@ SERVICES = tuple(
 SWITCH_SECONDS = 0.0005  # how long a thread may hold the interpreter while another waits: one order must not wait 5 ms
 DECODING_THREADS = 2
 GARBAGE_OBJECTS = 10_000  # made, and not freed by themselves, between two looks for garbage
-CALM_SECONDS = 0.5  # without Arrow batches: views go on
-SURGE_SECONDS_MAX = 60.0  # they go on all the same, for a while, after so long
+SURGE_ORDERS_PER_SECOND = 50_000  # by Arrow batches: a surge
+CALM_SECONDS = 0.5  # without one: it is over
 
 
 class Service:
@@ -246,26 +247,31 @@ def open_parts(service: Service) -> Parts:
         events.notify()
         count_turn(metrics, lookup, turn)
 
-    beside = Background(settings.data, Calm(batcher).sequence, views=settings.views, snapshots=settings.snapshots)
+    beside = Background(
+        settings.data, lambda: engine.durable_sequence, SurgeMeter(lambda: batcher.batch_orders).in_surge,
+        views=settings.views, snapshots=settings.snapshots,
+    )  # fmt: skip
     watch(metrics, batcher, beside)
     return Parts(engine, batcher, beside, services, hear, event_service.close)
 
 
-class Calm:
-    """How far the process beside the server may go: to the last durable commit, but no further while a surge of batches
-    is on. Views that follow it would take a third of its speed (`python -m benchmarks --only P1` shows their lag).
-    """
+class SurgeMeter:
+    """Whether a surge of Arrow batches is on: the process beside the server then leaves the cores to the orders. Views
+    that follow it would take a third of its speed (`python -m benchmarks --only P1` shows their lag)."""
 
-    def __init__(self, batcher: Any) -> None:
-        self._batcher = batcher
-        self._sequence, self._told_at = 0, -SURGE_SECONDS_MAX
+    def __init__(self, batch_orders: Callable[[], int]) -> None:
+        """batch_orders: those that have come so far."""
+        self._batch_orders = batch_orders
+        self._seen, self._seen_at = batch_orders(), time.monotonic()
+        self._surge_at = -math.inf
 
-    def sequence(self) -> int:
-        """The last commit that may be looked at. For one thread."""
-        now = time.monotonic()
-        if now - self._batcher.batch_at > CALM_SECONDS or now - self._told_at > SURGE_SECONDS_MAX:
-            self._sequence, self._told_at = self._batcher.engine.durable_sequence, now
-        return self._sequence
+    def in_surge(self) -> bool:
+        """How it stands. For one thread, which asks all the time."""
+        orders, now = self._batch_orders(), time.monotonic()
+        if orders - self._seen > SURGE_ORDERS_PER_SECOND * (now - self._seen_at):
+            self._surge_at = now
+        self._seen, self._seen_at = orders, now
+        return now - self._surge_at < CALM_SECONDS
 
 
 def watch(metrics: Metrics, batcher: Any, beside: Any) -> None:

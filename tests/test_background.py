@@ -2,16 +2,15 @@
 
 import hashlib
 import json
-import math
 import os
 import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -221,18 +220,57 @@ def test_a_snapshot_has_the_state_of_what_is_sealed(server: Server) -> None:
     assert state.digest() == digest
 
 
-def test_views_wait_while_batches_come_and_go_on_when_it_is_calm(monkeypatch: pytest.MonkeyPatch):
-    now = 1000.0
+def test_a_surge_is_many_orders_in_batches(monkeypatch: pytest.MonkeyPatch):
+    now, orders = 1000.0, 0
     monkeypatch.setattr(wiring.time, "monotonic", lambda: now)
-    batcher = SimpleNamespace(batch_at=-math.inf, engine=SimpleNamespace(durable_sequence=5))
-    calm = wiring.Calm(batcher)
-    assert calm.sequence() == 5
-    batcher.batch_at, batcher.engine.durable_sequence, now = 1000.1, 9, 1000.2
-    assert calm.sequence() == 5
-    now = 1000.1 + 2 * wiring.CALM_SECONDS
-    assert calm.sequence() == 9
-    batcher.batch_at, batcher.engine.durable_sequence = now, 12
-    assert calm.sequence() == 9
-    now += wiring.SURGE_SECONDS_MAX + 1  # a surge without end: once in a while all the same
-    batcher.batch_at = now
-    assert calm.sequence() == 12
+    meter = wiring.SurgeMeter(lambda: orders)
+    assert not meter.in_surge()
+    now, orders = now + 0.1, orders + wiring.SURGE_ORDERS_PER_SECOND // 20  # batches, but few
+    assert not meter.in_surge()
+    now, orders = now + 0.1, orders + 13_000
+    assert meter.in_surge()
+    now += wiring.CALM_SECONDS / 2  # no batch came just now
+    assert meter.in_surge()
+    now += wiring.CALM_SECONDS
+    assert not meter.in_surge()
+
+
+def test_views_rest_between_transactions(server: Server, monkeypatch: pytest.MonkeyPatch):
+    """They were told of all there is before a surge began, and stop all the same."""
+    rests, goes_on = threading.Event(), threading.Event()
+
+    def rest() -> None:
+        rests.set()
+        assert goes_on.wait(60)
+
+    monkeypatch.setattr("engine.views.COMMIT_ROWS", 1)
+    monkeypatch.setattr(background, "tell", lambda **progress: None)
+    follower = background.Follower(server.path, views=True, snapshots=False, rest=rest)
+    last = server.engine.durable_sequence
+    step = threading.Thread(target=follower.step, args=(last,))
+    step.start()
+    assert rests.wait(60)
+    reader = Views.reader(server.path / FILE)
+    assert 0 < reader.view_sequence < last
+    goes_on.set()
+    step.join()
+    assert reader.view_sequence == last
+    reader.close()
+
+
+def test_a_rest_lasts_as_long_as_the_surge_but_not_for_ever(monkeypatch: pytest.MonkeyPatch):
+    there, here = os.pipe()
+    monkeypatch.setattr(sys, "stdin", os.fdopen(there))
+    told = background._Input()
+    os.write(here, b"7 1\n")
+    assert told.has_news.wait(60)
+    monkeypatch.setattr(background, "REST_SECONDS", 0.05)
+    began = time.monotonic()
+    told.rest()
+    assert 0.05 <= time.monotonic() - began < 5
+    monkeypatch.setattr(background, "REST_SECONDS", 60)
+    os.write(here, b"7 0\n")
+    began = time.monotonic()
+    told.rest()
+    assert time.monotonic() - began < 5
+    assert told.durable == 7  # `here` stays open: the end of its input is the end of the process
