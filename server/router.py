@@ -30,7 +30,7 @@ class Router(grpc.GenericRpcHandler):
 
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
         """As grpc.Server."""
-        self._methods |= {f"/{service}/{name}": _reading_with_care(handler) for name, handler in handlers.items()}
+        self._methods |= {f"/{service}/{name}": _with_care(handler) for name, handler in handlers.items()}
 
     def add_generic_rpc_handlers(self, handlers: Iterable[Any]) -> None:
         """As grpc.Server; generated code gives the same methods as registered ones."""
@@ -64,9 +64,9 @@ def _not_a_message() -> Rejection:
                    "MALFORMED_MESSAGE")  # fmt: skip
 
 
-def _reading_with_care(handler: Any) -> Any:
-    """A handler of a call as it is, but for bytes that it cannot read."""
-    read, is_stream = handler.request_deserializer, handler.request_streaming
+def _with_care(handler: Any) -> Any:
+    """A handler of a call as it is, but for bytes that it cannot read, and answers that are bytes already."""
+    read, is_stream, write = handler.request_deserializer, handler.request_streaming, handler.response_serializer
 
     def deserialize(data: bytes) -> Any:
         try:
@@ -76,4 +76,7 @@ def _reading_with_care(handler: Any) -> Any:
                 raise _not_a_message() from None
             return _Unreadable()
 
-    return handler._replace(request_deserializer=deserialize)
+    def serialize(answer: Any) -> bytes:
+        return answer if type(answer) is bytes else write(answer)
+
+    return handler._replace(request_deserializer=deserialize, response_serializer=serialize)

@@ -254,7 +254,8 @@ class Shop(Desk):
         self.availability = AvailabilityService(feed, edge.engine.state.names)
 
     async def get(self, *skus: str, channel: str = "web") -> pb.GetAvailabilityResponse:
-        return await self.availability.GetAvailability(pb.GetAvailabilityRequest(channel=channel, skus=skus), CALL)
+        request = pb.GetAvailabilityRequest(channel=channel, skus=skus)
+        return pb.GetAvailabilityResponse.FromString(await self.availability.GetAvailability(request, CALL))
 
     def watch(self, after: int = 0, once: bool = False, channel: str = "web") -> "Watch":
         request = pb.WatchAvailabilityRequest(channel=channel, after_version=after, once=once)
@@ -264,8 +265,8 @@ class Shop(Desk):
 class Watch:
     """A watcher that keeps what it was told."""
 
-    def __init__(self, messages: AsyncIterator[pb.WatchAvailabilityResponse]) -> None:
-        self.messages = messages
+    def __init__(self, messages: AsyncIterator[bytes]) -> None:
+        self.messages = (pb.WatchAvailabilityResponse.FromString(message) async for message in messages)
         self.units: dict[str, int] = {}
         self.versions: dict[str, int] = {}
         self.version = 0
