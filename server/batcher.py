@@ -70,7 +70,7 @@ class Request:
     deadline: float  # of time.monotonic
     future: "asyncio.Future[Any]"
     orders: int = 0
-    finish: Callable[[Any], Any] | None = None  # makes the result of a command's answers, away from the event loop
+    is_batch: bool = False
 
 
 @dataclass(eq=False)
@@ -154,11 +154,9 @@ class Batcher:
         meanwhile: a page at most."""
         return self._single(Request(_LOOK, look, deadline, self._loop.create_future()))
 
-    def allocate(
-        self, lane: Lane, command: Command, orders: int, finish: Callable[[Any], Any], deadline: float = math.inf
-    ) -> "asyncio.Future[Any]":
-        """A batch of a stream; lanes take turns. finish: makes the result of the answers, in the answers thread."""
-        request = Request(None, command, deadline, self._loop.create_future(), orders, finish)
+    def allocate(self, lane: Lane, command: Command, orders: int, deadline: float = math.inf) -> "asyncio.Future[Any]":
+        """A batch of a stream, with others of its kind; lanes take turns. Its answers once they are durable."""
+        request = Request(None, command, deadline, self._loop.create_future(), orders, is_batch=True)
         self._check()
         with self._free:
             if self._batches >= self._batches_max:
@@ -256,10 +254,10 @@ class Batcher:
             while self._wait():
                 with self._turning:
                     requests = self._in_time(self._taken())
-                    singles = [request for request in requests if request.finish is None]
+                    singles = [request for request in requests if not request.is_batch]
                     if 0 < len(singles) < len(requests):  # a commit of their own: a batch takes ten times as long
                         self._turn(singles)
-                        requests = [request for request in requests if request.finish is not None]
+                        requests = [request for request in requests if request.is_batch]
                     self._turn(requests)
         except BaseException as error:
             _log.exception("the writer has failed")
@@ -427,8 +425,7 @@ class Group:
         """The result of each request; an error of ours is told to those whom it concerns, and to nobody else."""
         try:
             if self.kind is None:
-                request = self.requests[0]
-                return [(request, answers if request.finish is None else request.finish(answers))]
+                return [(self.requests[0], answers)]
             rows = [request.content for request in self.requests]
             return list(zip(self.requests, self.kind.results(rows, answers), strict=True))
         except Exception as error:

@@ -70,7 +70,8 @@ class OrderService(orders_pb2_grpc.OrderServiceServicer):
     def __init__(
         self, desk: OrderDesk, batches: OrderBatches, decoding: Executor, metrics: Metrics, draining: asyncio.Event
     ) -> None:
-        """decoding: where Arrow batches are read, away from the event loop. draining: set when streams are to end."""
+        """decoding: where Arrow batches are read and answered, away from the event loop. draining: set when streams are
+        to end."""
         self._desk = desk
         self._batches = batches
         self._decoding = decoding
@@ -125,14 +126,11 @@ class OrderService(orders_pb2_grpc.OrderServiceServicer):
     async def _allocate(self, lane: Lane, data: bytes, channel: str, deadline: float) -> Any:
         """Begin a batch: the future of its answer, as bytes."""
         taken = await self._taken(data, channel, deadline)
-        finish = partial(self._answered, taken)
-        if taken.command is None:
-            nothing = asyncio.get_running_loop().create_future()
-            nothing.set_result(finish(None))
-            return nothing
-        return await when_there_is_room(
-            partial(self._desk.batcher.allocate, lane, taken.command, taken.accepted.size, finish, deadline)
-        )
+        allocated = None
+        if taken.command is not None:
+            submit = partial(self._desk.batcher.allocate, lane, taken.command, taken.accepted.size, deadline)
+            allocated = await when_there_is_room(submit)
+        return asyncio.ensure_future(self._answered(taken, allocated))
 
     async def _taken(self, data: bytes, channel: str, deadline: float) -> Taken:
         """The batch as a command, after naming what it names for the first time."""
@@ -154,8 +152,11 @@ class OrderService(orders_pb2_grpc.OrderServiceServicer):
             named = True
         return named
 
-    def _answered(self, taken: Taken, answers: Any) -> bytes:
-        return answer_batch(taken, answers, self._desk.lookup.texts(Namespace.NODE))
+    async def _answered(self, taken: Taken, allocated: Any) -> bytes:
+        """What became of a batch, once it is durable; of nothing where nothing of it was asked."""
+        answers = None if allocated is None else await allocated
+        node_ids = self._desk.lookup.texts(Namespace.NODE)
+        return await asyncio.get_running_loop().run_in_executor(self._decoding, answer_batch, taken, answers, node_ids)
 
     async def CancelOrder(self, request: orders_pb2.CancelOrderRequest, context: Any) -> orders_pb2.CancelOrderResponse:  # noqa: N802
         """Units that are not wanted any more."""
