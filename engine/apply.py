@@ -20,28 +20,25 @@ from kernels.columns import NONE, Head
 from kernels.distance import rank
 from kernels.expiry import watch_expiries
 from kernels.fences import forget_drawn
-from kernels.keys import ABSENT, find_or_insert, forget_keys, hash_texts, set_values
+from kernels.keys import ABSENT, find_or_insert, forget_keys, hash_few_texts, hash_texts, set_values
 from kernels.stages import Entries, Moves, close_reservations, enter_orders, move_stock, move_units, retire_orders
 
 Columns = Mapping[str, Any]
 PLACE_BITS = 20  # of a location: sequence << 20 | place of the order, or of the answer, in its record
 PLACE_MASK = (1 << PLACE_BITS) - 1
+FEW = 128  # orders or keys: a kernel is done with them before another thread could want the interpreter
 
 
 class StateDiverged(Exception):
     """Replay came to another digest than the live run: a bug in the engine, or damage that checksums did not see."""
 
 
-def key_domain(channel: np.ndarray, method: Method) -> Any:
-    """The namespace of an idempotency key, a word for each row: (channel, method)."""
-    return (channel.astype(np.uint64) & np.uint64(0xFFFF)) << np.uint64(8) | np.uint64(method)
-
-
 def hash_keys(state: State, channel: np.ndarray, method: Method, texts: pa.Array) -> Any:
-    """128-bit keys [n, 2] of texts in (channel, method), with the folder's secret."""
+    """128-bit keys [n, 2] of texts in the namespace (channel, method), with the folder's secret."""
     keys = np.empty((len(texts), 2), np.uint64)
     offsets, data = text_buffers(texts)
-    hash_texts(state.secret, key_domain(channel, method), offsets, data, keys)
+    hashed = hash_few_texts if len(texts) <= FEW else hash_texts
+    hashed(state.secret, owned(channel), int(method), offsets, data, keys)
     return keys
 
 

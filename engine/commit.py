@@ -11,14 +11,15 @@ import pyarrow as pa
 
 from engine import schema
 from engine.answers import FirstAnswers, Replies
-from engine.apply import PLACE_BITS, apply_moves, apply_orders, apply_table
+from engine.apply import FEW, PLACE_BITS, apply_moves, apply_orders, apply_table
+from engine.names import text_buffers
 from engine.outcomes import Cause, Method, Reply
+from engine.ragged import owned
 from engine.state import State
 from kernels.columns import NONE
-from kernels.keys import ABSENT, find_keys, find_or_insert, set_values
+from kernels.keys import ABSENT, CLAIMED, claim_few_keys, claim_keys, find_keys, find_or_insert, set_values
 
 Columns = Mapping[str, Any]
-_PENDING = -1  # the location of a key whose answer is being decided
 
 
 class Commit:
@@ -45,8 +46,17 @@ class Commit:
         """
         count = keys.shape[0]
         found = np.empty(count, np.int64)
-        find_or_insert(self.state.keys, keys, np.full(count, _PENDING), np.full(count, NONE, np.int32), found)
+        find_or_insert(self.state.keys, keys, np.full(count, CLAIMED), np.full(count, NONE, np.int32), found)
         return found == ABSENT
+
+    def claim(self, channel: Any, method: Method, texts: pa.StringArray) -> tuple[Any, Any]:
+        """`hash_keys` and `look_up` in one: keys [n, 2]; which are new, bool [n], or None where all of them are."""
+        count = len(texts)
+        keys, found = np.empty((count, 2), np.uint64), np.empty(count, np.int64)
+        claim = claim_few_keys if count <= FEW else claim_keys
+        secret, index = self.state.secret, self.state.keys
+        new = claim(secret, owned(channel), int(method), *text_buffers(texts), index, keys, found)
+        return keys, None if new == count else found == ABSENT
 
     def first_locations(self, keys: Any) -> Any:
         """Where the first answers to keys are that are all known."""
@@ -60,11 +70,20 @@ class Commit:
 
     def enter(self, orders: Columns, lines: Columns, parts: Columns, keys: Any, claimed: bool) -> Any:
         """Orders or reservations with their lines and parts; returns their rows."""
+        location = self.next_location
+        self.entered(orders, lines, parts)
+        return apply_orders(self.state, orders, lines, parts, location, self.stamp, keys, claimed)
+
+    @property
+    def next_location(self) -> int:
+        """Of the next order or reservation that enters."""
+        return self.sequence << PLACE_BITS | self.orders_entered
+
+    def entered(self, orders: Columns, lines: Columns, parts: Columns) -> None:
+        """Orders or reservations that a kernel has already entered."""
         self.tables += [(schema.ORDERS, orders), (schema.LINES, lines), (schema.PARTS, parts)]
-        location = self.sequence << PLACE_BITS | self.orders_entered
         self.orders_entered += orders["number"].size
         self.first_answers.forget(self.sequence)
-        return apply_orders(self.state, orders, lines, parts, location, self.stamp, keys, claimed)
 
     def move(self, columns: Columns, claimed: bool) -> None:
         """Units that change their stage."""

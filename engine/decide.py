@@ -21,7 +21,7 @@ from engine.answers import (
     same_content,
     without_order,
 )
-from engine.apply import PLACE_BITS, PLACE_MASK, hash_keys
+from engine.apply import FEW, PLACE_BITS, PLACE_MASK, hash_keys
 from engine.commands import LINE_OPTIONS, ORDER_OPTIONS, ActOnUnits, Confirm, PlaceOrders, Release, Reserve
 from engine.commit import Commit, find_locations, remember
 from engine.lifecycle import CHANGE_TABLE, SOURCES, TARGET, Action
@@ -30,9 +30,11 @@ from engine.ragged import elements, offsets, owned, owners, rows_of
 from engine.sourcing import draw, read
 from engine.state import State
 from engine.stock import PARTS_OF_A_MOVE_MAX, release_over_committed, serve_back_orders, served_max
-from kernels.columns import NO_NODE, NONE, Batch, Drawn, Figure, Head, OnShort, OrderKind, Outcome, Stage
+from kernels.columns import NONE, Batch, Drawn, Figure, Head, OrderKind, Outcome, Stage
+from kernels.expiry import watch_expiries
 from kernels.keys import ABSENT
-from kernels.nearest import parts_max
+from kernels.nearest import empty_drawn, parts_max
+from kernels.placing import Placed, empty_placed, number_orders, place, place_few
 from kernels.stages import (
     Acted,
     Acts,
@@ -52,11 +54,9 @@ def expire_due(commit: Commit, rows: Any) -> None:
 
 def place_orders(commit: Commit, command: PlaceOrders) -> OrderAnswers:
     """Allocate orders, or reserve for carts, in their order; repeats get the first answer."""
-    state = commit.state
     method = Method.RESERVE if isinstance(command, Reserve) else Method.PLACE_ORDER
-    keys = hash_keys(state, command.channel, method, command.order_id)
-    new = commit.look_up(keys)
-    if new.all():
+    keys, new = commit.claim(command.channel, method, command.order_id)
+    if new is None:
         return _enter(commit, command, keys)
     fresh, again = np.flatnonzero(new), np.flatnonzero(~new)
     pieces, rows = [], []
@@ -87,61 +87,45 @@ def _first_answers(commit: Commit, command: PlaceOrders, rows: Any, locations: A
 
 
 def _enter(commit: Commit, command: PlaceOrders, keys: Any) -> OrderAnswers:
+    state = commit.state
     columns = (command.channel, command.postal_code, command.first_line, command.sku, command.quantity)
-    batch = Batch(*(owned(column) for column in columns))
-    drawn = draw(commit.state, batch)
-    expires_at = command.expires_at if isinstance(command, Reserve) else None
-    tables = _order_tables(commit.state, command.order_id, batch, drawn, command.options, expires_at)
-    commit.enter(*tables, keys, claimed=True)
-    return _answers(batch, *tables)
+    batch = Batch(*map(owned, columns))
+    expires_at = owned(command.expires_at) if isinstance(command, Reserve) else None
+    count, room = batch.channel.size, parts_max(batch.quantity, state.node_count)
+    drawn = empty_drawn(count, batch.sku.size, room)
+    placed = empty_placed(count, batch.sku.size, room, expires_at)
+    parts_drawn = (place_few if count <= FEW else place)(
+        batch, keys, commit.next_location, commit.stamp, state.node_count, state.book, state.keys, state.cells,
+        state.fences, state.policies, state.places, drawn, placed,
+    )  # fmt: skip
+    if expires_at is not None:
+        watch_expiries(placed.row, state.book, state.expiries)
+    cut = {name: getattr(drawn, name)[:parts_drawn] for name in ("node", "quantity", "fenced", "metres")}
+    drawn, placed = drawn._replace(**cut), placed._replace(stage=placed.stage[:parts_drawn])
+    commit.entered(*_tables(command.order_id, batch, drawn, placed, command.options))
+    return OrderAnswers(
+        drawn.outcome, placed.number, np.zeros(count, bool), batch.first_line, batch.sku, batch.quantity,
+        placed.first_part, drawn.node, placed.stage, drawn.quantity, drawn.metres,
+    )  # fmt: skip
 
 
-def _order_tables(
-    state: State, order_id: pa.StringArray, batch: Batch, drawn: Drawn, options: Mapping[str, Any], expires_at: Any
+def _tables(
+    order_id: pa.StringArray, batch: Batch, drawn: Drawn, placed: Placed, options: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Orders, lines and parts for the journal, from what was drawn."""
-    count = batch.channel.size
-    last = state.head(Head.LAST_NUMBER)
-    accepted = drawn.outcome != Outcome.REFUSED
-    number = last + np.cumsum(accepted)
-    number[~accepted] = 0
-    is_reservation = expires_at is not None
+    """Orders, lines and parts for the journal."""
     orders = {
-        "number": number, "is_reservation": np.full(count, is_reservation, np.uint8), "order_id": order_id,
-        "channel": batch.channel, "postal_code": batch.postal_code,
-        "line_count": np.diff(batch.first_line).astype(np.int32), "outcome": drawn.outcome,
-        "expires_at": expires_at if is_reservation else np.zeros(count, np.int64),
-        "reservation": np.zeros(count, np.int64),
+        "number": placed.number, "is_reservation": placed.is_reservation, "order_id": order_id,
+        "channel": batch.channel, "postal_code": batch.postal_code, "line_count": placed.line_count,
+        "outcome": drawn.outcome, "expires_at": placed.expires_at, "reservation": np.zeros(len(order_id), np.int64),
     }  # fmt: skip
     lines = {"sku": batch.sku, "quantity": batch.quantity, "part_count": drawn.part_count}
     parts = {
-        "node": drawn.node, "stage": _stages(state, batch, drawn, is_reservation), "quantity": drawn.quantity,
-        "fenced": drawn.fenced, "metres": drawn.metres,
+        "node": drawn.node, "stage": placed.stage, "quantity": drawn.quantity, "fenced": drawn.fenced,
+        "metres": drawn.metres,
     }  # fmt: skip
     for name, column in options.items():
         (lines if name in LINE_OPTIONS else orders)[name] = column
     return orders, lines, parts
-
-
-def _stages(state: State, batch: Batch, drawn: Drawn, is_reservation: bool) -> Any:
-    stage = np.full(drawn.node.size, Stage.RESERVED if is_reservation else Stage.ALLOCATED, np.uint8)
-    short = np.flatnonzero(drawn.node == NO_NODE)
-    if short.size:
-        stage[short] = Stage.SHORT
-        if not is_reservation:
-            line = np.searchsorted(offsets(drawn.part_count), short, side="right") - 1
-            order = np.searchsorted(batch.first_line, line, side="right") - 1
-            stage[short[state.policies.on_short[batch.channel[order]] == OnShort.BACK_ORDER]] = Stage.BACK_ORDERED
-    return stage
-
-
-def _answers(
-    batch: Batch, orders: Mapping[str, Any], lines: Mapping[str, Any], parts: Mapping[str, Any]
-) -> OrderAnswers:
-    return OrderAnswers(
-        orders["outcome"], orders["number"], np.zeros(batch.channel.size, bool), batch.first_line, batch.sku,
-        batch.quantity, offsets(lines["part_count"]), parts["node"], parts["stage"], parts["quantity"], parts["metres"],
-    )  # fmt: skip
 
 
 # Reservations
@@ -301,7 +285,9 @@ def _as_orders(
         metres = state.places.metres[place[owner], held.node]
         outcome = np.full(rows.size, Outcome.ALLOCATED, np.uint8)
         drawn = Drawn(outcome, held.part_count, held.node, held.part_quantity, held.fenced, metres)
-    tables = _order_tables(state, order_id, batch, drawn, options, None)
+    placed = empty_placed(rows.size, batch.sku.size, drawn.node.size, None)
+    number_orders(batch, state.book.heads, state.policies, drawn, placed)
+    tables = _tables(order_id, batch, drawn, placed, options)
     tables[0]["reservation"] = book.number[rows]
     return tables
 

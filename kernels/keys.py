@@ -12,13 +12,14 @@ from numba import types
 from numpy.typing import NDArray
 
 from kernels.columns import NONE
-from kernels.options import I32, I64, U8, U64, I64x2, U64x2, Word, kernel, leaf
+from kernels.options import I16, I32, I64, U8, U64, I64x2, U64x2, Word, brief, kernel, leaf
 from kernels.prefetch import AHEAD, prefetch
 
 SECRET_WORDS = 4  # words 0 and 1 key `hash_texts`, 2 and 3 the names of kernels/texts.py
 LOCATION, ROW = 2, 3  # words of a slot: where the journal has the answer; the order's row then, or NONE
 EMPTY = 0  # the location that marks a free slot, whose other words mean nothing
 ABSENT = EMPTY  # the location of a key that is not there
+CLAIMED = -1  # the location of a key whose answer is being decided
 SEGMENT_SLOTS = 2048  # 64 KiB: splitting one stays in the nearest caches
 SEGMENT_USED_MAX = SEGMENT_SLOTS * 7 // 10
 
@@ -139,24 +140,27 @@ def siphash_128(
     return finish_wide(last_rounds, state)
 
 
-@kernel
-def hash_texts(secret: U64, domains: U64, offsets: Offsets, data: Bytes, keys: U64x2) -> None:
-    """Hash each text under its domain to a 128-bit key; different domains never share keys on purpose.
+def _hash_texts(secret: U64, channel: I16, method: int, offsets: Offsets, data: Bytes, keys: U64x2) -> None:
+    """Hash each text in its domain, (channel, method), to a 128-bit key; domains never share keys on purpose.
 
-    secret [SECRET_WORDS]; domains [n], e.g. channel << 8 | method, or one of its own for fingerprints of content;
-    offsets [n + 1] into data, each text UTF-8 or any bytes; keys [n, 2] is written. Method: SipHash-1-3 to 128 bits
-    (Aumasson and Bernstein 2012) of the domain as eight little-endian bytes, then the text.
+    secret [SECRET_WORDS]; channel [n]; method: 0 to 255; offsets [n + 1] into data, each text UTF-8 or any bytes;
+    keys [n, 2] is written. Method: SipHash-1-3 to 128 bits (Aumasson and Bernstein 2012) of the domain as eight
+    little-endian bytes, channel << 8 | method, then the text.
     """
     start = start_wide(secret[0], secret[1])
     domain = _0
     in_domain = _absorb(1, start, domain)
-    for text in range(domains.size):
-        if domains[text] != domain:
-            domain = domains[text]
+    for text in range(channel.size):
+        own = np.uint64(np.int64(channel[text]) & 0xFFFF) << _8 | np.uint64(method)
+        if own != domain:
+            domain = own
             in_domain = _absorb(1, start, domain)
         first, last = np.uint64(offsets[text]), np.uint64(offsets[text + 1])
         state = _absorb_text(1, in_domain, last - first + _8, data, first, last)
         keys[text, 0], keys[text, 1] = finish_wide(3, state)
+
+
+hash_texts, hash_few_texts = kernel(_hash_texts), brief(_hash_texts)
 
 
 class KeyIndex(NamedTuple):
@@ -280,6 +284,28 @@ def find_keys(index: KeyIndex, keys: U64x2, locations: I64, rows: I32) -> None:
             rows[i] = index.slots[slot, ROW]
 
 
+@leaf
+def _find_or_insert(
+    index: KeyIndex, key: Word, key_2: Word, location: int, row: int, before: I64x2, kept: U8
+) -> np.int64:
+    """The location that was there, or ABSENT where the key was inserted. before, kept: room for `_split`."""
+    segment = _segment_of(index, key)
+    slot = _slot_in(index.slots, segment, key, key_2)
+    found = index.slots[slot, LOCATION]
+    if found == EMPTY:
+        while index.used[segment] >= SEGMENT_USED_MAX:
+            _split(index, segment, before, kept)
+            segment = _segment_of(index, key)
+            slot = _slot_in(index.slots, segment, key, key_2)
+        index.slots[slot, 0] = np.int64(key)
+        index.slots[slot, 1] = np.int64(key_2)
+        index.slots[slot, LOCATION] = location
+        index.slots[slot, ROW] = row
+        index.used[segment] += 1
+        index.sizes[_ENTRIES] += 1
+    return found
+
+
 @kernel
 def find_or_insert(index: KeyIndex, keys: U64x2, locations: I64, rows: I32, found: I64) -> None:
     """Look keys [n, 2] up, and insert those that are not there with their locations [n], never EMPTY, and rows [n].
@@ -292,20 +318,28 @@ def find_or_insert(index: KeyIndex, keys: U64x2, locations: I64, rows: I32, foun
     for i in range(locations.size):
         if i + AHEAD < locations.size:
             _ask_for(index, keys, i + AHEAD)
-        segment = _segment_of(index, keys[i, 0])
-        slot = _slot_in(index.slots, segment, keys[i, 0], keys[i, 1])
-        found[i] = index.slots[slot, LOCATION]
-        if found[i] == EMPTY:
-            while index.used[segment] >= SEGMENT_USED_MAX:
-                _split(index, segment, before, kept)
-                segment = _segment_of(index, keys[i, 0])
-                slot = _slot_in(index.slots, segment, keys[i, 0], keys[i, 1])
-            index.slots[slot, 0] = np.int64(keys[i, 0])
-            index.slots[slot, 1] = np.int64(keys[i, 1])
-            index.slots[slot, LOCATION] = locations[i]
-            index.slots[slot, ROW] = rows[i]
-            index.used[segment] += 1
-            index.sizes[_ENTRIES] += 1
+        found[i] = _find_or_insert(index, keys[i, 0], keys[i, 1], locations[i], rows[i], before, kept)
+
+
+def _claim_keys(
+    secret: U64, channel: I16, method: int, offsets: Offsets, data: Bytes, index: KeyIndex, keys: U64x2, found: I64
+) -> int:  # fmt: skip
+    """`hash_texts`, then `find_or_insert` with CLAIMED for a location, to be set once the answer is known. Returns how
+    many keys are new.
+    """
+    hash_texts(secret, channel, method, offsets, data, keys)
+    before = np.empty((SEGMENT_SLOTS, 4), np.int64)
+    kept = np.empty(SEGMENT_SLOTS, np.uint8)
+    new = 0
+    for i in range(found.size):
+        if i + AHEAD < found.size:
+            _ask_for(index, keys, i + AHEAD)
+        found[i] = _find_or_insert(index, keys[i, 0], keys[i, 1], CLAIMED, NONE, before, kept)
+        new += found[i] == ABSENT
+    return new
+
+
+claim_keys, claim_few_keys = kernel(_claim_keys), brief(_claim_keys)
 
 
 @kernel

@@ -13,6 +13,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import FunctionType
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import numba
@@ -79,10 +80,25 @@ def numba_type(annotation: Any) -> Any:
 
 def kernel(function: F) -> F:
     """Compile for the one signature that the annotations state; releases the GIL; no fastmath, no parallel."""
+    return _compiled(function, nogil=True)  # type: ignore[no-any-return]
+
+
+def brief(function: F) -> F:
+    """The same as a kernel that keeps the GIL: for work of microseconds, after which a thread may wait a thousand times
+    as long to get it back.
+    """
+    other = FunctionType(function.__code__, function.__globals__, f"{function.__name__}_keeping_the_gil")
+    other.__annotations__, other.__doc__ = function.__annotations__, function.__doc__
+    other.__module__ = function.__module__
+    other.__qualname__ = other.__name__  # Numba's cache tells functions apart by it
+    return _compiled(other, nogil=False)  # type: ignore[no-any-return]
+
+
+def _compiled(function: Any, nogil: bool) -> Any:
     hints = get_type_hints(function, include_extras=True)
     names = function.__code__.co_varnames[: function.__code__.co_argcount]
     signature = tuple(numba_type(hints[name]) for name in names)
-    compile_it = numba.njit(signature, cache=True, nogil=True, error_model="numpy")
+    compile_it = numba.njit(signature, cache=True, nogil=nogil, error_model="numpy")
     started = time.perf_counter()
     try:
         compiled = compile_it(function)
@@ -90,7 +106,7 @@ def kernel(function: F) -> F:
         shutil.rmtree(cache_folder(), ignore_errors=True)
         compiled = compile_it(function)
     compiled_seconds[f"{function.__module__}.{function.__name__}"] = time.perf_counter() - started
-    return compiled  # type: ignore[no-any-return]
+    return compiled
 
 
 def leaf(function: F) -> F:

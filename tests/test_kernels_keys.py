@@ -83,10 +83,11 @@ def test_texts_hash_like_the_twin_whatever_their_length_and_place():
     rng = np.random.default_rng(7)
     texts = [rng.bytes(int(length)) for length in rng.integers(0, 70, 300)] + [rng.bytes(300), b""]
     secret = rng.integers(0, 2**64, 4, dtype=np.uint64)
-    domains = rng.integers(0, 3, len(texts)).astype(np.uint64) << np.uint64(8)
+    channel = rng.integers(-1, 3, len(texts)).astype(np.int16)
     keys = np.empty((len(texts), 2), np.uint64)
-    hash_texts(secret, domains, *columns(texts), keys)
-    expected = [twins.hash_text(list(map(int, secret)), int(d), t) for d, t in zip(domains, texts, strict=True)]
+    hash_texts(secret, channel, 5, *columns(texts), keys)
+    domains = [(int(c) & 0xFFFF) << 8 | 5 for c in channel]
+    expected = [twins.hash_text(list(map(int, secret)), d, t) for d, t in zip(domains, texts, strict=True)]
     assert keys.tolist() == [list(key) for key in expected]
 
 
@@ -96,16 +97,16 @@ def test_a_slice_of_a_column_hashes_like_the_whole_column():
     secret = np.arange(4, dtype=np.uint64)
     whole = np.empty((20, 2), np.uint64)
     part = np.empty((5, 2), np.uint64)
-    hash_texts(secret, np.ones(20, np.uint64), offsets, data, whole)
-    hash_texts(secret, np.ones(5, np.uint64), offsets[10:16], data, part)
+    hash_texts(secret, np.ones(20, np.int16), 1, offsets, data, whole)
+    hash_texts(secret, np.ones(5, np.int16), 1, offsets[10:16], data, part)
     assert (part == whole[10:15]).all()
 
 
 def test_domain_and_secret_separate_equal_texts():
     offsets, data = columns([b"A-1", b"A-1", b"A-1"])
     first, second = np.empty((3, 2), np.uint64), np.empty((3, 2), np.uint64)
-    hash_texts(np.arange(4, dtype=np.uint64), np.array([1, 2, 1], np.uint64), offsets, data, first)
-    hash_texts(np.arange(1, 5, dtype=np.uint64), np.array([1, 2, 1], np.uint64), offsets, data, second)
+    hash_texts(np.arange(4, dtype=np.uint64), np.array([1, 2, 1], np.int16), 1, offsets, data, first)
+    hash_texts(np.arange(1, 5, dtype=np.uint64), np.array([1, 2, 1], np.int16), 1, offsets, data, second)
     assert first[0].tolist() == first[2].tolist()
     assert len({tuple(key) for key in first.tolist() + second.tolist()}) == 4
 
