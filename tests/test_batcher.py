@@ -1,7 +1,6 @@
 """The batcher over a real engine: who is decided with whom, who is refused, and what nobody may notice of it."""
 
 import asyncio
-import math
 import threading
 import time
 from pathlib import Path
@@ -109,11 +108,11 @@ def test_streams_take_turns_so_that_none_waits_for_all_of_another(tmp_path: Path
 
     async def test(edge: edges.Edge) -> None:
         long, short, done = Lane(), Lane(), []
-        waiting = [
-            edge.batcher.allocate(long, batch(1000 * i, 60), 60, lambda answers, i=i: done.append(f"long {i}"))
-            for i in range(40)
-        ]
-        waiting.append(edge.batcher.allocate(short, batch(90_000, 10), 10, lambda answers: done.append("short")))
+        waiting = [edge.batcher.allocate(long, batch(1000 * i, 60), 60) for i in range(40)]
+        for i, answered in enumerate(waiting):
+            answered.add_done_callback(lambda _, i=i: done.append(f"long {i}"))
+        waiting.append(edge.batcher.allocate(short, batch(90_000, 10), 10))
+        waiting[-1].add_done_callback(lambda _: done.append("short"))
         await asyncio.gather(*waiting)
         assert done.index("short") < 30
         assert [name for name in done if name != "short"] == [f"long {i}" for i in range(40)]
@@ -125,12 +124,10 @@ def test_single_requests_pass_between_batches(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(batcher, "TURN_ORDERS_MAX", 100)
 
     async def test(edge: edges.Edge) -> None:
-        lane, done = Lane(), []
-        waiting = [
-            edge.batcher.allocate(lane, batch(1000 * i, 60), 60, lambda answers, i=i: done.append(i)) for i in range(40)
-        ]
+        lane = Lane()
+        waiting = [edge.batcher.allocate(lane, batch(1000 * i, 60), 60) for i in range(40)]
         await edge.batcher.place(ORDER, order(1))
-        assert len(done) < 40
+        assert not all(answered.done() for answered in waiting)
         await asyncio.gather(*waiting)
 
     on_edge(tmp_path, test)
@@ -243,7 +240,7 @@ def test_listeners_hear_every_commit_in_sequence(tmp_path: Path):
         for i in range(30):
             await asyncio.gather(
                 edge.batcher.place(ORDER, order(i)),
-                edge.batcher.allocate(lane, batch(1000 * i, 10), 10, lambda answers: None, math.inf),
+                edge.batcher.allocate(lane, batch(1000 * i, 10), 10),
             )
         assert heard == sorted(heard)
         assert set(range(heard[0], edge.engine.durable_sequence + 1)) == set(heard)
@@ -285,11 +282,11 @@ def test_nobody_hears_of_a_commit_before_it_is_durable(tmp_path: Path):
             append(*record)
 
         lane = Lane()
-        edge.batcher.allocate(lane, batch(0, 5), 5, lambda answers: None)
+        edge.batcher.allocate(lane, batch(0, 5), 5)
         edge.engine.journal.append = slow
         before = edge.engine.durable_sequence
         waiting = [
-            edge.batcher.allocate(lane, batch(1000, 5), 5, lambda answers: "batch"),
+            edge.batcher.allocate(lane, batch(1000, 5), 5),
             edge.batcher.place(ORDER, order(1)), edge.batcher.read(lambda engine: engine.state.sequence),
         ]  # fmt: skip
         await asyncio.sleep(0.3)
@@ -297,6 +294,6 @@ def test_nobody_hears_of_a_commit_before_it_is_durable(tmp_path: Path):
         assert not heard or max(heard) <= before + 1
         synced.set()
         answered, placed, seen = await asyncio.gather(*waiting)
-        assert (answered, placed.reply, seen <= max(heard)) == ("batch", Outcome.ALLOCATED, True)
+        assert (answered.reply.size, placed.reply, seen <= max(heard)) == (5, Outcome.ALLOCATED, True)
 
     on_edge(tmp_path, test, lambda edge: lambda turn: heard.append(turn.sequence))

@@ -11,6 +11,7 @@ import pytest
 from allot.v1 import availability_pb2, availability_pb2_grpc, events_pb2, events_pb2_grpc
 from server.events import EventLog
 from server.feed import Feed
+from server.router import Router
 from server.services.events import EventService
 from server.wakeups import INTERVAL_SECONDS
 from tests.edge import Edge, run, running
@@ -37,9 +38,10 @@ def over_the_wire(path: Path, test: Callable[[Shop, Any, Any, EventLog], Awaitab
             feed, log = parts
             shop, events = Shop(edge, feed), EventService(log)
             await shop.furnish()
-            server = grpc.aio.server()
-            availability_pb2_grpc.add_AvailabilityServiceServicer_to_server(shop.availability, server)
-            events_pb2_grpc.add_EventServiceServicer_to_server(events, server)
+            server, router = grpc.aio.server(), Router(())
+            availability_pb2_grpc.add_AvailabilityServiceServicer_to_server(shop.availability, router)
+            events_pb2_grpc.add_EventServiceServicer_to_server(events, router)
+            server.add_generic_rpc_handlers((router,))
             address = f"unix:{path}/socket"
             server.add_insecure_port(address)
             await server.start()
