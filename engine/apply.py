@@ -21,12 +21,12 @@ from kernels.distance import rank
 from kernels.expiry import watch_expiries
 from kernels.fences import forget_drawn
 from kernels.keys import ABSENT, find_or_insert, forget_keys, hash_few_texts, hash_texts, set_values
+from kernels.options import FEW
 from kernels.stages import Entries, Moves, close_reservations, enter_orders, move_stock, move_units, retire_orders
 
 Columns = Mapping[str, Any]
 PLACE_BITS = 20  # of a location: sequence << 20 | place of the order, or of the answer, in its record
 PLACE_MASK = (1 << PLACE_BITS) - 1
-FEW = 128  # orders or keys: a kernel is done with them before another thread could want the interpreter
 
 
 class StateDiverged(Exception):

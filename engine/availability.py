@@ -12,7 +12,8 @@ import numpy as np
 from engine.columns import reserve
 from engine.outcomes import Namespace
 from engine.state import State
-from kernels.availability import Changes, Groups, Published, groups_of, publish
+from kernels.availability import Changes, Groups, Published, groups_of, publish, publish_few
+from kernels.options import FEW
 
 PIECE_SKUS_MAX = 16_384  # SKUs taken at a time where all are recomputed, so that the room for changes stays small
 
@@ -80,7 +81,7 @@ class Availability:
         assert groups is not None
         room = skus.size * groups.of.size
         changes = Changes(np.empty(room, np.int32), np.empty(room, np.int16), np.empty(room, np.int32))
-        count = publish(
+        count = (publish_few if skus.size <= FEW else publish)(
             skus, state.node_count, state.sequence, state.cells, state.fences, state.policies, groups, self.published,
             changes,
         )  # fmt: skip

@@ -11,13 +11,14 @@ import pyarrow as pa
 
 from engine import schema
 from engine.answers import FirstAnswers, Replies
-from engine.apply import FEW, PLACE_BITS, apply_moves, apply_orders, apply_table
+from engine.apply import PLACE_BITS, apply_moves, apply_orders, apply_table
 from engine.names import text_buffers
 from engine.outcomes import Cause, Method, Reply
 from engine.ragged import owned
 from engine.state import State
 from kernels.columns import NONE
 from kernels.keys import ABSENT, CLAIMED, claim_few_keys, claim_keys, find_keys, find_or_insert, set_values
+from kernels.options import FEW
 
 Columns = Mapping[str, Any]
 

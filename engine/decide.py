@@ -21,7 +21,7 @@ from engine.answers import (
     same_content,
     without_order,
 )
-from engine.apply import FEW, PLACE_BITS, PLACE_MASK, hash_keys
+from engine.apply import PLACE_BITS, PLACE_MASK, hash_keys
 from engine.commands import LINE_OPTIONS, ORDER_OPTIONS, ActOnUnits, Confirm, PlaceOrders, Release, Reserve
 from engine.commit import Commit, find_locations, remember
 from engine.lifecycle import CHANGE_TABLE, SOURCES, TARGET, Action
@@ -34,6 +34,7 @@ from kernels.columns import NONE, Batch, Drawn, Figure, Head, OrderKind, Outcome
 from kernels.expiry import watch_expiries
 from kernels.keys import ABSENT
 from kernels.nearest import empty_drawn, parts_max
+from kernels.options import FEW
 from kernels.placing import Placed, empty_placed, number_orders, place, place_few
 from kernels.stages import (
     Acted,

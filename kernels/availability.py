@@ -10,7 +10,7 @@ import numpy as np
 
 from kernels.columns import NONE, Cells, Fences, Policies
 from kernels.fences import fenced_at, own_backed
-from kernels.options import I16, I32, I64, I32x2, I64x2, U64x2, kernel, leaf
+from kernels.options import I16, I32, I64, I32x2, I64x2, U64x2, brief, kernel, leaf
 from kernels.prefetch import prefetch
 
 SHARE_WHOLE = 1_000_000  # share_ppm of everything
@@ -187,8 +187,7 @@ def _publish_block(skus: I32, sequence: int, ats: I32x2, published: Published, c
     return count
 
 
-@kernel
-def publish(
+def _publish(
     skus: I32, nodes: int, sequence: int, cells: Cells, fences: Fences, policies: Policies, groups: Groups,
     published: Published, changes: Changes,
 ) -> int:  # fmt: skip
@@ -216,6 +215,31 @@ def publish(
         if any_fence:
             own[:] = 0
     return count
+
+
+publish, publish_few = kernel(_publish), brief(_publish)
+
+
+class Told(NamedTuple):
+    """Figures as readers have them: channel by channel, since each reads its own."""
+
+    units: I32x2  # [channel, sku] what the channel may sell
+    versions: I64x2  # [channel, sku] the commit that made it so
+    blocks: I64x2  # [channel, block of SKUs] the newest version in it
+    latest: I64  # [channel] the newest version of all
+
+
+def _tell(changes: Changes, sequence: int, block_bits: int, told: Told) -> None:
+    """Take in what a commit published. A block has 2**block_bits SKUs."""
+    for i in range(changes.sku.size):
+        channel, sku = changes.channel[i], changes.sku[i]
+        told.units[channel, sku] = changes.ats[i]
+        told.versions[channel, sku] = sequence
+        told.blocks[channel, sku >> block_bits] = sequence
+        told.latest[channel] = sequence
+
+
+tell, tell_few = kernel(_tell), brief(_tell)
 
 
 def groups_of(nodes: U64x2) -> Groups:

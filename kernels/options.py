@@ -38,6 +38,7 @@ I64x2 = Annotated[NDArray[np.int64], types.int64[:, ::1]]
 U64x2 = Annotated[NDArray[np.uint64], types.uint64[:, ::1]]
 Word = Annotated[np.uint64, types.uint64]
 
+FEW = 128  # rows: up to so many are work for a kernel that is `brief`
 _SCALARS = {int: types.int64, float: types.float64, bool: types.boolean}
 _BROKEN_CACHE = (EOFError, pickle.UnpicklingError, ValueError, AttributeError, ImportError)
 

@@ -13,6 +13,8 @@ from engine.availability import AtsChanges
 from engine.columns import reserve
 from engine.outcomes import Namespace
 from engine.writer import Engine
+from kernels.availability import Changes, Told, tell, tell_few
+from kernels.options import FEW
 from server.wakeups import Wakeups
 
 BLOCK_BITS = 10  # a block of SKUs has one version too, so that a look for changes passes over those without any
@@ -92,11 +94,9 @@ class Feed:
             if channels > self._channels:
                 self._add_channels(channels)
             if changes is not None and changes.sku.size:
-                channel, sku = changes.channel, changes.sku
-                self._units[channel, sku] = changes.units
-                self._versions[channel, sku] = changes.sequence
-                self._blocks[channel, sku >> BLOCK_BITS] = changes.sequence
-                self._latest[channel] = changes.sequence
+                new = Changes(changes.sku, changes.channel, changes.units)
+                told = Told(self._units, self._versions, self._blocks, self._latest)
+                (tell_few if new.sku.size <= FEW else tell)(new, changes.sequence, BLOCK_BITS, told)
         self.wakeups.notify()
 
     def figures(self, channel: int, skus: Any) -> Figures:

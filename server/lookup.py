@@ -4,6 +4,8 @@ they are quick at.
 Arrow batches ask the names themselves, a column at a time.
 """
 
+import numpy as np
+
 from engine.names import Names
 from engine.outcomes import Namespace
 from engine.state import State
@@ -16,7 +18,7 @@ class Lookup:
 
     def __init__(self, state: State) -> None:
         self._names: dict[Namespace, Names] = state.names
-        self._indices: dict[Namespace, dict[str, int]] = {namespace: {} for namespace in Namespace}
+        self._indices = {namespace: _indices(names) for namespace, names in state.names.items()}
         self._texts: dict[Namespace, list[str]] = {namespace: [] for namespace in Namespace}
 
     def find(self, namespace: Namespace, text: str) -> int:
@@ -38,3 +40,10 @@ class Lookup:
         if len(texts) < len(names):
             texts = self._texts[namespace] = [names.text(index) for index in range(len(names))]
         return texts
+
+
+def _indices(names: Names) -> dict[str, int]:
+    """Those that are known at the start, where it is not too long to tell."""
+    count = len(names)
+    texts = names.texts(np.arange(count, dtype=np.int32)).to_pylist() if count <= KEPT_MAX else []
+    return dict(zip(texts, range(count), strict=False))

@@ -46,6 +46,7 @@ DECODING_THREADS = 2
 GARBAGE_OBJECTS = 10_000  # made, and not freed by themselves, between two looks for garbage
 SURGE_ORDERS_PER_SECOND = 50_000  # by Arrow batches: a surge
 CALM_SECONDS = 0.5  # without one: it is over
+METER_SECONDS = 0.1  # over which orders are counted, at least
 
 
 class Service:
@@ -226,6 +227,10 @@ def open_parts(service: Service) -> Parts:
         service.log.warning("a torn write was cut off; nobody had been answered", sequence=torn.sequence)
     feed, events = Feed(engine), EventLog(engine)
     batcher = Batcher(engine, settings.queue_requests_max, settings.queue_batches_max)
+
+    def surge_meter() -> Callable[[], bool]:
+        return SurgeMeter(lambda: batcher.batch_orders).in_surge
+
     lookup = Lookup(engine.state)
     naming = Naming(batcher, lambda: places_of(settings))
     reading = OrderReading(batcher, lookup, settings.data / VIEWS if settings.views else None)
@@ -237,7 +242,7 @@ def open_parts(service: Service) -> Parts:
         (reservations_pb2_grpc, ReservationService(desk)),
         (catalogue_pb2_grpc, CatalogueService(batcher, naming)),
         (stock_pb2_grpc, StockService(batcher)),
-        (availability_pb2_grpc, AvailabilityService(feed, engine.state.names)),
+        (availability_pb2_grpc, AvailabilityService(feed, engine.state.names, surge_meter())),
         (events_pb2_grpc, event_service),
     ]
 
@@ -248,8 +253,7 @@ def open_parts(service: Service) -> Parts:
         count_turn(metrics, lookup, turn)
 
     beside = Background(
-        settings.data, lambda: engine.durable_sequence, SurgeMeter(lambda: batcher.batch_orders).in_surge,
-        views=settings.views, snapshots=settings.snapshots,
+        settings.data, lambda: engine.durable_sequence, surge_meter(), views=settings.views, snapshots=settings.snapshots,
     )  # fmt: skip
     watch(metrics, batcher, beside)
     return Parts(engine, batcher, beside, services, hear, event_service.close)
@@ -267,10 +271,12 @@ class SurgeMeter:
 
     def in_surge(self) -> bool:
         """How it stands. For one thread, which asks all the time."""
-        orders, now = self._batch_orders(), time.monotonic()
-        if orders - self._seen > SURGE_ORDERS_PER_SECOND * (now - self._seen_at):
-            self._surge_at = now
-        self._seen, self._seen_at = orders, now
+        now = time.monotonic()
+        if (seconds := now - self._seen_at) >= METER_SECONDS:
+            orders = self._batch_orders()
+            if orders - self._seen > SURGE_ORDERS_PER_SECOND * seconds:
+                self._surge_at = now
+            self._seen, self._seen_at = orders, now
         return now - self._surge_at < CALM_SECONDS
 
 

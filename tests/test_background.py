@@ -225,9 +225,11 @@ def test_a_surge_is_many_orders_in_batches(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(wiring.time, "monotonic", lambda: now)
     meter = wiring.SurgeMeter(lambda: orders)
     assert not meter.in_surge()
-    now, orders = now + 0.1, orders + wiring.SURGE_ORDERS_PER_SECOND // 20  # batches, but few
+    now, orders = now + 0.11, orders + wiring.SURGE_ORDERS_PER_SECOND // 20  # batches, but few
     assert not meter.in_surge()
-    now, orders = now + 0.1, orders + 13_000
+    now, orders = now + 0.01, orders + 13_000  # a batch just came: whether more follow is not known yet
+    assert not meter.in_surge()
+    now += 0.1
     assert meter.in_surge()
     now += wiring.CALM_SECONDS / 2  # no batch came just now
     assert meter.in_surge()

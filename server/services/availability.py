@@ -1,7 +1,7 @@
 """The availability service: what channels may sell, asked for or watched."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, NamedTuple
 
 import grpc
@@ -22,7 +22,8 @@ from server.validation.values import find, known, rows, text
 
 SKUS_MAX = 10_000  # of one request
 FIGURES_MAX = 4096  # of one message of a watch
-BYTES_PER_SECOND_MAX = 32 << 20  # to all watchers together, about: a tenth of a core, here and there
+BYTES_PER_SECOND_MAX = 64 << 20  # to all watchers together: a third of a core
+SURGE_BYTES_PER_SECOND_MAX = 8 << 20  # while a surge of batches wants the cores
 PAUSE_SECONDS_MIN = 0.001
 _PIECES_KEPT_MAX = 64  # messages that watchers of the same channel share
 
@@ -39,8 +40,9 @@ class _Piece(NamedTuple):
 class AvailabilityService(availability_pb2_grpc.AvailabilityServiceServicer):
     """Reads the feed."""
 
-    def __init__(self, feed: Feed, names: dict[Namespace, Names]) -> None:
-        self._feed = feed
+    def __init__(self, feed: Feed, names: dict[Namespace, Names], in_surge: Callable[[], bool] = lambda: False) -> None:
+        """in_surge: whether figures had better come less often. Asked from the event loop."""
+        self._feed, self._in_surge = feed, in_surge
         self._names = names
         self._pieces: dict[tuple[int, int, int], _Piece] = {}  # of this ring, see `_piece`
         self._rings = 0
@@ -89,7 +91,8 @@ class AvailabilityService(availability_pb2_grpc.AvailabilityServiceServicer):
     async def _in_measure(self, sent: int) -> None:
         """Put off the next message after so many bytes: in a surge figures come less often, and newer."""
         now = asyncio.get_running_loop().time()
-        self._not_before = max(now, self._not_before) + sent / BYTES_PER_SECOND_MAX
+        most = SURGE_BYTES_PER_SECOND_MAX if self._in_surge() else BYTES_PER_SECOND_MAX
+        self._not_before = max(now, self._not_before) + sent / most
         if self._not_before - now > PAUSE_SECONDS_MIN:
             await asyncio.sleep(self._not_before - now)
 
