@@ -20,6 +20,7 @@ _NO_RESERVE = 0x4000 if sys.platform == "linux" else 0  # Python names it from 3
 _PRIVATE = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NO_RESERVE
 _POPULATE_WRITE = 23  # of madvise, Linux 5.14 and later: take the pages now, change nothing in them
 AHEAD_BYTES_MIN = 1 << 20  # of each growing column; an eighth of what is in use where that is more
+WANTED_ORDERS = 4096  # after so many the columns are looked at again
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,9 @@ def reserve(shape: int | tuple[int, ...], dtype: Any, huge_pages: bool = False) 
     return np.frombuffer(memory, np.uint8, size, start).view(dtype).reshape(dims)
 
 
+_madvise = ctypes.CDLL(None).madvise if sys.platform == "linux" else None
+
+
 class RoomAhead:
     """Takes the memory that columns will grow into, in a thread of its own, before a commit has to wait for it.
 
@@ -76,14 +80,18 @@ class RoomAhead:
         """columns: each with a function that tells how many of its rows are in use."""
         self._columns = columns
         self._taken = [0] * len(columns)  # bytes of each column
+        self._orders = WANTED_ORDERS  # since the columns were last looked at: at first they are
         self._wanted = threading.Semaphore(0)
         self._ends = False
         self._thread = threading.Thread(target=self._take, name="allot-room", daemon=True)
         self._thread.start()
 
-    def want(self) -> None:
-        """Columns have grown."""
-        self._wanted.release()
+    def want(self, orders: int = WANTED_ORDERS) -> None:
+        """Columns have grown by so many orders. For one thread."""
+        self._orders += orders
+        if self._orders >= WANTED_ORDERS:
+            self._orders = 0
+            self._wanted.release()
 
     def close(self) -> None:
         """End the thread."""
@@ -112,5 +120,5 @@ def _populate(address: int, size: int) -> None:
     """Take the whole pages in a piece of memory. Where the system cannot, they come when they are touched."""
     first = -(-address // mmap.PAGESIZE) * mmap.PAGESIZE
     whole = (address + size - first) // mmap.PAGESIZE * mmap.PAGESIZE
-    if sys.platform == "linux" and whole > 0:
-        ctypes.CDLL(None).madvise(ctypes.c_void_p(first), ctypes.c_size_t(whole), _POPULATE_WRITE)
+    if _madvise is not None and whole > 0:
+        _madvise(ctypes.c_void_p(first), ctypes.c_size_t(whole), _POPULATE_WRITE)

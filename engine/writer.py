@@ -269,7 +269,7 @@ class Engine:
                 self._changed.wait()
         self._queue.put(commit)
         assert self._room_ahead is not None
-        self._room_ahead.want()
+        self._room_ahead.want(commit.orders_entered)
 
     def _sync(self) -> None:
         while (commit := self._queue.get()) is not None:

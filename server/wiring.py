@@ -253,7 +253,8 @@ def open_parts(service: Service) -> Parts:
         count_turn(metrics, lookup, turn)
 
     beside = Background(
-        settings.data, lambda: engine.durable_sequence, surge_meter(), views=settings.views, snapshots=settings.snapshots,
+        settings.data, lambda: engine.durable_sequence, surge_meter(), views=settings.views,
+        snapshots=settings.snapshots,
     )  # fmt: skip
     watch(metrics, batcher, beside)
     return Parts(engine, batcher, beside, services, hear, event_service.close)
