@@ -4,6 +4,7 @@ The texts lie one after the other in one buffer, as in an Arrow column, and neve
 addressing finds them by a keyed hash, and the text itself decides.
 """
 
+from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +27,37 @@ class TextIndex(NamedTuple):
     offsets: I32  # [texts + 1 and room] where each text starts in data
     data: U8  # [bytes and room]
     size: I64  # [1] texts
+
+
+class Mark(IntEnum):
+    """What a column of texts may hold that has to be looked at more closely."""
+
+    CONTROL = 1  # a byte of a control character, or of what may be one
+    BLANK = 2  # an empty text, or one that begins with a byte that a space may begin with
+
+
+_CONTROL, _BLANK = int(Mark.CONTROL), int(Mark.BLANK)
+
+
+@kernel
+def mark_texts(offsets: Offsets, data: Bytes) -> int:
+    """The marks of a column of texts, in UTF-8: one pass over their memory, to spare the reading of every character.
+
+    offsets [n + 1] into data. Control characters are U+0000 to U+001F and U+007F to U+009F, which \\xC2 leads.
+    """
+    marks = 0
+    control = np.uint8(0)
+    for at in range(offsets[0], offsets[-1]):
+        byte = data[at]
+        control |= np.uint8(byte < 0x20) | np.uint8(byte == 0x7F) | np.uint8(byte == 0xC2)
+    if control:
+        marks |= _CONTROL
+    for text in range(offsets.size - 1):
+        start = offsets[text]
+        if start == offsets[text + 1] or data[start] <= 0x20 or data[start] >= 0x80:
+            marks |= _BLANK
+            break
+    return marks
 
 
 @leaf

@@ -3,9 +3,11 @@
 from itertools import pairwise
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from kernels.texts import FREE, UNKNOWN, TextIndex, add_texts, find_texts, spread
+from engine.names import text_buffers
+from kernels.texts import FREE, UNKNOWN, Mark, TextIndex, add_texts, find_texts, mark_texts, spread
 
 SECRET = np.array([1, 2, 3, 4], np.uint64)
 
@@ -86,3 +88,15 @@ def test_a_larger_table_finds_the_same():
     larger = np.full((256, 2), FREE, np.int64)
     spread(index.slots, larger)
     assert find(index._replace(slots=larger), [*texts, b"x"]) == [*range(60), UNKNOWN]
+
+
+def test_marks_say_what_must_be_looked_at() -> None:
+    def marks(*texts: str) -> set[Mark]:
+        column = pa.array(["\x07", *texts, " "], pa.string())[1:-1]  # what stands around them does not count
+        found = mark_texts(*text_buffers(column))
+        return {mark for mark in Mark if found & mark}
+
+    assert marks() == marks("plain") == marks("plain", "a b") == marks("ab\u00e9", "\u4e2d".join("ab")) == set()
+    assert marks("plain", "") == marks("plain", " a") == marks("\u3000") == marks("\u2003a", "b") == {Mark.BLANK}
+    assert marks("a\tb") == marks("a\x7f") == marks("a\x85") == {Mark.CONTROL}
+    assert marks("", "\x00") == {Mark.BLANK, Mark.CONTROL}

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.intake.rejects import Reason
-from engine.intake.tables import bytes_table, holds_byte
+from engine.names import text_buffers
+from kernels.texts import Mark, mark_texts
 
 ABSENT = np.iinfo(np.int64).min  # an optional number or time that a row does not give
 
@@ -35,19 +36,16 @@ _CURRENCY = re.compile("[A-Z]{3}")
 Faults = list[tuple[Reason, Any]]  # in order of precedence: a reason and bool [row], which rows fail by it
 
 
-_ZERO = pa.scalar(0, pa.int32())  # Arrow takes 50 us to make one of a Python number
-_CONTROL_BYTES = bytes_table(bytes(range(32)) + b"\x7f\xc2")  # \xc2 leads U+0080 to U+00BF
-
-
 def text_faults(texts: pa.StringArray, characters_max: int, needed: bool = True) -> Faults:
-    """Texts that are missing (nothing or white space only), too long, or hold control characters."""
+    """Texts that are missing (nothing or white space only), too long, or hold control characters. None is null."""
     faults: Faults = []
-    lengths = pc.binary_length(texts)
-    if needed:
-        faults.append((Reason.EMPTY, _bools(pc.or_(pc.equal(lengths, _ZERO), pc.utf8_is_space(texts)))))
-    if (pc.max(lengths).as_py() or 0) > characters_max:
+    offsets, data = text_buffers(texts)
+    marks = mark_texts(offsets, data)
+    if needed and marks & Mark.BLANK:
+        faults.append((Reason.EMPTY, (np.diff(offsets) == 0) | _bools(pc.utf8_is_space(texts))))
+    if len(texts) and np.diff(offsets).max() > characters_max:
         faults.append((Reason.TOO_LONG, _bools(pc.greater(pc.utf8_length(texts), characters_max))))
-    if holds_byte(texts, _CONTROL_BYTES):
+    if marks & Mark.CONTROL:
         faults.append((Reason.CONTROL_CHARACTER, _bools(pc.match_substring_regex(texts, r"\p{Cc}"))))
     return faults
 
