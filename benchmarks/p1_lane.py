@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.row import Row
 from benchmarks.service import Client, Measured, clients, echo, serving, stocked_folder, stored, verify_seconds
 
-BATCH_ORDERS = 8_192
+BATCH_ORDERS = 13_000
 STREAMS, WINDOW = 1, 3  # streams of the client (two only wait longer), and batches of each that are under way
 SECONDS, SECONDS_QUICK, ECHO_SECONDS = 60.0, 5.0, 5.0
 ORDERS_PER_SECOND_MAX = 1_500_000  # there is stock for so many

@@ -42,7 +42,7 @@ SERVICES = tuple(
     )
 )  # fmt: skip
 SWITCH_SECONDS = 0.0005  # how long a thread may hold the interpreter while another waits: one order must not wait 5 ms
-DECODING_THREADS = 2
+DECODING_THREADS = max(1, (os.cpu_count() or 1) // 2)  # more of them quarrel with the writer over the interpreter
 GARBAGE_OBJECTS = 10_000  # made, and not freed by themselves, between two looks for garbage
 SURGE_ORDERS_PER_SECOND = 50_000  # by Arrow batches: a surge
 CALM_SECONDS = 0.5  # without one: it is over
