@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import grpc
@@ -33,8 +34,9 @@ QUEUE_FULL = "QUEUE_FULL"
 RETRY_MS = 50  # what a full queue takes to become empty, about
 DISK_RETRY_MS = 5000
 REST_ORDERS = 128  # of single requests: no more are waited for
-REST_SECONDS, REST_SECONDS_MAX = 0.001, 0.006  # whether more come is looked at so often, and for so long
-CROWD = 4  # requests that came during a rest: a crowd
+REST_SECONDS, REST_SECONDS_MAX = 0.00025, 0.006  # so long without another one ends a rest; and so long does one last
+LARGE_CROWD, TICK_SECONDS = 24, 0.001  # of one, whether more come is looked at so often; of a small one, all the time
+CROWD = 2  # requests that came during a rest: a crowd
 RESTS_WITHOUT_CROWD_MAX = 16  # in a row; then turns are made at once again,
 TURNS_PER_TRY = 32  # and one of so many rests to see whether there is a crowd now
 TURN_SECONDS_MAX = 0.01  # in the event loop: where a disk is slower, the writer's thread waits for it
@@ -97,6 +99,7 @@ class Batcher:
         self._idle = False  # the writer waits to be told of something
         self._turns_to_rest = TURNS_PER_TRY  # 0: the next turn rests
         self._rests_left = 1  # without a crowd
+        self._crowd = 0  # requests of the last turn in the event loop
         self._here_soon = False  # a turn in the event loop is about to be made
         self._slow_until = 0.0
         self._turning = threading.Lock()  # held by whoever makes a turn: the engine has one writer at a time
@@ -180,7 +183,8 @@ class Batcher:
             elif not self._here_soon:
                 if self._is_quiet():
                     self._here_soon = True
-                    self._loop.call_soon(self._turn_here, 0, time.perf_counter() + REST_SECONDS_MAX)
+                    now = time.perf_counter()
+                    self._loop.call_soon(self._turn_here, 0, now, now + REST_SECONDS_MAX)
                 else:
                     self._wake()
         return request.future
@@ -194,7 +198,7 @@ class Batcher:
             self._idle = False
             self._free.notify()
 
-    def _turn_here(self, seen: int, rest_ends: float) -> None:
+    def _turn_here(self, seen: int, grew_at: float, rest_ends: float) -> None:
         """A turn in the event loop, for single requests while no batches are under way. It saves a lone order two
         changes of thread, and many the quarrel of two threads over one interpreter.
 
@@ -203,15 +207,20 @@ class Batcher:
         self._here_soon = False
         with self._free:
             waiting, now = len(self._singles), time.perf_counter()
-            more_may_come = waiting > seen or waiting < CROWD < self._rests_left
-            rests = self._turns_to_rest == 0 and more_may_come and waiting < REST_ORDERS and now < rest_ends
+            if waiting > seen:
+                grew_at = now
+            rests = self._turns_to_rest == 0 and waiting < REST_ORDERS and now < min(rest_ends, grew_at + REST_SECONDS)
             if rests and self._is_quiet():
                 self._here_soon = True
-                self._loop.call_later(REST_SECONDS, self._turn_here, waiting, rest_ends)
+                again = (
+                    self._loop.call_soon if self._crowd < LARGE_CROWD else partial(self._loop.call_later, TICK_SECONDS)
+                )
+                again(self._turn_here, waiting, grew_at, rest_ends)
                 return
             if not self._is_quiet() or not self._turning.acquire(blocking=False):
                 self._wake()
                 return
+            self._crowd = max(waiting, self._crowd // 2)
             self._look_for_crowd(waiting)
         due = self.engine.next_expiry
         try:
