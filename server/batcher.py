@@ -30,6 +30,7 @@ from server.errors import Rejection, busy
 
 TURN_REQUESTS_MAX = 2048  # single requests of one commit
 TURN_ORDERS_MAX = 12_288  # orders of Arrow batches: further batches wait for the next turn once so many are taken
+SINGLE_WORK = 50  # orders of a batch that cost as much as a single request, about
 QUEUE_FULL = "QUEUE_FULL"
 RETRY_MS = 50  # what a full queue takes to become empty, about
 DISK_RETRY_MS = 5000
@@ -94,7 +95,7 @@ class Batcher:
         self._singles: deque[Request] = deque()
         self._lanes: deque[Lane] = deque()  # those with something waiting, the next one first
         self._batches = 0
-        self.batch_orders = 0  # orders of Arrow batches that have come
+        self.work = 0  # that has come: orders of Arrow batches, and SINGLE_WORK for each single request
         self._free = threading.Condition()
         self._idle = False  # the writer waits to be told of something
         self._turns_to_rest = TURNS_PER_TRY  # 0: the next turn rests
@@ -168,7 +169,7 @@ class Batcher:
                 self._lanes.append(lane)
             lane.waiting.append(request)
             self._batches += 1
-            self.batch_orders += orders
+            self.work += orders
             self._wake()
         return request.future
 
@@ -178,6 +179,7 @@ class Batcher:
             if len(self._singles) >= self._requests_max:
                 raise busy(f"{self._requests_max} requests wait: wait and send it again", QUEUE_FULL, RETRY_MS)
             self._singles.append(request)
+            self.work += SINGLE_WORK
             if request.kind is None:  # a command may be large
                 self._wake()
             elif not self._here_soon:

@@ -44,7 +44,7 @@ SERVICES = tuple(
 SWITCH_SECONDS = 0.0005  # how long a thread may hold the interpreter while another waits: one order must not wait 5 ms
 DECODING_THREADS = max(1, (os.cpu_count() or 1) // 2)  # more of them quarrel with the writer over the interpreter
 GARBAGE_OBJECTS = 10_000  # made, and not freed by themselves, between two looks for garbage
-SURGE_ORDERS_PER_SECOND = 50_000  # by Arrow batches: a surge
+SURGE_WORK_PER_SECOND = 50_000  # orders by Arrow batches, or a thousand single requests: a surge
 CALM_SECONDS = 0.5  # without one: it is over
 METER_SECONDS = 0.1  # over which orders are counted, at least
 
@@ -229,7 +229,7 @@ def open_parts(service: Service) -> Parts:
     batcher = Batcher(engine, settings.queue_requests_max, settings.queue_batches_max)
 
     def surge_meter() -> Callable[[], bool]:
-        return SurgeMeter(lambda: batcher.batch_orders).in_surge
+        return SurgeMeter(lambda: batcher.work).in_surge
 
     lookup = Lookup(engine.state)
     naming = Naming(batcher, lambda: places_of(settings))
@@ -261,23 +261,23 @@ def open_parts(service: Service) -> Parts:
 
 
 class SurgeMeter:
-    """Whether a surge of Arrow batches is on: the process beside the server then leaves the cores to the orders. Views
-    that follow it would take a third of its speed (`python -m benchmarks --only P1` shows their lag)."""
+    """Whether a surge is on: what can wait then leaves the cores to the orders. Views that follow a surge of batches
+    would take a third of its speed (`python -m benchmarks --only P1` shows their lag)."""
 
-    def __init__(self, batch_orders: Callable[[], int]) -> None:
-        """batch_orders: those that have come so far."""
-        self._batch_orders = batch_orders
-        self._seen, self._seen_at = batch_orders(), time.monotonic()
+    def __init__(self, work: Callable[[], int]) -> None:
+        """work: that has come so far, as the batcher counts it."""
+        self._work = work
+        self._seen, self._seen_at = work(), time.monotonic()
         self._surge_at = -math.inf
 
     def in_surge(self) -> bool:
         """How it stands. For one thread, which asks all the time."""
         now = time.monotonic()
         if (seconds := now - self._seen_at) >= METER_SECONDS:
-            orders = self._batch_orders()
-            if orders - self._seen > SURGE_ORDERS_PER_SECOND * seconds:
+            work = self._work()
+            if work - self._seen > SURGE_WORK_PER_SECOND * seconds:
                 self._surge_at = now
-            self._seen, self._seen_at = orders, now
+            self._seen, self._seen_at = work, now
         return now - self._surge_at < CALM_SECONDS
 
 

@@ -220,12 +220,12 @@ def test_a_snapshot_has_the_state_of_what_is_sealed(server: Server) -> None:
     assert state.digest() == digest
 
 
-def test_a_surge_is_many_orders_in_batches(monkeypatch: pytest.MonkeyPatch):
+def test_a_surge_is_much_work_in_a_short_time(monkeypatch: pytest.MonkeyPatch):
     now, orders = 1000.0, 0
     monkeypatch.setattr(wiring.time, "monotonic", lambda: now)
     meter = wiring.SurgeMeter(lambda: orders)
     assert not meter.in_surge()
-    now, orders = now + 0.11, orders + wiring.SURGE_ORDERS_PER_SECOND // 20  # batches, but few
+    now, orders = now + 0.11, orders + wiring.SURGE_WORK_PER_SECOND // 20  # batches, but few
     assert not meter.in_surge()
     now, orders = now + 0.01, orders + 13_000  # a batch just came: whether more follow is not known yet
     assert not meter.in_surge()

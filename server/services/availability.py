@@ -23,7 +23,7 @@ from server.validation.values import find, known, rows, text
 SKUS_MAX = 10_000  # of one request
 FIGURES_MAX = 4096  # of one message of a watch
 BYTES_PER_SECOND_MAX = 64 << 20  # to all watchers together: a third of a core
-SURGE_BYTES_PER_SECOND_MAX = 8 << 20  # while a surge of batches wants the cores
+SURGE_BYTES_PER_SECOND_MAX = 8 << 20  # while a surge wants the cores
 PAUSE_SECONDS_MIN = 0.001
 _PIECES_KEPT_MAX = 64  # messages that watchers of the same channel share
 
