@@ -297,3 +297,14 @@ def test_nobody_hears_of_a_commit_before_it_is_durable(tmp_path: Path):
         assert (answered.reply.size, placed.reply, seen <= max(heard)) == (5, Outcome.ALLOCATED, True)
 
     on_edge(tmp_path, test, lambda edge: lambda turn: heard.append(turn.sequence))
+
+
+def test_work_is_counted_by_what_it_costs(tmp_path: Path):
+    async def test(edge: edges.Edge) -> None:
+        before = edge.batcher.work
+        await edge.batcher.place(ORDER, order(1))
+        assert edge.batcher.work - before == batcher.SINGLE_WORK
+        await edge.batcher.allocate(Lane(), batch(1000, 60), 60)
+        assert edge.batcher.work - before == batcher.SINGLE_WORK + 60
+
+    on_edge(tmp_path, test)

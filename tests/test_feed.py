@@ -3,6 +3,7 @@
 import asyncio
 import random
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -373,6 +374,23 @@ def test_many_figures_come_in_pieces(tmp_path: Path, monkeypatch: Any) -> None:
         await watch.complete()
         await watch.complete()
         assert watch.units == {"sku-0": 11, "sku-1": 4} | {sku: units for sku, _, units in rows}
+
+    in_shop(tmp_path, test)
+
+
+def test_messages_come_in_measure_and_less_often_in_a_surge(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(service, "FIGURES_MAX", 100)
+    monkeypatch.setattr(service, "SURGE_BYTES_PER_SECOND_MAX", 50_000)
+
+    async def test(shop: Shop) -> None:
+        await shop.receive("many", *[(f"many-{i}", "A", i + 1) for i in range(950)])
+        seconds = []
+        for in_surge in (False, True):
+            shop.availability = AvailabilityService(shop.feed, shop.edge.engine.state.names, lambda now=in_surge: now)
+            began = time.monotonic()
+            await shop.watch().complete()
+            seconds.append(time.monotonic() - began)
+        assert seconds[0] < 0.1 < seconds[1]  # 15 kB
 
     in_shop(tmp_path, test)
 
