@@ -155,17 +155,20 @@ class Views:
         """The last commit taken in."""
         return int(self._one("SELECT view_sequence FROM meta"))
 
-    def catch_up(self, journal: JournalStore, progress: Callable[[int, int], None] | None = None) -> int:
+    def catch_up(
+        self, journal: JournalStore, progress: Callable[[int, int], None] | None = None,
+        goes_on: Callable[[], bool] = lambda: True,
+    ) -> int:  # fmt: skip
         """Take in what the journal has; returns the new view_sequence. A kill at any moment changes nothing.
 
         Damaged views are made again. Raises ViewsAhead, and what reading a journal raises. progress: records, of how
-        many.
+        many. goes_on: asked after each transaction; where it says no, the rest is for the next call.
         """
         try:
-            return self._follow(journal, progress)
+            return self._follow(journal, progress, goes_on)
         except (apsw.CorruptError, apsw.NotADBError):
             self.make_anew()
-            return self._follow(journal, progress)
+            return self._follow(journal, progress, goes_on)
 
     # What may be asked
 
@@ -265,7 +268,9 @@ class Views:
 
     # Following the journal
 
-    def _follow(self, journal: JournalStore, progress: Callable[[int, int], None] | None) -> int:
+    def _follow(
+        self, journal: JournalStore, progress: Callable[[int, int], None] | None, goes_on: Callable[[], bool]
+    ) -> int:
         last, sequence = journal.next_sequence - 1, self.view_sequence
         if sequence > last:
             raise ViewsAhead(
@@ -280,6 +285,8 @@ class Views:
             sequence = self._take_some(history, records, sequence, last)
             if progress:
                 progress(sequence, last)
+            if not goes_on():
+                break
         self._history = history
         return sequence
 

@@ -23,7 +23,7 @@ from typing import Any
 import structlog
 
 FOLLOW_SECONDS = 0.1  # between two sequences that are told to the follower
-REST_SECONDS = 10.0  # in a surge, after each transaction of the views: they take at most a tenth of a core
+REST_SECONDS = 10.0  # in a surge, after each transaction of the views: they take a tenth of a core at most
 RESTART_SECONDS_MIN, RESTART_SECONDS_MAX = 1.0, 60.0
 STOP_SECONDS_MAX = 5.0
 NICE = 19  # views may lag in a surge: the orders go first
@@ -142,13 +142,12 @@ def _close(pipe: Any) -> None:
 class Follower:
     """Follows the journal up to what is durable."""
 
-    def __init__(self, data: Path, views: bool, snapshots: bool, rest: Callable[[], None]) -> None:
-        """rest: called between two transactions of the views."""
+    def __init__(self, data: Path, views: bool, snapshots: bool) -> None:
         from engine.disk import FolderDisk
         from engine.journal.segments import Journal
         from engine.views import FILE, Views
 
-        self._data, self._rest = data, rest
+        self._data = data
         self._journal = Journal.open(FolderDisk(data, read_only=True), read_only=True)
         self._views = Views.open(data / FILE) if views else None
         self._disk = FolderDisk(data)
@@ -156,35 +155,31 @@ class Follower:
         self._snapshot: subprocess.Popen[bytes] | None = None
         self._tried_up_to = 0  # the last sequence that a snapshot was tried for
 
-    def step(self, durable: int) -> None:
-        """Do what there is to do."""
+    def step(self, durable: int) -> bool:
+        """Look after snapshots, and take in one transaction of what there is for the views; whether there is more."""
         self._journal.refresh()
         if self._with_snapshots:
             self._look_after_snapshot()
-        if self._views is not None:
-            self._catch_up(durable)
+        return self._views is not None and self._catch_up(durable)
 
     @property
     def is_busy(self) -> bool:
         """Whether it waits for a snapshot process."""
         return self._snapshot is not None
 
-    def _catch_up(self, durable: int) -> None:
+    def _catch_up(self, durable: int) -> bool:
         from engine.views import ViewsAhead
 
         assert self._views is not None
         upto = _UpTo(self._journal, durable)
         try:
-            self._views.catch_up(upto, self._got_on)
+            sequence = self._views.catch_up(upto, goes_on=lambda: False)
         except ViewsAhead as error:  # the journal was restored; they are only views
             tell(error=f"{error}; they are made anew")
             self._views.make_anew()
-            self._views.catch_up(upto, self._got_on)
-        tell(view_sequence=self._views.view_sequence)
-
-    def _got_on(self, sequence: int, _last: int) -> None:
+            sequence = self._views.catch_up(upto, goes_on=lambda: False)
         tell(view_sequence=sequence)
-        self._rest()
+        return sequence < upto.next_sequence - 1
 
     def _look_after_snapshot(self) -> None:
         """Start a process for a snapshot where a segment was sealed; hear how it went."""
@@ -250,11 +245,14 @@ class _Input:
 
 def _follow(data: Path, views: bool, snapshots: bool) -> None:
     told = _Input()
-    follower = Follower(data, views, snapshots, told.rest)
+    follower = Follower(data, views, snapshots)
+    is_behind = False
     while True:
-        told.has_news.wait(_LOOK_SECONDS if follower.is_busy else None)
+        if not is_behind:
+            told.has_news.wait(_LOOK_SECONDS if follower.is_busy else None)
         told.has_news.clear()
-        follower.step(told.durable)
+        is_behind = follower.step(told.durable)
+        told.rest()
 
 
 def _build_snapshot(data: Path) -> None:

@@ -235,9 +235,9 @@ class Batcher:
             self._turning.release()
         if (ended := time.perf_counter()) - now > TURN_SECONDS_MAX:
             self._slow_until = ended + SLOW_SECONDS
-        if self.engine.next_expiry != due:
-            with self._free:
-                self._wake()  # the writer waits for the wrong moment
+        with self._free:
+            if self.engine.next_expiry != due or self._singles:  # the writer waits for the wrong moment, or for nothing
+                self._wake()
 
     def _look_for_crowd(self, waiting: int) -> None:
         """After a turn that rested, or not: whether the next one does."""

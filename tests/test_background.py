@@ -7,7 +7,6 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -237,27 +236,16 @@ def test_a_surge_is_much_work_in_a_short_time(monkeypatch: pytest.MonkeyPatch):
     assert not meter.in_surge()
 
 
-def test_views_rest_between_transactions(server: Server, monkeypatch: pytest.MonkeyPatch):
-    """They were told of all there is before a surge began, and stop all the same."""
-    rests, goes_on = threading.Event(), threading.Event()
-
-    def rest() -> None:
-        rests.set()
-        assert goes_on.wait(60)
-
+def test_a_step_is_one_transaction_of_the_views(server: Server, monkeypatch: pytest.MonkeyPatch):
+    """So that a rest, and a look after snapshots, comes between two, however much there is to catch up with."""
     monkeypatch.setattr("engine.views.COMMIT_ROWS", 1)
-    monkeypatch.setattr(background, "tell", lambda **progress: None)
-    follower = background.Follower(server.path, views=True, snapshots=False, rest=rest)
+    told: list[int] = []
+    monkeypatch.setattr(background, "tell", lambda **progress: told.append(progress["view_sequence"]))
+    follower = background.Follower(server.path, views=True, snapshots=False)
     last = server.engine.durable_sequence
-    step = threading.Thread(target=follower.step, args=(last,))
-    step.start()
-    assert rests.wait(60)
-    reader = Views.reader(server.path / FILE)
-    assert 0 < reader.view_sequence < last
-    goes_on.set()
-    step.join()
-    assert reader.view_sequence == last
-    reader.close()
+    while follower.step(last):
+        assert Views.reader(server.path / FILE).view_sequence == told[-1] < last
+    assert told == list(range(1, last + 1))
 
 
 def test_a_rest_lasts_as_long_as_the_surge_but_not_for_ever(monkeypatch: pytest.MonkeyPatch):

@@ -24,7 +24,8 @@ SKUS_MAX = 10_000  # of one request
 FIGURES_MAX = 4096  # of one message of a watch
 BYTES_PER_SECOND_MAX = 64 << 20  # to all watchers together: a third of a core
 SURGE_BYTES_PER_SECOND_MAX = 8 << 20  # while a surge wants the cores
-PAUSE_SECONDS_MIN = 0.001
+MESSAGE_BYTES = 4096  # that a message costs as much as, beside its own
+PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX = 0.001, 2.0
 _PIECES_KEPT_MAX = 64  # messages that watchers of the same channel share
 
 
@@ -79,22 +80,30 @@ class AvailabilityService(availability_pb2_grpc.AvailabilityServiceServicer):
                 piece = self._piece(channel, after, at, exact=is_first)
                 upto = min(upto, piece.sequence) if at else piece.sequence
                 yield piece.message
-                await self._in_measure(len(piece.message))
+                self._charge(len(piece.message))
                 at = piece.next_sku
+                if at >= 0:
+                    await self._in_measure()
             if not piece.is_complete:
                 yield pb.WatchAvailabilityResponse(version=upto, complete=True).SerializeToString()
             if request.once:
                 return
             after, is_first = upto, False
+            await self._in_measure()
             await self._feed.changed(channel, after)
 
-    async def _in_measure(self, sent: int) -> None:
-        """Put off the next message after so many bytes: in a surge figures come less often, and newer."""
+    def _charge(self, sent: int) -> None:
+        """Put off the messages to come after so many bytes: in a surge figures come less often, and newer."""
         now = asyncio.get_running_loop().time()
         most = SURGE_BYTES_PER_SECOND_MAX if self._in_surge() else BYTES_PER_SECOND_MAX
-        self._not_before = max(now, self._not_before) + sent / most
-        if self._not_before - now > PAUSE_SECONDS_MIN:
-            await asyncio.sleep(self._not_before - now)
+        owed = max(now, self._not_before) + (sent + MESSAGE_BYTES) / most
+        self._not_before = min(owed, now + PAUSE_SECONDS_MAX)  # who went away after one message owes for ever else
+
+    async def _in_measure(self) -> None:
+        """Wait until it is time for another message."""
+        pause = self._not_before - asyncio.get_running_loop().time()
+        if pause > PAUSE_SECONDS_MIN:
+            await asyncio.sleep(pause)
 
     def _piece(self, channel: int, after: int, at: int, exact: bool) -> _Piece:
         """The next message of a pass. Those who were woken together share it, though something newer may be there.
