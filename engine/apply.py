@@ -157,7 +157,6 @@ def apply_orders(
     location: int,
     stamp: int,
     keys: Any = None,
-    claimed: bool = False,
 ) -> Any:
     """Orders and reservations enter the book and the key index; returns their rows, NONE where refused.
 
@@ -173,7 +172,7 @@ def apply_orders(
     columns += [owned(lines[name]) for name in ("sku", "quantity", "part_count")]
     columns += [owned(parts[name]) for name in ("node", "stage", "quantity", "fenced")]
     entries = Entries(*columns)
-    enter_orders(entries, location, stamp, claimed, state.book, state.cells, state.fences, rows)
+    enter_orders(entries, location, stamp, False, state.book, state.cells, state.fences, rows)
     locations = np.arange(location, location + count)
     if keys is None:
         insert_keys(state, _order_keys(state, orders), locations, rows)

@@ -14,7 +14,6 @@ import xxhash
 
 from engine import schema
 from engine.answers import Replies
-from engine.apply import hash_keys
 from engine.commands import Put, PutChannels, PutExceptions, PutFences, PutNames, PutNodes, PutPostalCodes
 from engine.commit import Commit, remember
 from engine.outcomes import Method, Namespace, OutOfRoom, Reply
@@ -31,8 +30,7 @@ def put(commit: Commit, command: Put) -> Replies:
     state = commit.state
     check_limits(state, [command])
     request_id = pa.array([command.request_id], pa.string())
-    keys = hash_keys(state, NO_CHANNEL, Method.PUT_CATALOGUE, request_id)
-    new = commit.look_up(keys)
+    keys, new = commit.claim(NO_CHANNEL, Method.PUT_CATALOGUE, request_id)
     quantity = np.zeros(1, np.int64)
     if new[0]:
         quantity[0] = _PUTS[type(command)](commit, command)

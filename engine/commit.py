@@ -17,7 +17,7 @@ from engine.outcomes import Cause, Method, Reply
 from engine.ragged import owned
 from engine.state import State
 from kernels.columns import NONE
-from kernels.keys import ABSENT, CLAIMED, claim_few_keys, claim_keys, find_keys, find_or_insert, set_values
+from kernels.keys import ABSENT, claim_few_keys, claim_keys, find_keys, set_values
 from kernels.options import FEW
 
 Columns = Mapping[str, Any]
@@ -40,24 +40,18 @@ class Commit:
         """Whether there is anything to keep."""
         return not self.tables
 
-    def look_up(self, keys: Any) -> Any:
-        """Enter keys [n, 2]: which of them are new, bool [n] (only the first time, where one comes twice).
+    def claim(self, channel: Any, method: Method, texts: pa.StringArray) -> tuple[Any, Any]:
+        """Enter the keys of texts in (channel, method): keys [n, 2]; which of them are new, bool [n] (only the first
+        time, where one comes twice).
 
         Every new key must get its answer in this commit. Then `first_locations` finds the answers of the others.
         """
-        count = keys.shape[0]
-        found = np.empty(count, np.int64)
-        find_or_insert(self.state.keys, keys, np.full(count, CLAIMED), np.full(count, NONE, np.int32), found)
-        return found == ABSENT
-
-    def claim(self, channel: Any, method: Method, texts: pa.StringArray) -> tuple[Any, Any]:
-        """`hash_keys` and `look_up` in one: keys [n, 2]; which are new, bool [n], or None where all of them are."""
         count = len(texts)
         keys, found = np.empty((count, 2), np.uint64), np.empty(count, np.int64)
         claim = claim_few_keys if count <= FEW else claim_keys
         secret, index = self.state.secret, self.state.keys
-        new = claim(secret, owned(channel), int(method), *text_buffers(texts), index, keys, found)
-        return keys, None if new == count else found == ABSENT
+        claim(secret, owned(channel), int(method), *text_buffers(texts), index, keys, found)
+        return keys, found == ABSENT
 
     def first_locations(self, keys: Any) -> Any:
         """Where the first answers to keys are that are all known."""
@@ -69,11 +63,11 @@ class Commit:
         self.tables.append((table, columns))
         apply_table(self.state, table, columns)
 
-    def enter(self, orders: Columns, lines: Columns, parts: Columns, keys: Any, claimed: bool) -> Any:
+    def enter(self, orders: Columns, lines: Columns, parts: Columns, keys: Any) -> Any:
         """Orders or reservations with their lines and parts; returns their rows."""
         location = self.next_location
         self.entered(orders, lines, parts)
-        return apply_orders(self.state, orders, lines, parts, location, self.stamp, keys, claimed)
+        return apply_orders(self.state, orders, lines, parts, location, self.stamp, keys)
 
     @property
     def next_location(self) -> int:

@@ -57,7 +57,7 @@ def place_orders(commit: Commit, command: PlaceOrders) -> OrderAnswers:
     """Allocate orders, or reserve for carts, in their order; repeats get the first answer."""
     method = Method.RESERVE if isinstance(command, Reserve) else Method.PLACE_ORDER
     keys, new = commit.claim(command.channel, method, command.order_id)
-    if new is None:
+    if new.all():
         return _enter(commit, command, keys)
     fresh, again = np.flatnonzero(new), np.flatnonzero(~new)
     pieces, rows = [], []
@@ -141,9 +141,8 @@ def confirmed_parts_max(state: State, command: Confirm) -> int:
 def confirm(commit: Commit, command: Confirm) -> OrderAnswers:
     """Turn reservations into orders; with another postal code, or units that a count took, they are sourced again."""
     state = commit.state
-    keys = hash_keys(state, command.channel, Method.CONFIRM, command.request_id)
+    keys, new = commit.claim(command.channel, Method.CONFIRM, command.request_id)
     content = _confirm_content(state, command)
-    new = commit.look_up(keys)
     plain = _plain(commit, command, new)
     groups = [plain, *(np.array([row]) for row in np.setdiff1d(np.flatnonzero(new), plain))]
     pieces = [_confirm_rows(commit, command, rows, content, keys) for rows in groups if rows.size]
@@ -244,9 +243,9 @@ def _confirm_rows(commit: Commit, command: Confirm, picked: Any, content: Any, k
         commit.answer(Method.CONFIRM, channel, request_id, content[picked], refused, nothing, keys[picked])
         return without_order(refused)
     commit.close(rows, Cause.CONFIRMED)
-    location = (commit.sequence << PLACE_BITS) + commit.orders_entered
-    commit.look_up(order_keys)
-    commit.enter(*tables, order_keys, claimed=False)
+    location = commit.next_location
+    commit.claim(channel, Method.PLACE_ORDER, order_id)
+    commit.enter(*tables, order_keys)
     where = location + np.arange(picked.size)
     commit.answer(Method.CONFIRM, channel, request_id, content[picked], tables[0]["outcome"], where, keys[picked])
     return from_record(record_orders(commit.tables[-4:-1]), np.arange(picked.size), again=False)
@@ -306,9 +305,8 @@ def _source_again(state: State, row: int, batch: Batch) -> Drawn:
 def release(commit: Commit, command: Release) -> Replies:
     """End reservations; what they hold becomes available."""
     state, count = commit.state, len(command.request_id)
-    keys = hash_keys(state, command.channel, Method.RELEASE, command.request_id)
+    keys, new = commit.claim(command.channel, Method.RELEASE, command.request_id)
     content = hash_keys(state, command.channel, Method.RESERVE, command.reservation_id)
-    new = commit.look_up(keys)
     locations, rows, is_open = _open_reservations(state, command.channel, command.reservation_id)
     reply = np.full(count, Reply.DONE, np.uint8)
     ending = np.flatnonzero(new & is_open)
@@ -350,10 +348,9 @@ def acted_parts_max(state: State, command: ActOnUnits) -> int:
 def act_on(commit: Commit, command: ActOnUnits) -> Replies:
     """Pick, pack, ship, deliver, take back or cancel units: each request wholly or not at all."""
     state, count = commit.state, len(command.request_id)
-    keys = hash_keys(state, command.channel, Method.ACT_ON_UNITS, command.request_id)
+    keys, new = commit.claim(command.channel, Method.ACT_ON_UNITS, command.request_id)
     content = _act_content(state, command)
     rows, is_open = _open_orders(state, command)
-    new = commit.look_up(keys)
     reply = np.where(is_open, Reply.DONE, Reply.UNKNOWN_ORDER).astype(np.uint8)
     quantity = np.zeros(count, np.int64)
     doing = np.flatnonzero(new & is_open)

@@ -13,7 +13,6 @@ import xxhash
 
 from engine import schema
 from engine.answers import Replies
-from engine.apply import hash_keys
 from engine.commands import MoveStock
 from engine.commit import Commit, remember
 from engine.outcomes import Cause, Method, MovementKind, Reply
@@ -50,8 +49,7 @@ def move_stock(commit: Commit, command: MoveStock) -> Replies:
     """Take one statement or movement, wholly or not at all."""
     state = commit.state
     request_id = pa.array([command.request_id], pa.string())
-    keys = hash_keys(state, NO_CHANNEL, Method.MOVE_STOCK, request_id)
-    new = commit.look_up(keys)
+    keys, new = commit.claim(NO_CHANNEL, Method.MOVE_STOCK, request_id)
     reply, quantity = np.array([Reply.DONE], np.uint8), np.zeros(1, np.int64)
     if new[0]:
         movements, refusal = _movements(state, command)

@@ -155,20 +155,17 @@ class Views:
         """The last commit taken in."""
         return int(self._one("SELECT view_sequence FROM meta"))
 
-    def catch_up(
-        self, journal: JournalStore, progress: Callable[[int, int], None] | None = None,
-        goes_on: Callable[[], bool] = lambda: True,
-    ) -> int:  # fmt: skip
+    def catch_up(self, journal: JournalStore, goes_on: Callable[[], bool] = lambda: True) -> int:
         """Take in what the journal has; returns the new view_sequence. A kill at any moment changes nothing.
 
-        Damaged views are made again. Raises ViewsAhead, and what reading a journal raises. progress: records, of how
-        many. goes_on: asked after each transaction; where it says no, the rest is for the next call.
+        Damaged views are made again. Raises ViewsAhead, and what reading a journal raises. goes_on: asked
+        after each transaction; where it says no, the rest is for the next call.
         """
         try:
-            return self._follow(journal, progress, goes_on)
+            return self._follow(journal, goes_on)
         except (apsw.CorruptError, apsw.NotADBError):
             self.make_anew()
-            return self._follow(journal, progress, goes_on)
+            return self._follow(journal, goes_on)
 
     # What may be asked
 
@@ -268,9 +265,7 @@ class Views:
 
     # Following the journal
 
-    def _follow(
-        self, journal: JournalStore, progress: Callable[[int, int], None] | None, goes_on: Callable[[], bool]
-    ) -> int:
+    def _follow(self, journal: JournalStore, goes_on: Callable[[], bool]) -> int:
         last, sequence = journal.next_sequence - 1, self.view_sequence
         if sequence > last:
             raise ViewsAhead(
@@ -283,8 +278,6 @@ class Views:
         records = journal.read(sequence + 1)
         while sequence < last:
             sequence = self._take_some(history, records, sequence, last)
-            if progress:
-                progress(sequence, last)
             if not goes_on():
                 break
         self._history = history

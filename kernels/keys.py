@@ -323,20 +323,15 @@ def find_or_insert(index: KeyIndex, keys: U64x2, locations: I64, rows: I32, foun
 
 def _claim_keys(
     secret: U64, channel: I16, method: int, offsets: Offsets, data: Bytes, index: KeyIndex, keys: U64x2, found: I64
-) -> int:  # fmt: skip
-    """`hash_texts`, then `find_or_insert` with CLAIMED for a location, to be set once the answer is known. Returns how
-    many keys are new.
-    """
+) -> None:  # fmt: skip
+    """`hash_texts`, then `find_or_insert` with CLAIMED for a location, to be set once the answer is known."""
     hash_texts(secret, channel, method, offsets, data, keys)
     before = np.empty((SEGMENT_SLOTS, 4), np.int64)
     kept = np.empty(SEGMENT_SLOTS, np.uint8)
-    new = 0
     for i in range(found.size):
         if i + AHEAD < found.size:
             _ask_for(index, keys, i + AHEAD)
         found[i] = _find_or_insert(index, keys[i, 0], keys[i, 1], CLAIMED, NONE, before, kept)
-        new += found[i] == ABSENT
-    return new
 
 
 claim_keys, claim_few_keys = kernel(_claim_keys), brief(_claim_keys)

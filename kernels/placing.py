@@ -44,8 +44,8 @@ def empty_placed(orders: int, lines: int, parts: int, expires_at: I64 | None) ->
     )  # fmt: skip
 
 
-@leaf
-def _number_orders(batch: Batch, heads: I64, policies: Policies, drawn: Drawn, placed: Placed) -> None:
+def _number(batch: Batch, heads: I64, policies: Policies, drawn: Drawn, placed: Placed) -> None:
+    """Number the orders that were not refused, and say in which stage each part begins. `placed` is written."""
     last = heads[_LAST_NUMBER]
     placed.first_part[0] = 0
     part = 0
@@ -67,12 +67,7 @@ def _number_orders(batch: Batch, heads: I64, policies: Policies, drawn: Drawn, p
             placed.first_part[line + 1] = part
 
 
-def _number(batch: Batch, heads: I64, policies: Policies, drawn: Drawn, placed: Placed) -> None:
-    """Number the orders that were not refused, and say in which stage each part begins. `placed` is written."""
-    _number_orders(batch, heads, policies, drawn, placed)
-
-
-number_orders = brief(_number)
+_number_them, number_orders = leaf(_number), brief(_number)
 
 
 def _place(
@@ -86,7 +81,7 @@ def _place(
     parts.
     """
     count = nearest(batch, nodes, cells, fences, policies, places, drawn)
-    _number_orders(batch, book.heads, policies, drawn, placed)
+    _number_them(batch, book.heads, policies, drawn, placed)
     entries = Entries(
         placed.number, placed.is_reservation, batch.channel, batch.postal_code, placed.line_count, drawn.outcome,
         placed.expires_at, batch.sku, batch.quantity, drawn.part_count, drawn.node, placed.stage, drawn.quantity,

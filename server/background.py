@@ -1,5 +1,5 @@
 """Work beside the server, in a process of its own with a low priority: views are kept up to date, and a snapshot is
-built whenever a segment of the journal was sealed.
+built whenever a segment of the journal was sealed, in a surge once in a while.
 
     server (Background)  --- durable sequence, surge or not, a line each --->  follower: views
                          <--- progress, a JSON line each ---------------------     |  a segment was sealed
@@ -12,10 +12,12 @@ input ends, so it never outlives the server; a kill at any moment leaves what it
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ import structlog
 
 FOLLOW_SECONDS = 0.1  # between two sequences that are told to the follower
 REST_SECONDS = 10.0  # in a surge, after each transaction of the views: they take a tenth of a core at most
+SURGE_SNAPSHOT_SECONDS = 60.0  # in a surge, from one snapshot to the next: each replays what came since, and is longer
 RESTART_SECONDS_MIN, RESTART_SECONDS_MAX = 1.0, 60.0
 STOP_SECONDS_MAX = 5.0
 NICE = 19  # views may lag in a surge: the orders go first
@@ -154,12 +157,13 @@ class Follower:
         self._with_snapshots = snapshots
         self._snapshot: subprocess.Popen[bytes] | None = None
         self._tried_up_to = 0  # the last sequence that a snapshot was tried for
+        self._tried_at = -math.inf  # and when
 
-    def step(self, durable: int) -> bool:
+    def step(self, durable: int, in_surge: bool = False) -> bool:
         """Look after snapshots, and take in one transaction of what there is for the views; whether there is more."""
         self._journal.refresh()
         if self._with_snapshots:
-            self._look_after_snapshot()
+            self._look_after_snapshot(in_surge)
         return self._views is not None and self._catch_up(durable)
 
     @property
@@ -181,11 +185,12 @@ class Follower:
         tell(view_sequence=sequence)
         return sequence < upto.next_sequence - 1
 
-    def _look_after_snapshot(self) -> None:
-        """Start a process for a snapshot where a segment was sealed; hear how it went."""
+    def _look_after_snapshot(self, in_surge: bool) -> None:
+        """Start a process for a snapshot where a segment was sealed, and it is time; hear how it went."""
         from engine.snapshot import snapshots
 
         if self._snapshot is not None and (code := self._snapshot.poll()) is not None:
+            _close(self._snapshot.stdin)
             self._snapshot = None
             if code:
                 tell(error=f"the snapshot of sequence {self._tried_up_to} ended with code {code}")
@@ -193,8 +198,9 @@ class Follower:
         found = snapshots(self._disk)
         if found:
             tell(snapshot_sequence=found[-1][0])
-        if self._snapshot is None and sealed > max(self._tried_up_to, found[-1][0] if found else 0):
-            self._tried_up_to = sealed
+        is_time = not in_surge or time.monotonic() - self._tried_at >= SURGE_SNAPSHOT_SECONDS
+        if is_time and self._snapshot is None and sealed > max(self._tried_up_to, found[-1][0] if found else 0):
+            self._tried_up_to, self._tried_at = sealed, time.monotonic()
             command = [sys.executable, "-m", "server.background", str(self._data), "--one-snapshot"]
             self._snapshot = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
 
@@ -230,6 +236,11 @@ class _Input:
         self._calm = threading.Event()
         threading.Thread(target=self._read, name="input", daemon=True).start()
 
+    @property
+    def in_surge(self) -> bool:
+        """Whether a surge is on."""
+        return not self._calm.is_set()
+
     def rest(self) -> None:
         """Wait while a surge is on, for a while."""
         self._calm.wait(REST_SECONDS)
@@ -251,7 +262,7 @@ def _follow(data: Path, views: bool, snapshots: bool) -> None:
         if not is_behind:
             told.has_news.wait(_LOOK_SECONDS if follower.is_busy else None)
         told.has_news.clear()
-        is_behind = follower.step(told.durable)
+        is_behind = follower.step(told.durable, told.in_surge)
         told.rest()
 
 

@@ -248,6 +248,28 @@ def test_a_step_is_one_transaction_of_the_views(server: Server, monkeypatch: pyt
     assert told == list(range(1, last + 1))
 
 
+def test_in_a_surge_a_snapshot_is_built_once_in_a_while(server: Server, monkeypatch: pytest.MonkeyPatch):
+    follower = background.Follower(server.path, views=False, snapshots=True)
+
+    def sealed_and_seen(in_surge: bool) -> bool:
+        """Seal a segment; whether a snapshot of it is built then."""
+        server.commit(place(f"order {server.engine.durable_sequence}", (0, 1)))
+        server.engine.journal.seal()
+        before = follower._tried_up_to
+        follower.step(server.engine.durable_sequence, in_surge)
+        wait_until(lambda: follower._snapshot is None or follower._snapshot.poll() is not None)
+        follower.step(0, in_surge=True)  # hears how it went
+        return follower._tried_up_to > before
+
+    assert sealed_and_seen(in_surge=True)  # the first one
+    assert not sealed_and_seen(in_surge=True)
+    assert sealed_and_seen(in_surge=False)
+    assert not sealed_and_seen(in_surge=True)
+    monkeypatch.setattr(background, "SURGE_SNAPSHOT_SECONDS", 0.0)
+    assert sealed_and_seen(in_surge=True)
+    assert len(snapshots(FolderDisk(server.path))) == 2  # the last ones
+
+
 def test_a_rest_lasts_as_long_as_the_surge_but_not_for_ever(monkeypatch: pytest.MonkeyPatch):
     there, here = os.pipe()
     monkeypatch.setattr(sys, "stdin", os.fdopen(there))

@@ -74,6 +74,19 @@ def test_what_is_asked_at_once_is_decided_in_one_commit(tmp_path: Path):
     on_edge(tmp_path, test)
 
 
+def test_more_at_once_than_a_turn_takes_are_all_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(batcher, "TURN_REQUESTS_MAX", 10)
+
+    async def test(edge: edges.Edge) -> None:
+        before = edge.engine.durable_sequence
+        placed = (edge.batcher.place(ORDER, order(i)) for i in range(25))
+        results = await asyncio.wait_for(asyncio.gather(*placed), 30)
+        assert len({result.number for result in results}) == 25
+        assert edge.engine.durable_sequence - before >= 3
+
+    on_edge(tmp_path, test)
+
+
 def test_rows_of_every_kind_get_their_own_answers(tmp_path: Path):
     async def test(edge: edges.Edge) -> None:
         place = edge.batcher.place

@@ -395,6 +395,16 @@ def test_messages_come_in_measure_and_less_often_in_a_surge(tmp_path: Path, monk
     in_shop(tmp_path, test)
 
 
+def test_who_comes_and_goes_leaves_no_long_wait_to_others(tmp_path: Path) -> None:
+    async def test(shop: Shop) -> None:
+        for _ in range(3):
+            shop.availability._charge(1 << 40)  # told to many who went away
+        now = asyncio.get_running_loop().time()
+        assert 0 < shop.availability._not_before - now <= service.PAUSE_SECONDS_MAX
+
+    in_shop(tmp_path, test)
+
+
 def test_watchers_see_what_the_engine_published(tmp_path: Path) -> None:
     """Fifty of them, at their own speed, while stock changes: in the end all have the engine's figures."""
 

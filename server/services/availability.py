@@ -59,7 +59,7 @@ class AvailabilityService(availability_pb2_grpc.AvailabilityServiceServicer):
         for row in np.flatnonzero(sku < 0).tolist():
             text(f"skus[{row}]", request.skus[row], SKU_CHARACTERS_MAX)
         units, versions, sequence = self._feed.figures(channel, sku)
-        figures = _message(pa.array(request.skus, pa.string()), units, versions)
+        figures = await offload(sku.size, lambda: _message(pa.array(request.skus, pa.string()), units, versions))
         return figures + pb.GetAvailabilityResponse(version=sequence).SerializeToString()
 
     async def WatchAvailability(  # noqa: N802
@@ -97,7 +97,7 @@ class AvailabilityService(availability_pb2_grpc.AvailabilityServiceServicer):
         now = asyncio.get_running_loop().time()
         most = SURGE_BYTES_PER_SECOND_MAX if self._in_surge() else BYTES_PER_SECOND_MAX
         owed = max(now, self._not_before) + (sent + MESSAGE_BYTES) / most
-        self._not_before = min(owed, now + PAUSE_SECONDS_MAX)  # who went away after one message owes for ever else
+        self._not_before = min(owed, now + PAUSE_SECONDS_MAX)  # a debt of those who went away must not grow
 
     async def _in_measure(self) -> None:
         """Wait until it is time for another message."""
