@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-WRITE_BYTES_MAX = 1 << 30  # of one write; Linux ends a single call at 2 GiB
 WRITE_BUFFERS_MAX = 1024  # IOV_MAX
 OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the last: a limit on the size of files
 

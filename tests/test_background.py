@@ -219,6 +219,15 @@ def test_a_snapshot_has_the_state_of_what_is_sealed(server: Server) -> None:
     assert state.digest() == digest
 
 
+def test_it_takes_what_nobody_else_wants_of_the_cores(server: Server) -> None:
+    server.beside.start()
+    wait_until(lambda: server.beside.view_sequence == server.engine.durable_sequence)
+    assert server.beside.pid is not None
+    assert os.getpriority(os.PRIO_PROCESS, server.beside.pid) == background.NICE
+    if Path("/proc/self/autogroup").exists():  # then niceness alone says nothing to other sessions
+        assert Path(f"/proc/{server.beside.pid}/autogroup").read_text().split()[-1] == str(background.NICE)
+
+
 def test_a_surge_is_much_work_in_a_short_time(monkeypatch: pytest.MonkeyPatch):
     now, orders = 1000.0, 0
     monkeypatch.setattr(wiring.time, "monotonic", lambda: now)

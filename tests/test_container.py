@@ -34,7 +34,7 @@ def test_a_file_is_written_and_mapped(disk: Any) -> None:
 
 
 def test_a_file_of_many_and_large_pieces_goes_out_in_several_writes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.journal.container.WRITE_BYTES_MAX", 100)
+    monkeypatch.setattr("engine.journal.container.PIECE_BYTES_MAX", 100)
     monkeypatch.setattr("engine.journal.container.WRITE_BUFFERS_MAX", 3)
     disk = FakeDisk()
     pieces = [body_of(k, length) for k, length in enumerate((10, 10, 10, 10, 250, 90, 20))]

@@ -8,12 +8,13 @@ from typing import Any
 
 import xxhash
 
-from engine.disk import WRITE_BUFFERS_MAX, WRITE_BYTES_MAX, Disk
+from engine.disk import WRITE_BUFFERS_MAX, Disk
 from engine.journal import JournalDamaged, JournalNewer
 from engine.journal.frame import FILE, HEADER_BYTES, Place, checksum, pack, unpack
 from engine.schema import SCHEMA_VERSION
 
 NEW = ".new"  # ends the name of a file that is not finished
+PIECE_BYTES_MAX = 4 << 20  # written and synced at once: the journal's next sync waits for a piece, not for the file
 
 
 def write_file(disk: Disk, name: str, sequence: int, stamp: int, buffers: Sequence[Any]) -> None:
@@ -33,7 +34,7 @@ def write_file(disk: Disk, name: str, sequence: int, stamp: int, buffers: Sequen
         for group, count in _groups([memoryview(header), *views]):
             disk.write(unfinished, offset, group)
             offset += count
-        disk.sync(unfinished)
+            disk.sync(unfinished)
     except OSError:
         if unfinished in disk.names():
             disk.remove(unfinished)
@@ -47,9 +48,9 @@ def _groups(views: Sequence[memoryview]) -> Iterator[tuple[list[memoryview], int
     group: list[memoryview] = []
     count = 0
     for view in views:
-        for start in range(0, len(view), WRITE_BYTES_MAX):
-            piece = view[start : start + WRITE_BYTES_MAX]
-            if len(group) == WRITE_BUFFERS_MAX or count + len(piece) > WRITE_BYTES_MAX:
+        for start in range(0, len(view), PIECE_BYTES_MAX):
+            piece = view[start : start + PIECE_BYTES_MAX]
+            if len(group) == WRITE_BUFFERS_MAX or count + len(piece) > PIECE_BYTES_MAX:
                 yield group, count
                 group, count = [], 0
             group.append(piece)
