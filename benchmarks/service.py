@@ -4,6 +4,7 @@ looks at a server from outside.
 Every server and every client is a process of its own on the loopback, and ends with the block that began it.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -233,8 +234,9 @@ def _children(pid: int) -> list[int]:
     """The processes that a process has started, and theirs."""
     found = []
     for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            found += [int(child), *_children(int(child))]
+        with contextlib.suppress(FileNotFoundError):  # a thread that has just ended
+            for child in (task / "children").read_text().split():
+                found += [int(child), *_children(int(child))]
     return found
 
 
