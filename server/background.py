@@ -28,7 +28,7 @@ import structlog
 FOLLOW_SECONDS = 0.1  # between two sequences that are told to the follower
 REST_SECONDS = 10.0  # in a surge, after each transaction of the views: they take a tenth of a core at most
 SURGE_SNAPSHOT_SECONDS = 60.0  # in a surge, from one snapshot to the next: each replays what came since, and is longer
-RESTS_PER_SYNC = 2  # of the same length: a snapshot of gigabytes must not keep the journal from the disk
+RESTS_OF_SNAPSHOT = 4.0  # in a surge, for so many times as long as it worked: it wants memory and the disk too
 RESTART_SECONDS_MIN, RESTART_SECONDS_MAX = 1.0, 60.0
 STOP_SECONDS_MAX = 5.0
 NICE = 19  # views may lag in a surge: the orders go first
@@ -92,8 +92,8 @@ class Background:
         """One process, from its start to its end; its exit code."""
         command = [sys.executable, "-m", "server.background", str(self._data), *self._flags]
         child = self._child = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
-        )
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, process_group=0
+        )  # a group of its own, so that no terminal ends it; not a session: Linux would give that half of the cores
         self.starts += 1
         reader = threading.Thread(target=self._hear, args=(child,), name="allot-background-progress", daemon=True)
         reader.start()
@@ -158,6 +158,7 @@ class Follower:
         self._disk = FolderDisk(data)
         self._with_snapshots = snapshots
         self._snapshot: subprocess.Popen[bytes] | None = None
+        self._snapshot_told: bool | None = None  # whether a surge is on
         self._tried_up_to = 0  # the last sequence that a snapshot was tried for
         self._tried_at = -math.inf  # and when
 
@@ -205,6 +206,11 @@ class Follower:
             self._tried_up_to, self._tried_at = sealed, time.monotonic()
             command = [sys.executable, "-m", "server.background", str(self._data), "--one-snapshot"]
             self._snapshot = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+            self._snapshot_told = None
+        if self._snapshot is not None and self._snapshot.stdin is not None and in_surge != self._snapshot_told:
+            self._snapshot_told = in_surge
+            with contextlib.suppress(BrokenPipeError):  # it has ended, which the next look will find
+                os.write(self._snapshot.stdin.fileno(), b"0 %d\n" % in_surge)
 
 
 class _UpTo:
@@ -243,9 +249,9 @@ class _Input:
         """Whether a surge is on."""
         return not self._calm.is_set()
 
-    def rest(self) -> None:
+    def rest(self, seconds: float) -> None:
         """Wait while a surge is on, for a while."""
-        self._calm.wait(REST_SECONDS)
+        self._calm.wait(seconds)
 
     def _read(self) -> None:
         for line in sys.stdin:
@@ -265,20 +271,30 @@ def _follow(data: Path, views: bool, snapshots: bool) -> None:
             told.has_news.wait(_LOOK_SECONDS if follower.is_busy else None)
         told.has_news.clear()
         is_behind = follower.step(told.durable, told.in_surge)
-        told.rest()
+        told.rest(REST_SECONDS)
 
 
-def _paced(disk: Any) -> Any:
-    """A disk that leaves most of its time to the journal of the server: after each piece it rests."""
-    sync = disk.sync
+class _Pace:
+    """In a surge, rests RESTS_OF_SNAPSHOT times as long as was worked since the last rest."""
 
-    def sync_and_rest(name: str) -> None:
-        began = time.monotonic()
-        sync(name)
-        time.sleep(RESTS_PER_SYNC * (time.monotonic() - began))
+    def __init__(self, told: _Input) -> None:
+        self._told, self._since = told, time.monotonic()
 
-    disk.sync = sync_and_rest
-    return disk
+    def rest(self, *_: int) -> None:
+        """Rest now."""
+        self._told.rest(RESTS_OF_SNAPSHOT * (time.monotonic() - self._since))
+        self._since = time.monotonic()
+
+    def of_disk(self, disk: Any) -> Any:
+        """The same disk, with a rest after each piece that was synced."""
+        sync = disk.sync
+
+        def sync_and_rest(name: str) -> None:
+            sync(name)
+            self.rest()
+
+        disk.sync = sync_and_rest
+        return disk
 
 
 def _build_snapshot(data: Path) -> None:
@@ -289,18 +305,17 @@ def _build_snapshot(data: Path) -> None:
     from engine.snapshot import build_snapshot
     from engine.state import State
 
-    _Input()
+    pace = _Pace(_Input())
     folder = DataFolder.open(data)
     journal = Journal.open(FolderDisk(data, read_only=True), read_only=True)
-    build_snapshot(_paced(folder.disk), journal, State(folder.secret, folder.limits))
+    build_snapshot(pace.of_disk(folder.disk), journal, State(folder.secret, folder.limits), pace.rest)
 
 
 def _step_back() -> None:
-    """Take what nobody else wants of the cores. Linux weighs sessions against each other before it looks at the
-    niceness of processes, so this one's session has to step back too."""
+    """Take of the cores what nobody else wants, now: niceness alone lets a thread that wakes up wait."""
     os.nice(NICE)
-    with contextlib.suppress(OSError):  # not Linux, or sessions are not weighed
-        Path("/proc/self/autogroup").write_text(str(NICE))
+    if hasattr(os, "SCHED_IDLE"):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def main(arguments: list[str] | None = None) -> int:
