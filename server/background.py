@@ -174,6 +174,13 @@ class Follower:
         """Whether it waits for a snapshot process."""
         return self._snapshot is not None
 
+    def tell_snapshot(self, in_surge: bool) -> None:
+        """Let a snapshot process know whether a surge is on, where that has changed."""
+        if self._snapshot is not None and self._snapshot.stdin is not None and in_surge != self._snapshot_told:
+            self._snapshot_told = in_surge
+            with contextlib.suppress(BrokenPipeError):  # it has ended, which the next look will find
+                os.write(self._snapshot.stdin.fileno(), b"0 %d\n" % in_surge)
+
     def _catch_up(self, durable: int) -> bool:
         from engine.views import ViewsAhead
 
@@ -207,10 +214,6 @@ class Follower:
             command = [sys.executable, "-m", "server.background", str(self._data), "--one-snapshot"]
             self._snapshot = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
             self._snapshot_told = None
-        if self._snapshot is not None and self._snapshot.stdin is not None and in_surge != self._snapshot_told:
-            self._snapshot_told = in_surge
-            with contextlib.suppress(BrokenPipeError):  # it has ended, which the next look will find
-                os.write(self._snapshot.stdin.fileno(), b"0 %d\n" % in_surge)
 
 
 class _UpTo:
@@ -271,6 +274,7 @@ def _follow(data: Path, views: bool, snapshots: bool) -> None:
             told.has_news.wait(_LOOK_SECONDS if follower.is_busy else None)
         told.has_news.clear()
         is_behind = follower.step(told.durable, told.in_surge)
+        follower.tell_snapshot(told.in_surge)
         told.rest(REST_SECONDS)
 
 

@@ -278,6 +278,7 @@ def test_in_a_surge_a_snapshot_is_built_once_in_a_while(server: Server, monkeypa
         server.engine.journal.seal()
         before = follower._tried_up_to
         follower.step(server.engine.durable_sequence, in_surge)
+        follower.tell_snapshot(False)  # it would rest
         wait_until(lambda: follower._snapshot is None or follower._snapshot.poll() is not None)
         follower.step(0, in_surge=True)  # hears how it went
         return follower._tried_up_to > before
