@@ -4,6 +4,7 @@ It keeps its own columns beside the engine's, which run ahead of what is durable
 what changed since a version and gets the latest figures, so one that is slow costs nothing.
 """
 
+import asyncio
 import threading
 from typing import Any, NamedTuple
 
@@ -46,9 +47,11 @@ class Feed:
         """What the engine published at its start is durable."""
         assert engine.availability is not None, "an engine that publishes nothing has no feed"
         self._names = engine.state.names
+        self.engine_id = engine.state.engine_id
         self._skus_max = engine.state.limits.skus_max
         self._lock = threading.Lock()  # held for copies only
         self.sequence = engine.state.sequence
+        self.durable_at_us = engine.state.stamp  # of that commit, about
         self._channels = 0  # rows in use
         self._units, self._versions, self._blocks = self._columns(_CHANNELS_MIN)
         self._latest = np.zeros(_CHANNELS_MIN, np.int64)  # [channel] its newest version
@@ -86,10 +89,11 @@ class Feed:
         """SKUs that are named."""
         return len(self._names[Namespace.SKU])
 
-    def apply(self, changes: AtsChanges | None, sequence: int) -> None:
+    def apply(self, changes: AtsChanges | None, sequence: int, durable_at_us: int = 0) -> None:
         """Take in a commit that is durable, in sequence; None where it changed no figure."""
         with self._lock:
             self.sequence = max(self.sequence, sequence)
+            self.durable_at_us = durable_at_us
             channels = len(self._names[Namespace.CHANNEL])
             if channels > self._channels:
                 self._add_channels(channels)
@@ -142,9 +146,21 @@ class Feed:
                 break
         return np.concatenate(pieces)
 
-    async def changed(self, channel: int, version: int) -> None:
-        """Return when a channel has figures newer than a version, together with others who wait: the latest wins."""
-        await self.wakeups.until(channel, version)
+    async def changed(self, channel: int, version: int, seconds_max: float | None = None) -> bool:
+        """Return when a channel has figures newer than a version, together with others who wait: the latest wins.
+
+        False where there were none for so long.
+        """
+        try:
+            await asyncio.wait_for(self.wakeups.until(channel, version), seconds_max)
+        except TimeoutError:
+            return False
+        return True
+
+    def quiet_until(self, channel: int, version: int) -> int | None:
+        """The last durable commit, where a channel has no figure newer than a version; else None."""
+        with self._lock:
+            return None if self.newest(channel) > version else self.sequence
 
     def newest(self, channel: Any) -> int:
         """The newest version of a channel's figures; 0 where the channel has none."""

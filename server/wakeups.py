@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Hashable
 
 INTERVAL_SECONDS = 0.02  # between two rings, at least
+FEW_SECONDS = 0.002  # the same where no more wait than one ring wakes
 WOKEN_MAX = 25  # by one ring; where more are due, the next one follows after RUSH_SECONDS
 RUSH_SECONDS = 0.01
 
@@ -52,11 +53,12 @@ class Wakeups:
         self._is_due = False  # before looking, as above
         self.rings += 1
         left = WOKEN_MAX
+        are_few = sum(map(len, self._waiters.values())) <= WOKEN_MAX
         for key in list(self._waiters):
             left -= self._wake(key, left)
             if left == 0:
                 break
-        self._not_before = now + (RUSH_SECONDS if left == 0 else INTERVAL_SECONDS)
+        self._not_before = now + (FEW_SECONDS if are_few else RUSH_SECONDS if left == 0 else INTERVAL_SECONDS)
         if left == 0 and not self._is_due:
             self._is_due = True
             loop.call_at(self._not_before, self._ring)

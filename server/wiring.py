@@ -45,7 +45,7 @@ SWITCH_SECONDS = 0.0005  # how long a thread may hold the interpreter while anot
 DECODING_THREADS = max(1, (os.cpu_count() or 1) // 2)  # more of them quarrel with the writer over the interpreter
 DECODING_NICE = 8  # who decides goes first (measured: a tenth more orders a second beside single ones)
 GARBAGE_OBJECTS = 10_000  # made, and not freed by themselves, between two looks for garbage
-SURGE_WORK_PER_SECOND = 50_000  # orders by Arrow batches, or a thousand single requests: a surge
+SURGE_WORK_PER_SECOND = 100_000  # orders by Arrow batches, or a thousand single requests: a surge
 CALM_SECONDS = 0.5  # without one: it is over
 METER_SECONDS = 0.1  # over which orders are counted, at least
 
@@ -248,7 +248,7 @@ def open_parts(service: Service) -> Parts:
     ]
 
     def hear(turn: Any) -> None:
-        feed.apply(turn.changes, turn.sequence)
+        feed.apply(turn.changes, turn.sequence, int(time.time() * 1e6))
         metrics.ats_lag_seconds.set(time.perf_counter() - turn.durable_at)
         events.notify()
         count_turn(metrics, lookup, turn)

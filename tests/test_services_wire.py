@@ -54,7 +54,9 @@ def over_the_wire(path: Path, test: Callable[[Shop, Any, Any, EventLog], Awaitab
     run(served)
 
 
-def test_a_slow_watcher_gets_the_latest_figures(tmp_path: Path) -> None:
+def test_a_slow_watcher_gets_the_latest_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.wakeups.FEW_SECONDS", INTERVAL_SECONDS)
+
     async def test(shop: Shop, watches: Any, events: Any, log: EventLog) -> None:
         call = watches.WatchAvailability(availability_pb2.WatchAvailabilityRequest(channel="web"))
         messages = 0

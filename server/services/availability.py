@@ -1,6 +1,7 @@
 """The availability service: what channels may sell, asked for or watched."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from engine.intake.orders import CHANNEL_CHARACTERS_MAX, SKU_CHARACTERS_MAX
 from engine.names import Names, text_buffers
 from engine.outcomes import Namespace
 from kernels.messages import FIGURE_BYTES_MAX, write_figures
-from server.errors import Rejection
+from server.errors import Rejection, invalid
 from server.feed import Feed
 from server.offload import offload
 from server.validation.catalogue import ADD_A_CHANNEL
@@ -26,6 +27,7 @@ BYTES_PER_SECOND_MAX = 64 << 20  # to all watchers together: a third of a core
 SURGE_BYTES_PER_SECOND_MAX = 8 << 20  # while a surge wants the cores
 MESSAGE_BYTES = 4096  # that a message costs as much as, beside its own
 PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX = 0.001, 2.0
+BEAT_MS_MIN, BEAT_MS_MAX = 100, 60_000
 _PIECES_KEPT_MAX = 64  # messages that watchers of the same channel share
 
 
@@ -73,9 +75,10 @@ class AvailabilityService(availability_pb2_grpc.AvailabilityServiceServicer):
                 f"after_version: {after} is beyond the last commit, {self._feed.sequence}: give 0 to begin anew",
                 "after_version",
             )  # fmt: skip
+        beat = _beat_seconds(request)
         is_first = True
         while True:
-            at, upto = 0, self._feed.sequence
+            at, upto, as_of = 0, self._feed.sequence, _now_us()
             while at >= 0:
                 piece = self._piece(channel, after, at, exact=is_first)
                 upto = min(upto, piece.sequence) if at else piece.sequence
@@ -85,12 +88,17 @@ class AvailabilityService(availability_pb2_grpc.AvailabilityServiceServicer):
                 if at >= 0:
                     await self._in_measure()
             if not piece.is_complete:
-                yield pb.WatchAvailabilityResponse(version=upto, complete=True).SerializeToString()
+                yield self._end(upto, as_of)
             if request.once:
                 return
             after, is_first = upto, False
             await self._in_measure()
-            await self._feed.changed(channel, after)
+            while not await self._feed.changed(channel, after, beat):
+                as_of = _now_us()
+                if (quiet := self._feed.quiet_until(channel, after)) is None:
+                    break
+                after = quiet
+                yield self._end(after, as_of)
 
     def _charge(self, sent: int) -> None:
         """Put off the messages to come after so many bytes: in a surge figures come less often, and newer."""
@@ -119,11 +127,20 @@ class AvailabilityService(availability_pb2_grpc.AvailabilityServiceServicer):
 
     def _made(self, channel: int, after: int, at: int) -> _Piece:
         """A piece of what is there now; complete where it is all of its pass."""
+        as_of = _now_us()
         since = self._feed.changed_since(channel, after, at, FIGURES_MAX)
         is_whole = at == 0 and since.next_sku < 0
         figures = _message(self._names[Namespace.SKU].texts(since.sku), since.units, since.versions)
-        last = pb.WatchAvailabilityResponse(version=since.sequence, complete=is_whole)
-        return _Piece(figures + last.SerializeToString(), since.sequence, is_whole, since.next_sku)
+        last = self._end(since.sequence, as_of) if is_whole else b""
+        return _Piece(figures + last, since.sequence, is_whole, since.next_sku)
+
+    def _end(self, version: int, as_of_us: int) -> bytes:
+        """What ends a pass: everything up to a version has been told."""
+        feed = self._feed
+        return pb.WatchAvailabilityResponse(
+            version=version, complete=True, as_of_us=as_of_us, durable_at_us=feed.durable_at_us,
+            engine_id=feed.engine_id,
+        ).SerializeToString()  # fmt: skip
 
     def _channel(self, name: str) -> int:
         return int(
@@ -132,6 +149,17 @@ class AvailabilityService(availability_pb2_grpc.AvailabilityServiceServicer):
                 ADD_A_CHANNEL,
             )[0]
         )  # fmt: skip
+
+
+def _now_us() -> int:
+    return int(time.time() * 1e6)
+
+
+def _beat_seconds(request: pb.WatchAvailabilityRequest) -> float | None:
+    beat = request.beat_ms
+    if beat and not BEAT_MS_MIN <= beat <= BEAT_MS_MAX:
+        raise invalid("beat_ms", f"beat_ms: {beat}: give {BEAT_MS_MIN} to {BEAT_MS_MAX:,} milliseconds, or 0 for none")
+    return beat / 1000 if beat else None
 
 
 def _message(skus: pa.StringArray, units: Any, versions: Any) -> bytes:

@@ -33,21 +33,29 @@ class GetAvailabilityResponse(_message.Message):
     def __init__(self, figures: _Optional[_Iterable[_Union[Availability, _Mapping]]] = ..., version: _Optional[int] = ...) -> None: ...
 
 class WatchAvailabilityRequest(_message.Message):
-    __slots__ = ("channel", "after_version", "once")
+    __slots__ = ("channel", "after_version", "once", "beat_ms")
     CHANNEL_FIELD_NUMBER: _ClassVar[int]
     AFTER_VERSION_FIELD_NUMBER: _ClassVar[int]
     ONCE_FIELD_NUMBER: _ClassVar[int]
+    BEAT_MS_FIELD_NUMBER: _ClassVar[int]
     channel: str
     after_version: int
     once: bool
-    def __init__(self, channel: _Optional[str] = ..., after_version: _Optional[int] = ..., once: _Optional[bool] = ...) -> None: ...
+    beat_ms: int
+    def __init__(self, channel: _Optional[str] = ..., after_version: _Optional[int] = ..., once: _Optional[bool] = ..., beat_ms: _Optional[int] = ...) -> None: ...
 
 class WatchAvailabilityResponse(_message.Message):
-    __slots__ = ("figures", "version", "complete")
+    __slots__ = ("figures", "version", "complete", "as_of_us", "durable_at_us", "engine_id")
     FIGURES_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_US_FIELD_NUMBER: _ClassVar[int]
+    DURABLE_AT_US_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_ID_FIELD_NUMBER: _ClassVar[int]
     figures: _containers.RepeatedCompositeFieldContainer[Availability]
     version: int
     complete: bool
-    def __init__(self, figures: _Optional[_Iterable[_Union[Availability, _Mapping]]] = ..., version: _Optional[int] = ..., complete: _Optional[bool] = ...) -> None: ...
+    as_of_us: int
+    durable_at_us: int
+    engine_id: str
+    def __init__(self, figures: _Optional[_Iterable[_Union[Availability, _Mapping]]] = ..., version: _Optional[int] = ..., complete: _Optional[bool] = ..., as_of_us: _Optional[int] = ..., durable_at_us: _Optional[int] = ..., engine_id: _Optional[str] = ...) -> None: ...
