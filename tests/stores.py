@@ -459,10 +459,10 @@ def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cluster]
         yield running
 
 
-@pytest.fixture
-def sentinel(tmp_path: Path) -> Iterator[Sentinel]:
-    """A master, a replica and their Sentinel."""
-    with Sentinel("valkey", tmp_path / "sentinel") as running:
+@pytest.fixture(params=KINDS)
+def sentinel(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sentinel]:
+    """A master, a replica and their Sentinel, of each kind."""
+    with Sentinel(request.param, tmp_path / "sentinel") as running:
         yield running
 
 

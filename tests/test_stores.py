@@ -190,10 +190,12 @@ def test_a_replica_takes_over_in_a_cluster(kind: Kind, tmp_path: Path):
         keys = [f"key{index}" for index in range(100)]
         for key in keys:
             client.set(key, key)
-            assert cluster.node_of(key).ask("WAIT", 1, 1000) >= 0
+        replicas = cluster.nodes[MASTERS:]
+        stores.until(lambda: sum(node.ask("DBSIZE") for node in replicas) == len(keys), "the replicas follow")
         cluster.fail_over(0)
-        assert cluster.nodes[MASTERS].info("replication")["role"] == "master"
-        assert client.set("{key}other", "value") is True
+        assert replicas[0].info("replication")["role"] == "master"
+        assert [client.get(key) for key in keys] == keys
+        assert {client.set(key, "after") for key in keys} == {True}
         ids = [node.process_id for node in cluster.nodes]
     assert running_processes(ids) == []
 
