@@ -19,6 +19,7 @@ from server.cli import (
     import_report,
     node,
     order,
+    relay,
     serve,
     snapshot,
     stock,
@@ -47,6 +48,7 @@ app.add_typer(imports, name="import")
 app.command("verify")(verify.verify)
 app.command("export")(export.export)
 app.command("serve")(serve.serve)
+app.command("relay")(relay.relay)
 app.command("snapshot")(snapshot.snapshot)
 app.command("warm")(warm.warm)
 app.command("doctor")(doctor.doctor)

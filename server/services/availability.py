@@ -47,6 +47,7 @@ class AvailabilityService(availability_pb2_grpc.AvailabilityServiceServicer):
         """in_surge: whether figures had better come less often. Asked from the event loop."""
         self._feed, self._in_surge = feed, in_surge
         self._names = names
+        self._engine = pb.WatchAvailabilityResponse(engine_id=feed.engine_id).SerializeToString()
         self._pieces: dict[tuple[int, int, int], _Piece] = {}  # of this ring, see `_piece`
         self._rings = 0
         self._not_before = 0.0  # of the loop's clock: messages until then would be too much
@@ -131,7 +132,7 @@ class AvailabilityService(availability_pb2_grpc.AvailabilityServiceServicer):
         since = self._feed.changed_since(channel, after, at, FIGURES_MAX)
         is_whole = at == 0 and since.next_sku < 0
         figures = _message(self._names[Namespace.SKU].texts(since.sku), since.units, since.versions)
-        last = self._end(since.sequence, as_of) if is_whole else b""
+        last = self._end(since.sequence, as_of) if is_whole else self._engine
         return _Piece(figures + last, since.sequence, is_whole, since.next_sku)
 
     def _end(self, version: int, as_of_us: int) -> bytes:

@@ -1,0 +1,70 @@
+"""`allot relay`: the worker that keeps what channels may sell in Redis."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from server.cli.connection import DEFAULT_SERVER, Ca, Server, TokenFile
+from server.cli.output import BAD_USAGE, fail
+
+
+def relay(
+    redis: Annotated[
+        str,
+        typer.Option(
+            envvar="ALLOT_REDIS", metavar="URL",
+            help="redis://host:6379/0, rediss:// for TLS, redis+sentinel://host:26379/master, redis+cluster://host:6379",
+        ),
+    ],
+    password_file: Annotated[
+        Path | None, typer.Option(envvar="ALLOT_REDIS_PASSWORD_FILE", metavar="FILE", help="Holds Redis' password.")
+    ] = None,
+    prefix: Annotated[
+        str, typer.Option(envvar="ALLOT_REDIS_PREFIX", help="Begins the name of each key.")
+    ] = "allot",
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Begin channels anew that another engine has published there.")
+    ] = False,
+    server: Server = DEFAULT_SERVER,
+    token_file: TokenFile = None,
+    ca: Ca = None,
+    metrics_listen: Annotated[str, typer.Option(help="host:port of Prometheus metrics. [default: none]")] = "",
+    log_level: Annotated[str, typer.Option(help="The least that is logged: debug, info, warning, error.")] = "info",
+    log_format: Annotated[str, typer.Option(help="json, or text for people.")] = "json",
+    with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
+) -> None:  # fmt: skip
+    """Keep what every channel may sell in Redis, until a signal. `allot serve --redis URL` runs this by itself.
+
+    Of each channel, PREFIX:{CHANNEL}:figures is a hash of SKU to units:version, :changes a stream of what changed, and
+    :state says what commit that is complete up to, and as of when. Where Redis is away, it goes on when it is back.
+
+    Example: allot relay --redis redis://127.0.0.1:6379/0 --server 127.0.0.1:50051
+    """
+    import os
+
+    from allot_client.connection import Connection
+    from server.config import parse_address
+    from server.log import open_log
+    from server.workers.frame import run
+    from server.workers.redis_store import Address, RedisStore
+    from server.workers.relay import Relay
+
+    try:
+        address = Address.parse(redis)
+    except ValueError as error:
+        fail(f"--redis: {error}", BAD_USAGE)
+    try:
+        password = password_file.read_text().strip() if password_file else None
+        token_env = "ALLOT_TOKEN" if token_file is None and os.environ.get("ALLOT_TOKEN") else None
+        connection = Connection(server, token_file=token_file, token_env=token_env, ca_file=ca)
+        connection.metadata()
+        if metrics_listen:
+            parse_address(metrics_listen)
+        log = open_log(log_level, log_format, everywhere=True)
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}", BAD_USAGE)
+    except (ValueError, KeyError) as error:
+        fail(str(error), BAD_USAGE)
+    worker = Relay(lambda: RedisStore(address, password, prefix), take_over)
+    raise typer.Exit(run("relay", worker.work, connection, log, metrics_listen, with_parent))

@@ -1,0 +1,165 @@
+"""What every worker is given: the engine's gRPC channel, repeats with pauses, health, metrics, a cursor, and its end.
+
+    run(name, work, ...)  ->  Frame  ->  await work(frame): one or many parts, each kept going by `Frame.keep`
+
+A part that fails is tried again for ever, after pauses that grow to two seconds: what it works on is not lost, since it
+reads on from its cursor. README.md has a worker in whole.
+"""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, start_http_server
+
+from allot_client.connection import Connection
+from allot_client.errors import error_of
+from allot_client.patience import PAUSE_SECONDS_MAX, PAUSE_SECONDS_MIN
+from server.config import parse_address
+from server.workers.failure import WorkerError
+
+Work = Callable[["Frame"], Awaitable[None]]
+
+
+class Frame:
+    """Of one worker that runs."""
+
+    def __init__(self, name: str, connection: Connection, log: Any) -> None:
+        """Raises ValueError and OSError where the connection's options will not do. For the event loop."""
+        self.name, self.log = name, log
+        self.stopping = asyncio.Event()
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._is_well = Gauge(
+            "allot_worker_well", "1: it works, 0: it is tried again", ["part"], registry=self.registry
+        )
+        self._failures = Counter(
+            "allot_worker_failures", "Tries that failed", ["part", "reason"], registry=self.registry
+        )
+        self._failing: dict[str, tuple[str, int]] = {}  # by part: the reason and how many failures in a row
+        self.metadata = connection.metadata()
+        credentials, options = connection.credentials(), connection.channel_options()
+        self.channel: grpc.aio.Channel = (
+            grpc.aio.insecure_channel(connection.target, options)
+            if credentials is None
+            else grpc.aio.secure_channel(connection.target, credentials, options)
+        )
+
+    @property
+    def failing(self) -> dict[str, str]:
+        """The parts that do not work now, and why."""
+        return {part: reason for part, (reason, _) in self._failing.items()}
+
+    async def keep(self, part: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Do a part's work over and over until the worker stops. Where it raises, after a pause."""
+        while not self.stopping.is_set():
+            try:
+                await work()
+                continue
+            except grpc.RpcError as error:
+                failure = error_of(error)
+                self._fails(part, failure.reason or failure.code.name, str(failure))
+            except WorkerError as error:
+                self._fails(part, error.reason, str(error))
+            except Exception as error:  # ours: the other parts go on
+                self.log.exception("a part of a worker has failed", worker=self.name, part=part)
+                self._fails(part, type(error).__name__, str(error))
+            longest = min(PAUSE_SECONDS_MAX, PAUSE_SECONDS_MIN * 2.0 ** min(self._failing[part][1], 16))
+            await self.pause(random.uniform(longest / 2, longest))
+
+    async def pause(self, seconds: float) -> None:
+        """Wait, but not beyond the worker's end."""
+        try:
+            await asyncio.wait_for(self.stopping.wait(), seconds)
+        except TimeoutError:
+            return
+
+    def well(self, part: str) -> None:
+        """A part has got on."""
+        if self._failing.pop(part, None):
+            self.log.info("it works again", worker=self.name, part=part)
+        self._is_well.labels(part).set(1)
+
+    def _fails(self, part: str, reason: str, text: str) -> None:
+        before, times = self._failing.get(part, ("", 0))
+        if reason != before:  # a failure that lasts is told once
+            self.log.warning("tried again until it works", worker=self.name, part=part, reason=reason, error=text)
+        self._failing[part] = (reason, times + 1)
+        self._is_well.labels(part).set(0)
+        self._failures.labels(part, reason).inc()
+
+
+class Cursor:
+    """How far a worker is, in a file of its own: what is before it is done, for good."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self, default: str = "") -> str:
+        """Where to go on."""
+        try:
+            return str(json.loads(self._path.read_text())["cursor"])
+        except FileNotFoundError:
+            return default
+
+    def write(self, at: str) -> None:
+        """Durable when it returns; a crash leaves the old one or the new one."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        new = self._path.with_name(self._path.name + ".new")
+        with new.open("w") as file:
+            json.dump({"cursor": at}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self._path)
+        folder = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def run(
+    name: str, work: Work, connection: Connection, log: Any, metrics_listen: str = "", with_parent: bool = False
+) -> int:
+    """Run a worker in this thread until SIGTERM, SIGINT or, with_parent, the end of stdin; the exit code."""
+    import uvloop
+
+    async def main() -> int:
+        frame = Frame(name, connection, log)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, frame.stopping.set)
+        if with_parent:
+            threading.Thread(target=_await_parent, args=(loop, frame.stopping), name="parent", daemon=True).start()
+        if metrics_listen:
+            address = parse_address(metrics_listen)
+            start_http_server(address.port, address.host, registry=frame.registry)
+        working, ending = asyncio.ensure_future(work(frame)), asyncio.ensure_future(frame.stopping.wait())
+        log.info("started", worker=name, server=connection.target)
+        await asyncio.wait((working, ending), return_when=asyncio.FIRST_COMPLETED)
+        ending.cancel()
+        frame.stopping.set()
+        working.cancel()
+        done = (await asyncio.gather(working, return_exceptions=True))[0]
+        await frame.channel.close()
+        if isinstance(done, Exception):
+            log.critical("a worker has failed", worker=name, error=f"{type(done).__name__}: {done}")
+            return 1
+        log.info("stopped", worker=name)
+        return 0
+
+    return uvloop.run(main())
+
+
+def _await_parent(loop: asyncio.AbstractEventLoop, stopping: asyncio.Event) -> None:
+    """Whoever started this holds the other end of stdin: its end is theirs."""
+    sys.stdin.read()
+    loop.call_soon_threadsafe(stopping.set)

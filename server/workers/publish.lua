@@ -1,0 +1,46 @@
+-- What the relay runs inside Redis, each call atomic there. Loaded as the library `allot`; where Redis has no functions
+-- (before 7.0), the same text runs as a script.
+--
+-- KEYS, of one channel and in one slot: its figures (hash: SKU -> units:version), its changes (stream), its state (hash).
+
+-- ARGV: engine, writes, version, as_of_us, durable_at_us, changes kept, lines, then SKU and units:version of each figure.
+-- Only who knows of every write so far may write: so a version never goes back, nothing is left out between two writes, and
+-- a call that arrives late, when its sender has given it up, changes nothing.
+local function publish(keys, args)
+  local figures, changes, state = keys[1], keys[2], keys[3]
+  local was = redis.call('HMGET', state, 'engine', 'writes', 'figures')
+  local writes = was[2] or '0'
+  if was[1] and was[1] ~= args[1] then
+    return {'ENGINE', was[1]}
+  end
+  local there = redis.call('HLEN', figures)
+  if tonumber(was[3] or 0) ~= there then -- somebody took figures away, or put some there: all are written anew
+    redis.call('HINCRBY', state, 'writes', 1)
+    redis.call('HSET', state, 'version', '0', 'figures', there)
+    return {'AT', tostring(writes + 1)}
+  end
+  if writes ~= args[2] then
+    return {'AT', writes}
+  end
+  local count = (#args - 7) / 2
+  for first = 8, #args, 4000 do
+    redis.call('HSET', figures, unpack(args, first, math.min(first + 3999, #args)))
+  end
+  if count > 0 then
+    redis.call('XADD', changes, 'MAXLEN', '~', args[6], '*', 'version', args[3], 'as_of_us', args[4], 'figures', args[7])
+    redis.call('HINCRBY', state, 'published', count)
+    there = redis.call('HLEN', figures)
+  end
+  redis.call('HSET', state, 'engine', args[1], 'version', args[3], 'figures', there)
+  if args[4] ~= '0' then -- else a piece of a long pass, as of which nothing is complete
+    redis.call('HSET', state, 'as_of_us', args[4], 'durable_at_us', args[5])
+  end
+  return {'OK', tostring(redis.call('HINCRBY', state, 'writes', 1))}
+end
+
+-- ARGV: engine. The channel belongs to this engine from now on, and begins with nothing.
+local function begin(keys, args)
+  redis.call('DEL', keys[1])
+  redis.call('HSET', keys[3], 'engine', args[1], 'version', '0', 'figures', '0')
+  return {'OK', tostring(redis.call('HINCRBY', keys[3], 'writes', 1))}
+end

@@ -1,0 +1,268 @@
+"""Redis as the relay sees it: one server, the master that Sentinels name, or a cluster; Redis from 6.2 on, and Valkey.
+
+Of each channel there are three keys in one slot, `PREFIX:{CHANNEL}:figures`, `:changes` and `:state`; publish.lua says
+what they hold. All writes go through it.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlsplit
+
+from redis import exceptions as failures
+from redis.asyncio import Redis, RedisCluster, Sentinel
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import MasterNotFoundError
+from redis.backoff import NoBackoff
+
+from server.workers.failure import WorkerError
+
+LIBRARY = "allot"
+SECONDS_MAX = 5.0  # a call may take: a server that is slower counts as one that is not there
+CONNECT_SECONDS_MAX = 2.0
+CALL_SECONDS_MAX = 8.0  # all of it, where a Sentinel or a cluster's plan is asked too
+CHANGES_KEPT = 10_000  # entries of a channel's stream, about
+_SENTINEL_PORT, _PORT = 26379, 6379
+_BODY = (Path(__file__).parent / "publish.lua").read_text()
+_FUNCTIONS = "".join(
+    f"\nredis.register_function('{LIBRARY}_{name}', {name})" for name in ("publish", "begin")
+)  # fmt: skip
+
+
+class Address(NamedTuple):
+    """Where Redis is. `redis://host:6379/0`, `rediss://` with TLS, `redis+sentinel://host:26379,host/master`,
+    `redis+cluster://host:6379,host:6379`; a user name may stand before the host, never a password.
+    """
+
+    kind: str  # "", "sentinel" or "cluster"
+    hosts: tuple[tuple[str, int], ...]
+    user: str | None = None
+    database: int = 0
+    master: str = ""
+    tls: bool = False
+
+    @classmethod
+    def parse(cls, url: str) -> "Address":
+        """Raises ValueError with the mend."""
+        parts = urlsplit(url)
+        scheme, _, kind = parts.scheme.partition("+")
+        if scheme not in ("redis", "rediss") or kind not in ("", "sentinel", "cluster"):
+            raise ValueError(
+                "write redis://host:6379/0, rediss:// for TLS, redis+sentinel://host:26379/master or "
+                "redis+cluster://host:6379"
+            )
+        user, _, hosts = parts.netloc.rpartition("@")
+        if ":" in user:
+            raise ValueError("it holds a password: put that into a file, and name it by redis_password_file")
+        path = parts.path.strip("/")
+        default = _SENTINEL_PORT if kind == "sentinel" else _PORT
+        found = tuple(_host(text, default) for text in hosts.split(","))
+        if kind == "sentinel":
+            if not path or "/" in path:
+                raise ValueError("name the master as Sentinel knows it: redis+sentinel://host:26379/mymaster")
+            return cls(kind, found, user or None, 0, path, scheme == "rediss")
+        if path and not path.isdigit():
+            raise ValueError(f"the database is a number, not {path!r}: redis://host:6379/0")
+        if kind == "cluster" and path not in ("", "0"):
+            raise ValueError("a cluster has one database, 0: leave the number out")
+        if not kind and len(found) > 1:
+            raise ValueError("several hosts are a cluster or Sentinels: write redis+cluster:// or redis+sentinel://")
+        return cls(kind, found, user or None, int(path or 0), "", scheme == "rediss")
+
+
+def _host(text: str, default: int) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or text.endswith("]"):
+        host, port = text, str(default)
+    if not host or not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise ValueError(f"{text!r} is no host:port")
+    return host.strip("[]"), int(port)
+
+
+class At(NamedTuple):
+    """How a publication ended."""
+
+    kind: str  # OK; AT: there were other writes; ENGINE: the channel belongs to another engine
+    value: str  # how many writes there were, or the other engine
+
+
+class RedisStore:
+    """One Redis. Every method raises WorkerError where it does not answer as it should."""
+
+    def __init__(self, address: Address, password: str | None = None, prefix: str = "allot") -> None:
+        self._prefix = prefix
+        self._client = _client(address, password)
+        self._scripts: dict[str, str] | None = None  # by name, where there are no functions; None: not known yet
+        self._loaded = False
+
+    def keys(self, channel: str) -> tuple[str, str, str]:
+        """Figures, changes and state of a channel, all in one slot of a cluster."""
+        name = f"{self._prefix}:{{{quote(channel, safe=' ')}}}"
+        return f"{name}:figures", f"{name}:changes", f"{name}:state"
+
+    async def state(self, channel: str) -> dict[str, str]:
+        """engine, version, as_of_us, durable_at_us, figures, published, writes; empty where nothing is there."""
+        try:
+            found = await self._client.hgetall(self.keys(channel)[2])
+        except Exception as error:
+            raise told(error) from error
+        return {name.decode(): value.decode() for name, value in found.items()}
+
+    async def figures(self, channel: str, skus: Sequence[str]) -> list[tuple[int, int] | None]:
+        """Units and version of some SKUs; None of those without."""
+        try:
+            found = await self._client.hmget(self.keys(channel)[0], list(skus))
+        except Exception as error:
+            raise told(error) from error
+        return [None if value is None else _figure(value) for value in found]
+
+    async def all_figures(self, channel: str) -> dict[str, tuple[int, int]]:
+        """Units and version of every SKU of a channel."""
+        try:
+            found = await self._client.hgetall(self.keys(channel)[0])
+        except Exception as error:
+            raise told(error) from error
+        return {sku.decode(): _figure(value) for sku, value in found.items()}
+
+    async def changes(self, channel: str, after: str = "$", wait_ms: int = 1000) -> list[tuple[str, dict[str, str]]]:
+        """Entries of a channel's stream after an id ("$": those to come), waiting for the first: id and fields."""
+        try:
+            found = await self._client.xread({self.keys(channel)[1]: after}, block=wait_ms)
+        except Exception as error:
+            raise told(error) from error
+        entries = [entry for _, some in (found.items() if isinstance(found, dict) else found or ()) for entry in some]
+        entries = [pair for entry in entries for pair in (entry if isinstance(entry, list) else [entry])]
+        return [(key.decode(), {k.decode(): v.decode() for k, v in fields.items()}) for key, fields in entries]
+
+    async def publish(
+        self, channel: str, engine: str, writes: int, version: int, as_of_us: int, durable_at_us: int, lines: bytes,
+        pairs: Sequence[bytes],
+    ) -> At:  # fmt: skip
+        """Write what changed after the channel's version; it is complete up to `version` then. Nothing is written where
+        there were not just so many writes before.
+
+        as_of_us: 0 for a piece of a pass, whose last one brings the new version. lines: `SKU TAB units TAB version LF` of each figure; pairs: SKU, then units:version, of each.
+        """
+        return await self._run(
+            "publish", channel, engine, writes, version, as_of_us, durable_at_us, CHANGES_KEPT, lines, *pairs
+        )
+
+    async def begin(self, channel: str, engine: str) -> At:
+        """Forget what a channel has: it begins anew, with this engine's figures."""
+        return await self._run("begin", channel, engine)
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._client.aclose()
+
+    async def _run(self, name: str, channel: str, *arguments: Any) -> At:
+        keys = self.keys(channel)
+        try:
+            async with asyncio.timeout(CALL_SECONDS_MAX):
+                for may_load in (True, False):
+                    try:
+                        kind, value = await self._call(name, keys, arguments)
+                        return At(kind.decode(), value.decode())
+                    except failures.RedisError as error:
+                        if not may_load or not _is_missing(error):
+                            raise
+                        await self._load()
+        except Exception as error:
+            raise told(error) from error
+        raise AssertionError("not reached")
+
+    async def _call(self, name: str, keys: tuple[str, str, str], arguments: tuple[Any, ...]) -> Any:
+        if self._scripts is None:
+            return await self._client.execute_command("FCALL", f"{LIBRARY}_{name}", len(keys), *keys, *arguments)
+        return await self._client.execute_command("EVALSHA", self._scripts[name], len(keys), *keys, *arguments)
+
+    async def _load(self) -> None:
+        """Put the library, or the scripts, onto every master."""
+        everywhere = {"target_nodes": RedisCluster.PRIMARIES} if isinstance(self._client, RedisCluster) else {}
+        try:
+            text = f"#!lua name={LIBRARY}\n{_BODY}{_FUNCTIONS}\n"
+            await self._client.execute_command("FUNCTION LOAD", "REPLACE", text, **everywhere)
+            self._scripts = None
+        except failures.ResponseError as error:
+            if not _has_no_functions(error):
+                raise
+            self._scripts = {}
+            for name in ("publish", "begin"):
+                script = f"{_BODY}\nreturn {name}(KEYS, ARGV)\n"
+                found = await self._client.execute_command("SCRIPT LOAD", script, **everywhere)
+                found = next(iter(found.values())) if isinstance(found, dict) else found
+                self._scripts[name] = found.decode() if isinstance(found, bytes) else found
+
+
+def _client(address: Address, password: str | None) -> Any:
+    options: dict[str, Any] = {
+        "username": address.user, "password": password, "socket_timeout": SECONDS_MAX,
+        "socket_connect_timeout": CONNECT_SECONDS_MAX,
+    }  # fmt: skip
+    if address.tls:
+        options["ssl"] = True
+    once = Retry(NoBackoff(), 0)  # the relay knows when to try again
+    if address.kind == "cluster":
+        nodes = [ClusterNode(host, port) for host, port in address.hosts]
+        return RedisCluster(startup_nodes=nodes, retry=Retry(NoBackoff(), 2), **options)
+    if address.kind == "sentinel":
+        watched = {name: value for name, value in options.items() if name not in ("username", "password")}
+        sentinels = Sentinel(address.hosts, sentinel_kwargs=watched, retry=once, **options)
+        return sentinels.master_for(address.master)
+    host, port = address.hosts[0]
+    return Redis(host=host, port=port, db=address.database, retry=once, **options)
+
+
+def _figure(value: bytes) -> tuple[int, int]:
+    units, _, version = value.partition(b":")
+    return int(units), int(version)
+
+
+def _is_missing(error: failures.RedisError) -> bool:
+    text = str(error).lower()
+    return isinstance(error, failures.NoScriptError) or "function not found" in text or _has_no_functions(error)
+
+
+def _has_no_functions(error: failures.RedisError) -> bool:
+    text = str(error).lower()
+    return "unknown command" in text or "command doesn't exist" in text
+
+
+_REASONS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str, str], ...] = (
+    (
+        (failures.AuthenticationError, failures.AuthenticationWrongNumberOfArgsError), "REDIS_PASSWORD",
+        "the password or the user is wrong: put the right one into the file that redis_password_file names",
+    ),
+    (failures.NoPermissionError, "REDIS_PERMISSION", "the user may not do this: let it run functions and scripts"),
+    (failures.ReadOnlyError, "REDIS_READ_ONLY", "it is a replica: name the master, or its Sentinels"),
+    (failures.OutOfMemoryError, "REDIS_OUT_OF_MEMORY", "raise maxmemory, or lower what else it keeps"),
+    (failures.BusyLoadingError, "REDIS_LOADING", "it reads its data still"),
+    (
+        (failures.ClusterDownError, failures.ClusterError, failures.RedisClusterException, failures.TryAgainError),
+        "REDIS_CLUSTER_DOWN", "some of its masters are not there",
+    ),
+    (MasterNotFoundError, "REDIS_NO_MASTER", "Sentinel names no master now"),
+    ((failures.TimeoutError, TimeoutError), "REDIS_SLOW", f"no answer within {SECONDS_MAX:g} seconds"),
+    ((failures.ConnectionError, OSError), "REDIS_UNREACHABLE", "is it running, and is the address right?"),
+)  # fmt: skip
+
+
+def told(error: Exception) -> Exception:
+    """A failure of Redis with its reason; ours as it is."""
+    if isinstance(error, WorkerError) or not isinstance(
+        error, (failures.RedisError, failures.RedisClusterException, OSError, TimeoutError)
+    ):
+        return error
+    said = " ".join(str(error).split())
+    if "OOM command not allowed" in said:  # 6.2 says it about a script in a line of its own
+        error = failures.OutOfMemoryError(said)
+    elif "READONLY" in said or "previous master is now a slave" in said:
+        error = failures.ReadOnlyError(said)
+    elif said.upper().startswith(("NOAUTH", "WRONGPASS")):
+        error = failures.AuthenticationError(said)
+    for kinds, reason, mend in _REASONS:
+        if isinstance(error, kinds):
+            return WorkerError(reason, f"{mend} ({said or type(error).__name__})")
+    return WorkerError("REDIS_ERROR", said or type(error).__name__)
