@@ -73,12 +73,13 @@ def free_port() -> int:
     raise ServerFailed(f"no free port: {PORTS_TRIED_MAX} of {PORTS.start} to {PORTS.stop - 1} were tried")
 
 
-def _answers(port: int) -> bool:
-    """It took a PING: a server that loads its data or waits for a cluster's bus does not yet."""
+def _answers(port: int, *, may_load: bool = False) -> bool:
+    """It took a PING; while a server loads its data, it refuses all."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
             connection.sendall(b"PING\r\n")
-            return connection.recv(64).startswith((b"+PONG", b"-NOAUTH"))
+            said = connection.recv(64)
+            return said.startswith((b"+PONG", b"-NOAUTH")) or (may_load and said.startswith(b"-LOADING"))
     except OSError:
         return False
 
@@ -87,16 +88,25 @@ class LocalRedis:
     """One running server, which ends with this process at the latest."""
 
     def __init__(
-        self, binary: Path, folder: Path, *settings: str, port: int = 0, configuration: Path | None = None
+        self,
+        binary: Path,
+        folder: Path,
+        *settings: str,
+        port: int = 0,
+        configuration: Path | None = None,
+        may_load: bool = False,
     ) -> None:
-        """Start it in a folder, on a free port unless told, and wait until it answers. Raises ServerFailed."""
+        """Start it in a folder, on a free port unless told, and wait until it answers. Raises ServerFailed.
+
+        One that may load need not have its data yet.
+        """
         self.folder = folder
         self.log = folder / "server.log"
         folder.mkdir(parents=True, exist_ok=True)
         for tries_left in reversed(range(1 if port else STARTS_TRIED_MAX)):
             self.port = port or free_port()
             self._start([str(binary), *([str(configuration)] if configuration else []), *settings])
-            if self._wait_until_it_answers():
+            if self._wait_until_it_answers(may_load):
                 return
             said = self.log.read_text(errors="replace")
             if tries_left == 0 or "Address already in use" not in said:  # else someone took the port before it did
@@ -120,14 +130,17 @@ class LocalRedis:
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
 
-    def _wait_until_it_answers(self) -> bool:
+    def _wait_until_it_answers(self, may_load: bool) -> bool:
         end = time.monotonic() + STARTS_WITHIN_SECONDS
-        while time.monotonic() < end and self._process.poll() is None:
-            if _answers(self.port):
-                return True
-            time.sleep(0.01)
-        self.kill()
-        return False
+        answers = False
+        try:
+            while not answers and time.monotonic() < end and self.is_running:
+                time.sleep(0.01)
+                answers = _answers(self.port, may_load=may_load)
+        finally:
+            if not answers:  # Ctrl-C too
+                self.kill()
+        return answers
 
     @property
     def process_id(self) -> int:

@@ -140,10 +140,15 @@ class Store(_Closing):
     def __enter__(self) -> Self:
         return self.start()
 
-    def start(self) -> Self:
-        """Wait until it answers. What is on the disk is loaded."""
+    def start(self, *settings: str, may_load: bool = False) -> Self:
+        """Wait until it answers, with what is on the disk; one that may load need not have that yet.
+
+        Settings are for this start only, such as "--key-load-delay", "50000": in microseconds, for each key.
+        """
         assert not self.is_running
-        self._server = LocalRedis(binaries()[self.kind], self.folder, *self._settings, port=self.port)
+        self._server = LocalRedis(
+            binaries()[self.kind], self.folder, *self._settings, *settings, port=self.port, may_load=may_load
+        )
         self.port = self._server.port
         return self
 

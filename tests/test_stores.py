@@ -68,10 +68,10 @@ def test_a_server_that_cannot_start_says_why(kind: Kind, tmp_path: Path):
 
 def test_a_server_does_not_take_a_port_that_is_taken(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     ports = iter([store.port, local_redis.free_port()])
-    monkeypatch.setattr(
-        local_redis, "_answers", lambda port: port != store.port and local_redis._is_free(port) is False
-    )
+    answers = local_redis._answers
     monkeypatch.setattr(local_redis, "free_port", lambda: next(ports))
+    # Someone took the port meanwhile, who does not answer.
+    monkeypatch.setattr(local_redis, "_answers", lambda port, **may: port != store.port and answers(port, **may))
     with Store(store.kind, tmp_path / "second") as second:
         assert second.port != store.port
         assert second.ask("PING") is True
@@ -110,6 +110,18 @@ def test_a_paused_server_keeps_silent_then_goes_on(store: Store):
     store.resume()
     # The command that was given up was sent, and counts: nobody may take a timeout for a refusal.
     stores.until(lambda: client.get("count") == "2", "the command that timed out is carried out")
+
+
+def test_a_server_that_loads_its_data_refuses_meanwhile(store: Store):
+    loaded = {f"key{index}": os.urandom(1 << 20) for index in range(20)}  # it looks up every two megabytes
+    client = store.client(decode_responses=False)
+    client.mset(loaded)
+    client.save()
+    store.kill()
+    store.start("--key-load-delay", "50000", may_load=True)
+    with pytest.raises(redis.exceptions.BusyLoadingError):
+        client.get("key0")
+    stores.until(lambda: client.get("key0") == loaded["key0"], "the data is loaded")
 
 
 def test_a_server_asks_for_its_password(kind: Kind, tmp_path: Path):
