@@ -143,7 +143,8 @@ class RedisStore:
         """Write what changed after the channel's version; it is complete up to `version` then. Nothing is written where
         there were not just so many writes before.
 
-        as_of_us: 0 for a piece of a pass, whose last one brings the new version. lines: `SKU TAB units TAB version LF` of each figure; pairs: SKU, then units:version, of each.
+        as_of_us: 0 for a piece of a pass, whose last one brings the new version. lines: `SKU TAB units TAB version LF`
+        of each figure; pairs: SKU, then units:version, of each.
         """
         return await self._run(
             "publish", channel, engine, writes, version, as_of_us, durable_at_us, CHANGES_KEPT, lines, *pairs
@@ -209,7 +210,9 @@ def _client(address: Address, password: str | None) -> Any:
         return RedisCluster(startup_nodes=nodes, retry=Retry(NoBackoff(), 2), **options)
     if address.kind == "sentinel":
         watched = {name: value for name, value in options.items() if name not in ("username", "password")}
-        sentinels = Sentinel(address.hosts, sentinel_kwargs=watched, retry=once, **options)
+        sentinels: Any = Sentinel(  # type: ignore[no-untyped-call]
+            address.hosts, sentinel_kwargs=watched, retry=once, **options
+        )
         return sentinels.master_for(address.master)
     host, port = address.hosts[0]
     return Redis(host=host, port=port, db=address.database, retry=once, **options)
