@@ -20,6 +20,7 @@ from engine.lifecycle import Action
 from engine.outcomes import Reply
 from engine.snapshot import load_snapshot, write_snapshot
 from engine.state import State
+from engine.verify import audit_state
 from kernels.columns import NO_NODE, UNITS_MAX, OnShort, Stage
 from tests import asks
 from tests.command_line import Outcome, run
@@ -124,6 +125,15 @@ def test_ring_fences_end_and_what_was_drawn_from_them_does_not_come_back() -> No
     put(pair, OPEN, "open")
     assert pair.commit(asks.Fence("anew", ((0, SHIRT, X, 1),)))[0].reply is Reply.DONE
     pair.close()
+
+
+def test_verify_finds_a_closed_channel_that_keeps_units() -> None:
+    pair = two_nodes(8, 0, OPEN, OPEN)
+    pair.commit(asks.Fence("fence", ((1, SHIRT, X, 2), (0, SHIRT, X, 6))))
+    put(pair, CLOSED, "close", channel=1)
+    assert audit_state(pair.state) == []
+    pair.state.fences.remaining[0] = 1
+    assert audit_state(pair.state) == ["closed: channel channel-1 is closed and has ring-fences"]
 
 
 def test_it_is_closed_after_a_start_too(tmp_path: Path) -> None:
