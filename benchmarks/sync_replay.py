@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.sync_world import World
-from kernels.options import F64, I32, I64, U8, kernel, leaf
+from kernels.options import F64, I32, I64, kernel, leaf
 from kernels.publishing import Sales, cost_of_waiting, held_back, observe, pick, velocity_at
 from server.workers.ranking import MEMORY_S, PRIOR_S, RISK_S
 
@@ -238,9 +238,9 @@ def play(world: World, way: Way) -> Outcome:
     watched = Sales(np.zeros(skus), np.zeros(skus), np.zeros(skus), (stock > 0).astype(np.uint8))
     pool = _Pool(stock, np.full(skus, prior), np.ones(channels), watched)
     desk = _Desk(
-        *(np.zeros(cells, np.int64) for _ in range(4)), np.zeros(cells), np.zeros(cells), np.full(cells, -1), np.zeros(cells, np.int64),
-        np.zeros(channels, np.int64), np.zeros(channels), *(np.zeros(flights, np.int64) for _ in range(3)),
-        np.zeros(2, np.int64),
+        *(np.zeros(cells, np.int64) for _ in range(4)), np.zeros(cells), np.zeros(cells), np.full(cells, -1),
+        np.zeros(cells, np.int64), np.zeros(channels, np.int64), np.zeros(channels),
+        *(np.zeros(flights, np.int64) for _ in range(3)), np.zeros(2, np.int64),
     )  # fmt: skip
     counts = np.zeros(len(Outcome._fields), np.int64)
     way = Way(int(way.policy), int(way.lag), float(way.rate), float(way.buffer_weight), float(way.lost_weight))

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.sync_simulation`: which updates to publish first, when marketplaces limit how many there may be.
+"""`python -m benchmarks.sync_simulation`: which updates to publish first, when a marketplace takes only so many.
 
 Replays the real order report against one pool of stock, sold by four channels that see it late and seldom, and compares
 three policies at equal budget. Each has the same knob, how much is held back, and is judged at equal lost sales.
@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.sync_replay import Outcome, Policy, Way, play
-from benchmarks.sync_results import Compared, Run, summary, write_results
+from benchmarks.sync_results import EQUAL, Compared, Run, summary, write_results
 from benchmarks.sync_world import REPORT, Asked, draw_world, first_days, read_asked
 
 LAGS = (1, 60, 900)  # seconds from sending to visible
 RATES = (1, 10, 100)  # SKUs a second, of each channel
 # The knob: lost units that an oversold one is worth, inf being no buffer. The ranking by risk follows it too.
-WEIGHTS = (math.inf, 8.0, 4.0, 2.0, 1.0, 0.5, 0.25, 0.15, 0.1, 0.05)
-QUICK_WEIGHTS, QUICK_DAYS = (math.inf, 2.0, 0.5, 0.15), 20
+WEIGHTS = (math.inf, 8.0, 4.0, 2.0, 1.0, 0.5, 0.25, 0.15, 0.1, 0.05, 0.02, 0.005, 0.001)
+QUICK_WEIGHTS, QUICK_DAYS = (math.inf, 8.0, 2.0, 0.5, 0.15), 20
 EXAMPLES = """examples:
   python -m benchmarks.sync_simulation --quick             one seed, a third of the days: seconds, only printed
   python -m benchmarks.sync_simulation                     everything, into benchmarks/RESULTS.md and its plot
@@ -48,25 +48,28 @@ def runs_of(asked: Asked, seeds: int, weights: tuple[float, ...]) -> Iterator[Ru
 
 def compare(runs: list[Run]) -> list[Compared]:
     """By lag, budget and seed."""
-    found = []
+    found, most = [], max(run.rate for run in runs)
     for lag, rate, seed in sorted({(run.lag, run.rate, run.seed) for run in runs}):
         swept = {policy.name: [r.outcome for r in runs if r[:4] == (seed, lag, rate, policy.name)] for policy in Policy}
         first = swept[Policy.FIFO.name][0]  # the first weight is no buffer
         oversold = {name: at_lost(sweep, first.lost) for name, sweep in swept.items()}
         oversold[Policy.FIFO.name] = float(first.oversold)
-        found.append(Compared(lag, rate, seed, first.lost, oversold))
+        at_ease = [r.outcome for r in runs if r[:4] == (seed, lag, most, Policy.FIFO.name)]
+        found.append(Compared(lag, rate, seed, first.lost, oversold, at_lost(at_ease, first.lost)))
     return found
 
 
 def at_lost(sweep: list[Outcome], lost: float) -> float:
     """Oversold units of a policy when its knob is set to lose so many: between two settings on a straight line.
 
-    A setting that both oversells and loses more than another is left out. nan where every setting loses more.
+    A setting that both oversells and loses more than another is left out. Where every setting loses more, the least
+    that one loses passes for equal if it is within EQUAL; else nan.
     """
     points = sorted((outcome.lost, outcome.oversold) for outcome in sweep)
     across = np.array([point[0] for point in points], float)
     down = np.minimum.accumulate(np.array([point[1] for point in points], float))
-    return float(np.interp(lost, across, down, left=math.nan))
+    left = down[0] if across[0] <= lost * (1.0 + EQUAL) else math.nan
+    return float(np.interp(lost, across, down, left=left))
 
 
 def main() -> None:

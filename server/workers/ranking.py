@@ -24,6 +24,7 @@ class Velocity:
 
     Time without stock does not count, as nothing can be sold in it. Until a SKU has been watched, it is taken to sell
     at `prior` units a second: seen units and time, and prior * prior_s units in prior_s seconds, are added up.
+    Where channels share stock, ATS drops by what they all sell: a channel's own velocity is its share of that.
     """
 
     def __init__(
@@ -61,8 +62,8 @@ def risk(told: I64, units: I64, velocity: F64, seconds: F64 | float = RISK_S, lo
     control (Zipkin, Foundations of Inventory Management, 2000, section C.2), exact up to a mean of 200 units.
 
     `seconds` is the time until the next chance, RISK_S or the like for every row. The lag is no part of it: sent now or
-    later, the update takes it. Nor is the time that a row has waited: in the simulation of benchmarks/RESULTS.md that
-    doubled what was oversold or worse, as waiting long says nothing of what is about to sell. `choose` uses it for ties.
+    later, the update takes it. Nor is the time that a row has waited, which says nothing of what is about to sell:
+    `choose` uses it for ties only.
     """
     mean = np.maximum(np.multiply(velocity, seconds), 0.0).astype(np.float64)
     cost = np.empty(len(told))
