@@ -169,8 +169,9 @@ update is sent at once. {demand} units are asked for in each run.*
 
 *Plot. Each point is a setting of the one knob that all three policies have: what an oversold unit is worth in lost
 ones. It sets the buffers of all three, and the ranking of risk-ranked (medians over the seeds). Lower left is better.
-Both axes are logarithmic and the same in all panels. The dotted line is what first-in-first-out loses without a buffer,
-where table 1 is read off. At 100 SKUs/s nothing waits and the three curves are one: only the lag is left.*
+Both axes are logarithmic and the same in all panels; a setting that oversells nothing has no place on them. The dotted
+line is what first-in-first-out loses without a buffer, where table 1 is read off. At 100 SKUs/s nothing waits and the
+three curves are one: only the lag is left.*
 
 {without_buffer}
 
@@ -249,7 +250,9 @@ def _panel(panel: Any, runs: list[Run], direct: bool) -> None:
             if run.policy == policy.name:
                 found.setdefault(run.weight, []).append(run.outcome)
         points = [(_median([o.lost for o in at]), _median([o.oversold for o in at])) for at in found.values()]
-        points.sort()
+        points = sorted(point for point in points if min(point) > 0)  # a logarithm has no place for none
+        if not points:
+            continue
         panel.plot(
             *zip(*points, strict=True), color=colour, linestyle=line, marker=marker, markersize=4, linewidth=1.2,
             fillstyle="none" if policy != Policy.RISK else "full",
