@@ -30,6 +30,7 @@ class Relay:
         self.process = subprocess.Popen([*command, *flags], stderr=subprocess.PIPE, text=True)
         self._reader = Thread(target=self._read, daemon=True)
         self._reader.start()
+        wait_until(lambda: self.log or self.process.poll() is not None, "it starts")
 
     def _read(self) -> None:
         assert self.process.stderr is not None

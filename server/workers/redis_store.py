@@ -93,7 +93,7 @@ class RedisStore:
 
     def __init__(self, address: Address, password: str | None = None, prefix: str = "allot") -> None:
         self._prefix = prefix
-        self._client = _client(address, password)
+        self._client, self._sentinels = _client(address, password)
         self._scripts: dict[str, str] | None = None  # by name, where there are no functions; None: not known yet
         self._loaded = False
 
@@ -157,6 +157,8 @@ class RedisStore:
     async def close(self) -> None:
         """Let go of the connections."""
         await self._client.aclose()
+        for sentinel in self._sentinels:
+            await sentinel.aclose()
 
     async def _run(self, name: str, channel: str, *arguments: Any) -> At:
         keys = self.keys(channel)
@@ -197,7 +199,8 @@ class RedisStore:
                 self._scripts[name] = found.decode() if isinstance(found, bytes) else found
 
 
-def _client(address: Address, password: str | None) -> Any:
+def _client(address: Address, password: str | None) -> tuple[Any, list[Any]]:
+    """The client, and those of the Sentinels that it asks."""
     options: dict[str, Any] = {
         "username": address.user, "password": password, "socket_timeout": SECONDS_MAX,
         "socket_connect_timeout": CONNECT_SECONDS_MAX,
@@ -207,15 +210,15 @@ def _client(address: Address, password: str | None) -> Any:
     once = Retry(NoBackoff(), 0)  # the relay knows when to try again
     if address.kind == "cluster":
         nodes = [ClusterNode(host, port) for host, port in address.hosts]
-        return RedisCluster(startup_nodes=nodes, retry=Retry(NoBackoff(), 2), **options)
+        return RedisCluster(startup_nodes=nodes, retry=Retry(NoBackoff(), 2), **options), []
     if address.kind == "sentinel":
         watched = {name: value for name, value in options.items() if name not in ("username", "password")}
         sentinels: Any = Sentinel(  # type: ignore[no-untyped-call]
             address.hosts, sentinel_kwargs=watched, retry=once, **options
         )
-        return sentinels.master_for(address.master)
+        return sentinels.master_for(address.master), sentinels.sentinels
     host, port = address.hosts[0]
-    return Redis(host=host, port=port, db=address.database, retry=once, **options)
+    return Redis(host=host, port=port, db=address.database, retry=once, **options), []
 
 
 def _figure(value: bytes) -> tuple[int, int]:
