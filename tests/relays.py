@@ -13,7 +13,8 @@ from threading import Event, Thread
 from typing import Any
 
 from allot_client import Client
-from server.workers.redis_store import Address, RedisStore
+from server.workers.redis_address import Address
+from server.workers.redis_store import RedisStore
 from tests.running import Server
 
 SETTLES_WITHIN_SECONDS = 40

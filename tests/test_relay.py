@@ -1,8 +1,11 @@
 """The relay between a real server and real Redis servers of both kinds: whatever happens to either, the figures in
 Redis become the engine's again, and no version ever goes back."""
 
+import contextlib
+import os
 import random
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -290,6 +293,35 @@ def test_two_relays_by_mistake_do_no_harm(server: Server, client: Client, store:
         wait_until(lambda: load.orders > 300, "orders")
     with relay(server, store.url):
         settled(client, store.url)
+
+
+def test_the_server_runs_a_relay_by_itself(store: Store, tmp_path: Path) -> None:
+    running = Server(tmp_path / "data", f"--redis={store.url}", "--redis-prefix=shop")
+    try:
+        with Client(running.address) as client:
+            prepare(client)
+            settled(client, store.url, "shop")
+            relaying = processes_of("relay", store.url)
+            assert len(relaying) == 1
+            os.kill(relaying[0], signal.SIGKILL)
+            with Load(running.address) as load:
+                wait_until(lambda: load.orders > 20, "orders")
+            settled(client, store.url, "shop")
+        assert running.stop() == 0, "".join(running.log)
+        assert processes_of("relay", store.url) == []
+    finally:
+        running.kill()
+
+
+def processes_of(*words: str) -> list[int]:
+    """Those whose command line holds all words."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            command = entry.read_bytes().decode(errors="replace")
+            if all(word in command for word in words) and "serve" not in command.split("\0"):
+                found.append(int(entry.parent.name))
+    return found
 
 
 def test_a_call_that_arrives_late_changes_nothing(store: Store) -> None:

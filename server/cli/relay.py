@@ -47,7 +47,8 @@ def relay(
     from server.config import parse_address
     from server.log import open_log
     from server.workers.frame import run
-    from server.workers.redis_store import Address, RedisStore
+    from server.workers.redis_address import Address
+    from server.workers.redis_store import RedisStore
     from server.workers.relay import Relay
 
     try:

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from redis import exceptions as failures
 from redis.asyncio import Redis, RedisCluster, Sentinel
@@ -18,67 +18,17 @@ from redis.asyncio.sentinel import MasterNotFoundError
 from redis.backoff import NoBackoff
 
 from server.workers.failure import WorkerError
+from server.workers.redis_address import Address
 
 LIBRARY = "allot"
 SECONDS_MAX = 5.0  # a call may take: a server that is slower counts as one that is not there
 CONNECT_SECONDS_MAX = 2.0
 CALL_SECONDS_MAX = 8.0  # all of it, where a Sentinel or a cluster's plan is asked too
 CHANGES_KEPT = 10_000  # entries of a channel's stream, about
-_SENTINEL_PORT, _PORT = 26379, 6379
 _BODY = (Path(__file__).parent / "publish.lua").read_text()
 _FUNCTIONS = "".join(
     f"\nredis.register_function('{LIBRARY}_{name}', {name})" for name in ("publish", "begin")
 )  # fmt: skip
-
-
-class Address(NamedTuple):
-    """Where Redis is. `redis://host:6379/0`, `rediss://` with TLS, `redis+sentinel://host:26379,host/master`,
-    `redis+cluster://host:6379,host:6379`; a user name may stand before the host, never a password.
-    """
-
-    kind: str  # "", "sentinel" or "cluster"
-    hosts: tuple[tuple[str, int], ...]
-    user: str | None = None
-    database: int = 0
-    master: str = ""
-    tls: bool = False
-
-    @classmethod
-    def parse(cls, url: str) -> "Address":
-        """Raises ValueError with the mend."""
-        parts = urlsplit(url)
-        scheme, _, kind = parts.scheme.partition("+")
-        if scheme not in ("redis", "rediss") or kind not in ("", "sentinel", "cluster"):
-            raise ValueError(
-                "write redis://host:6379/0, rediss:// for TLS, redis+sentinel://host:26379/master or "
-                "redis+cluster://host:6379"
-            )
-        user, _, hosts = parts.netloc.rpartition("@")
-        if ":" in user:
-            raise ValueError("it holds a password: put that into a file, and name it by redis_password_file")
-        path = parts.path.strip("/")
-        default = _SENTINEL_PORT if kind == "sentinel" else _PORT
-        found = tuple(_host(text, default) for text in hosts.split(","))
-        if kind == "sentinel":
-            if not path or "/" in path:
-                raise ValueError("name the master as Sentinel knows it: redis+sentinel://host:26379/mymaster")
-            return cls(kind, found, user or None, 0, path, scheme == "rediss")
-        if path and not path.isdigit():
-            raise ValueError(f"the database is a number, not {path!r}: redis://host:6379/0")
-        if kind == "cluster" and path not in ("", "0"):
-            raise ValueError("a cluster has one database, 0: leave the number out")
-        if not kind and len(found) > 1:
-            raise ValueError("several hosts are a cluster or Sentinels: write redis+cluster:// or redis+sentinel://")
-        return cls(kind, found, user or None, int(path or 0), "", scheme == "rediss")
-
-
-def _host(text: str, default: int) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    if not colon or text.endswith("]"):
-        host, port = text, str(default)
-    if not host or not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise ValueError(f"{text!r} is no host:port")
-    return host.strip("[]"), int(port)
 
 
 class At(NamedTuple):
