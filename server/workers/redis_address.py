@@ -1,9 +1,24 @@
-"""Where Redis is, as one URL. Light: settings read it, and import no client."""
+"""Where Redis is, as one URL, and the names of keys there. Light: settings read it, and import no client."""
 
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
+PREFIX = "allot"
 _SENTINEL_PORT, _PORT = 26379, 6379
+
+
+class Keys(NamedTuple):
+    """Of one channel, all in one slot of a cluster. publish.lua says what they hold."""
+
+    figures: str
+    changes: str
+    state: str
+
+    @classmethod
+    def of(cls, channel: str, prefix: str = PREFIX) -> "Keys":
+        """Braces in a channel's name do not end the part that chooses the slot."""
+        name = f"{prefix}:{{{quote(channel, safe=' ')}}}"
+        return cls(f"{name}:figures", f"{name}:changes", f"{name}:state")
 
 
 class Address(NamedTuple):

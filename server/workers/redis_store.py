@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 from redis import exceptions as failures
 from redis.asyncio import Redis, RedisCluster, Sentinel
@@ -18,7 +17,7 @@ from redis.asyncio.sentinel import MasterNotFoundError
 from redis.backoff import NoBackoff
 
 from server.workers.failure import WorkerError
-from server.workers.redis_address import Address
+from server.workers.redis_address import PREFIX, Address, Keys
 
 LIBRARY = "allot"
 SECONDS_MAX = 5.0  # a call may take: a server that is slower counts as one that is not there
@@ -41,16 +40,15 @@ class At(NamedTuple):
 class RedisStore:
     """One Redis. Every method raises WorkerError where it does not answer as it should."""
 
-    def __init__(self, address: Address, password: str | None = None, prefix: str = "allot") -> None:
+    def __init__(self, address: Address, password: str | None = None, prefix: str = PREFIX) -> None:
         self._prefix = prefix
         self._client, self._sentinels = _client(address, password)
         self._scripts: dict[str, str] | None = None  # by name, where there are no functions; None: not known yet
         self._loaded = False
 
-    def keys(self, channel: str) -> tuple[str, str, str]:
+    def keys(self, channel: str) -> Keys:
         """Figures, changes and state of a channel, all in one slot of a cluster."""
-        name = f"{self._prefix}:{{{quote(channel, safe=' ')}}}"
-        return f"{name}:figures", f"{name}:changes", f"{name}:state"
+        return Keys.of(channel, self._prefix)
 
     async def state(self, channel: str) -> dict[str, str]:
         """engine, version, as_of_us, durable_at_us, figures, published, writes; empty where nothing is there."""
