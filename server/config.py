@@ -100,6 +100,7 @@ class Settings(BaseModel):
     redis: str = Field("", description="URL of the Redis that is told what channels may sell; empty: none.")
     redis_password_file: Path | None = Field(None, description="File that holds Redis' password.")
     redis_prefix: str = Field("allot", description="Begins the name of each key in Redis.")
+    redis_budgets: str = Field("", description="SKUs that channels take a second: amazon=10,flipkart=100; others: all.")
 
     message_bytes_max: int = Field(16 << 20, ge=1 << 16, le=1 << 30, description="Bytes of a message.")
     queue_requests_max: int = Field(4096, ge=1, le=1 << 20, description="Requests that may wait for a commit.")

@@ -270,6 +270,7 @@ def relay_command(service: Service) -> list[str]:
     settings = service.settings
     command = [sys.executable, "-m", "server.cli.main", "relay", "--with-parent", f"--server={service.address}"]
     command += [f"--redis={settings.redis}", f"--prefix={settings.redis_prefix}"]
+    command += [f"--budget={settings.redis_budgets}"]
     command += [f"--log-level={settings.log_level}", f"--log-format={settings.log_format}"]
     if settings.redis_password_file is not None:
         command.append(f"--password-file={settings.redis_password_file}")

@@ -295,6 +295,26 @@ def test_two_relays_by_mistake_do_no_harm(server: Server, client: Client, store:
         settled(client, store.url)
 
 
+def test_a_channel_with_a_budget_is_told_slowly_and_at_last_all(server: Server, client: Client, store: Store) -> None:
+    with relay(server, store.url, "--budget=own=100"):
+        began = time.monotonic()
+        wait_until(lambda: len(of_redis(store.url, "own")) == SKUS, "all of it")
+        assert time.monotonic() - began > (SKUS - 100) / 100 - 0.5
+        with Load(server.address) as load:
+            wait_until(lambda: load.orders > 50, "orders")
+        last = of_engine(client, "own")
+        wait_until(lambda: versions(of_redis(store.url, "own")) == versions(last), "all of the rest")
+        said = of_redis(store.url, "own")
+        assert all(said[sku][0] <= units for sku, (units, _) in last.items())
+        wait_until(lambda: int(state(store.url, "own")["version"]) >= max(versions(last).values()), "it is complete")
+    with relay(server, store.url):  # without a budget: what buffers held back comes with the next change
+        assert versions(of_redis(store.url, "own")) == versions(last)
+
+
+def versions(figures: dict[str, tuple[int, int]]) -> dict[str, int]:
+    return {sku: version for sku, (_, version) in figures.items()}
+
+
 def test_the_server_runs_a_relay_by_itself(store: Store, tmp_path: Path) -> None:
     running = Server(tmp_path / "data", f"--redis={store.url}", "--redis-prefix=shop")
     try:

@@ -26,6 +26,13 @@ def relay(
     take_over: Annotated[
         bool, typer.Option("--take-over", help="Begin channels anew that another engine has published there.")
     ] = False,
+    budget: Annotated[
+        str,
+        typer.Option(
+            envvar="ALLOT_REDIS_BUDGETS", metavar="CHANNEL=SKUS,...",
+            help="SKUs that channels take a second, the riskiest first: amazon=10,flipkart=100. [default: all at once]",
+        ),
+    ] = "",
     server: Server = DEFAULT_SERVER,
     token_file: TokenFile = None,
     ca: Ca = None,
@@ -47,6 +54,7 @@ def relay(
     from server.config import parse_address
     from server.log import open_log
     from server.workers.frame import run
+    from server.workers.rations import budgets as parse_budgets
     from server.workers.redis_address import Address
     from server.workers.redis_store import RedisStore
     from server.workers.relay import Relay
@@ -55,6 +63,10 @@ def relay(
         address = Address.parse(redis)
     except ValueError as error:
         fail(f"--redis: {error}", BAD_USAGE)
+    try:
+        budgets = parse_budgets(budget)
+    except ValueError as error:
+        fail(f"--budget: {error}", BAD_USAGE)
     try:
         password = password_file.read_text().strip() if password_file else None
         token_env = "ALLOT_TOKEN" if token_file is None and os.environ.get("ALLOT_TOKEN") else None
@@ -67,5 +79,5 @@ def relay(
         fail(f"{error.filename}: {error.strerror}", BAD_USAGE)
     except (ValueError, KeyError) as error:
         fail(str(error), BAD_USAGE)
-    worker = Relay(lambda: RedisStore(address, password, prefix), take_over)
+    worker = Relay(lambda: RedisStore(address, password, prefix), take_over, budgets)
     raise typer.Exit(run("relay", worker.work, connection, log, metrics_listen, with_parent))

@@ -6,6 +6,7 @@ no I/O: times are seconds, handed in, of any clock that only goes forward. Compi
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +35,13 @@ class Velocity:
             raise ValueError("a velocity needs SKUs and a prior of at least 0, and times above 0")
         self._memory_s, self._prior_s, self.prior = memory_s, prior_s, prior
         self._sales = Sales(np.zeros(skus), np.zeros(skus), np.full(skus, float(now)), np.ones(skus, np.uint8))
+
+    def grow(self, skus: int) -> None:
+        """Room for more SKUs, of which nothing is known."""
+        more = skus - self._sales[0].size
+        now = float(self._sales[2].max(initial=0.0))
+        fills: tuple[Any, ...] = (np.zeros(more), np.zeros(more), np.full(more, now), np.ones(more, np.uint8))
+        self._sales = Sales(*(np.concatenate([old, new]) for old, new in zip(self._sales, fills, strict=True)))
 
     def update(self, sku: I32, drops: F64, now: float, on_sale: U8 | None = None) -> None:
         """Take in units sold since the last update: sku, drops [row]; drops at least 0, a rise of ATS is none.

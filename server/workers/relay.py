@@ -9,7 +9,7 @@ latest figure wins on the whole way, so a relay that was away for an hour sends 
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -25,10 +25,12 @@ from kernels.publications import (
 )
 from server.workers.failure import WorkerError
 from server.workers.frame import Frame
-from server.workers.redis_store import RedisStore
+from server.workers.rations import Rations
+from server.workers.redis_store import At, RedisStore
 
 CHANNELS_SECONDS = 1.0  # between two looks for new channels
 BEAT_MS = 1000  # a channel without changes is confirmed so often
+TICK_SECONDS = 0.25  # between two looks at what a channel's budget pays for
 LAG_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 30.0)  # upper bounds
 _PAGE = 1000
 _WATCH = "/allot.v1.AvailabilityService/WatchAvailability"
@@ -53,9 +55,12 @@ class Publication:
 class Relay:
     """Keeps every channel's figures in Redis as the engine's."""
 
-    def __init__(self, connect: Callable[[], RedisStore], take_over: bool = False) -> None:
-        """connect: called in the event loop. take_over: channels that another engine publishes are begun anew."""
-        self._connect, self._take_over = connect, take_over
+    def __init__(
+        self, connect: Callable[[], RedisStore], take_over: bool = False, budgets: Mapping[str, float] | None = None
+    ) -> None:
+        """connect: called in the event loop. take_over: channels that another engine publishes are begun anew.
+        budgets: SKUs that a channel takes a second; all of them where it has none."""
+        self._connect, self._take_over, self._budgets = connect, take_over, budgets or {}
 
     async def work(self, frame: Frame) -> None:
         """Until it is cancelled."""
@@ -79,6 +84,7 @@ class Relay:
         self._figures = Counter("allot_relay_figures", "Figures written", **kinds)
         self._coalesced = Counter("allot_relay_coalesced_commits", "Commits told with a later one", **kinds)
         self._refused = Counter("allot_relay_refused", "Writes that did not go on from where Redis is", **kinds)
+        self._waiting = Gauge("allot_relay_waiting", "SKUs that wait for the channel's budget", **kinds)
         self._version = Gauge("allot_relay_version", "The commit that a channel is complete up to", **kinds)
         self._as_of = Gauge("allot_relay_as_of_seconds", "When that was so, seconds since 1970", **kinds)
         self._lag = Histogram(
@@ -96,7 +102,11 @@ class Relay:
             answer = await self._catalogue.ListChannels(asked, metadata=self._frame.metadata, timeout=10)
             for name in (channel.channel for channel in answer.channels):
                 if name not in self._channels:
-                    self._channels[name] = asyncio.ensure_future(self._frame.keep(name, partial(self._publish, name)))
+                    self._channels[name] = asyncio.ensure_future(
+                        self._frame.keep(
+                            name, partial(self._rationed if name in self._budgets else self._publish, name)
+                        )
+                    )
             page = answer.next_page_token
             if not page:
                 break
@@ -114,15 +124,58 @@ class Relay:
                 channel, publication.engine, writes, upto, publication.as_of_us, publication.durable_at_us,
                 publication.lines, publication.pairs,
             )  # fmt: skip
-            if ended.kind == "ENGINE":
-                await self._begin(channel, publication.engine, ended.value)
-                return
-            if ended.kind == "AT":
-                self._refused.labels(channel).inc()
-                self._frame.log.info("goes on from where Redis is", channel=channel, writes=ended.value, was=writes)
+            if not await self._has_taken(channel, ended, publication.engine, writes):
                 return
             self._written(channel, publication, at, upto)
             at, writes = upto, int(ended.value)
+
+    async def _rationed(self, channel: str) -> None:
+        """The same for a channel that takes so many SKUs a second: it is complete when nothing waits."""
+        state = await self._store.state(channel)
+        at, writes = int(state.get("version", 0)), int(state.get("writes", 0))
+        told = await self._store.all_figures(channel) if at else {}
+        rations = Rations(self._budgets[channel], told, time.monotonic())
+        feed = self._followed(channel, at)
+        coming: asyncio.Future[bytes] = asyncio.ensure_future(anext(feed, b""))
+        last: Publication | None = None
+        try:
+            while True:
+                await asyncio.wait({coming}, timeout=TICK_SECONDS)
+                has_news = coming.done()
+                if has_news:
+                    if not (message := coming.result()):
+                        return
+                    last = Publication(message)
+                    rations.take_in(last.pairs, time.monotonic())
+                    coming = asyncio.ensure_future(anext(feed, b""))
+                pairs, lines, waiting = rations.due(time.monotonic())
+                self._waiting.labels(channel).set(waiting)
+                is_whole = last is not None and last.is_complete and waiting == 0
+                if last is None or not (pairs or (is_whole and has_news)):
+                    continue
+                upto, as_of = (last.version, last.as_of_us) if is_whole else (at, 0)
+                ended = await self._store.publish(
+                    channel, last.engine, writes, upto, as_of, last.durable_at_us, lines, pairs
+                )
+                if not await self._has_taken(channel, ended, last.engine, writes):
+                    return
+                self._frame.well(channel)
+                self._figures.labels(channel).inc(len(pairs) // 2)
+                at, writes = upto, int(ended.value)
+                self._version.labels(channel).set(at)
+        finally:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
+            await feed.aclose()
+
+    async def _has_taken(self, channel: str, ended: At, engine: str, writes: int) -> bool:
+        """Whether Redis took a write; where it did not, all begins with what is there."""
+        if ended.kind == "ENGINE":
+            await self._begin(channel, engine, ended.value)
+        elif ended.kind == "AT":
+            self._refused.labels(channel).inc()
+            self._frame.log.info("goes on from where Redis is", channel=channel, writes=ended.value, was=writes)
+        return ended.kind == "OK"
 
     async def _begin(self, channel: str, engine: str, other: str) -> None:
         if not self._take_over:
@@ -144,7 +197,7 @@ class Relay:
             self._coalesced.labels(channel).inc(max(0, upto - at - 1) if at else 0)
             self._lag.labels(channel).observe(max(0.0, time.time() - publication.durable_at_us / 1e6))
 
-    async def _followed(self, channel: str, at: int) -> AsyncIterator[bytes]:
+    async def _followed(self, channel: str, at: int) -> AsyncGenerator[bytes, None]:
         asked = availability_pb2.WatchAvailabilityRequest(channel=channel, after_version=at, beat_ms=BEAT_MS)
         call = self._watch(asked, metadata=self._frame.metadata)
         try:

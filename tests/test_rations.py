@@ -1,0 +1,78 @@
+"""Rations: a budget is never overdrawn, the riskiest go first, and in the end a channel knows all."""
+
+import random
+
+import pytest
+
+from server.workers.rations import Rations, budgets
+
+
+def figures(*rows: tuple[str, int, int]) -> list[bytes]:
+    return [part for sku, units, version in rows for part in (sku.encode(), b"%d:%d" % (units, version))]
+
+
+def read(pairs: list[bytes]) -> dict[str, tuple[int, int]]:
+    found = {}
+    for sku, value in zip(pairs[::2], pairs[1::2], strict=True):
+        units, _, version = value.partition(b":")
+        found[sku.decode()] = (int(units), int(version))
+    return found
+
+
+def test_a_budget_is_never_overdrawn_and_all_is_told_in_the_end() -> None:
+    chance, rations, told = random.Random(1), Rations(5, {}, 0.0), {}
+    units = {f"S{i}": (1000, 1) for i in range(3000)}  # more than there is room for at first
+    rations.take_in(figures(*((sku, *figure) for sku, figure in units.items())), 0.0)
+    sent, now = 0, 0.0
+    while now < 700:
+        now += 0.25
+        if now < 300:
+            sku = f"S{chance.randrange(30)}"
+            units[sku] = (max(0, units[sku][0] - chance.randrange(9)), units[sku][1] + 1)
+            rations.take_in(figures((sku, *units[sku])), now)
+        pairs, lines, waiting = rations.due(now)
+        assert lines.count(b"\n") * 2 == len(pairs)
+        sent += len(pairs) // 2
+        assert sent <= 5 + 5 * now
+        for sku, (shown, version) in read(pairs).items():
+            assert shown <= units[sku][0]
+            assert version == units[sku][1]
+        told |= read(pairs)
+    assert waiting == 0 or now < 700
+    assert {sku: version for sku, (_, version) in told.items()} == {sku: version for sku, (_, version) in units.items()}
+
+
+def test_what_sells_and_is_nearly_gone_goes_first() -> None:
+    names = [f"S{i}" for i in range(50)]
+    rations = Rations(1, dict.fromkeys(names, (100, 1)), 0.0)
+    for step in range(1, 60):
+        rations.take_in(figures(("S7", 100 - step, 1 + step)), float(step))
+    rations.take_in(figures(*((name, 99, 100) for name in names if name != "S7"), ("S7", 0, 100)), 60.0)
+    pairs, _, waiting = rations.due(60.5)
+    assert list(read(pairs)) == ["S7"]
+    assert waiting == 49
+
+
+def test_what_was_told_before_is_not_told_again() -> None:
+    rations = Rations(10, {"A": (5, 3), "B": (6, 4)}, 0.0)
+    assert rations.due(1.0)[0] == []
+    rations.take_in(figures(("A", 5, 3), ("B", 2, 9)), 1.0)
+    assert read(rations.due(2.0)[0]) == {"B": (2, 9)}
+
+
+def test_a_figure_that_is_older_changes_nothing() -> None:
+    rations = Rations(10, {}, 0.0)
+    rations.take_in(figures(("A", 5, 9)), 0.0)
+    rations.take_in(figures(("A", 8, 3)), 0.0)
+    assert read(rations.due(1.0)[0]) == {"A": (5, 9)}
+
+
+@pytest.mark.parametrize("text", ["amazon", "amazon=", "=3", "amazon=x", "amazon=0", "amazon=-1", "a=1,b"])
+def test_budgets_that_cannot_be_read(text: str) -> None:
+    with pytest.raises(ValueError, match="write CHANNEL=SKUS"):
+        budgets(text)
+
+
+def test_budgets_are_read() -> None:
+    assert budgets("") == {}
+    assert budgets("amazon=10, web=shop=0.5") == {"amazon": 10.0, "web=shop": 0.5}
