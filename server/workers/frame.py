@@ -8,7 +8,6 @@ reads on from its cursor. README.md has a worker in whole.
 """
 
 import asyncio
-import contextlib
 import json
 import os
 import random
@@ -178,10 +177,14 @@ def run(
             loop.add_signal_handler(number, frame.stopping.set)
         if with_parent:
             threading.Thread(target=_await_parent, args=(loop, frame.stopping), name="parent", daemon=True).start()
-        if metrics_listen:
-            address = parse_address(metrics_listen)
-            start_http_server(address.port, address.host, registry=frame.registry)
-        working, ending = asyncio.ensure_future(work(frame)), asyncio.ensure_future(frame.stopping.wait())
+
+        async def whole() -> None:
+            if metrics_listen:
+                address = parse_address(metrics_listen)
+                start_http_server(address.port, address.host, registry=frame.registry)
+            await work(frame)
+
+        working, ending = asyncio.ensure_future(whole()), asyncio.ensure_future(frame.stopping.wait())
         log.info("started", worker=name, server=connection.target)
         await asyncio.wait((working, ending), return_when=asyncio.FIRST_COMPLETED)
         ending.cancel()
@@ -200,7 +203,6 @@ def run(
 
 def _await_parent(loop: asyncio.AbstractEventLoop, stopping: asyncio.Event) -> None:
     """Whoever started this holds the other end of stdin: its end is theirs."""
-    with contextlib.suppress(OSError):  # there is none: nobody holds it
-        while os.read(0, 4096):  # not by sys.stdin: the lock of a thread that waits there would abort the exit
-            pass
+    while os.read(0, 4096):  # past sys.stdin, which decodes, and whose lock, held here, would abort the exit
+        pass
     loop.call_soon_threadsafe(stopping.set)
