@@ -54,6 +54,8 @@ def relay(
         address = Address.parse(redis)
     except ValueError as error:
         fail(f"--redis: {error}", BAD_USAGE)
+    if set("{}") & set(prefix):
+        fail(f"--prefix: {prefix!r}: leave out the braces, which say where a cluster keeps a key", BAD_USAGE)
     try:
         password = password_file.read_text().strip() if password_file else None
         token_env = "ALLOT_TOKEN" if token_file is None and os.environ.get("ALLOT_TOKEN") else None
