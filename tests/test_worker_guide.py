@@ -18,7 +18,8 @@ from typing import Any
 
 from allot.v1 import types_pb2
 from allot_client import Client
-from tests.running import server
+from server.local_redis import free_port
+from tests.running import Server, server
 from tests.stores import until
 
 GUIDE = Path(__file__).resolve().parents[1] / "server" / "workers" / "README.md"
@@ -126,10 +127,14 @@ class Worker:
 @contextmanager
 def furnished(folder: Path) -> Iterator[tuple[Client, str]]:
     with server(folder / "data") as running, Client(running.address) as shop:
-        shop.put_nodes([("BLR", 12.97, 77.59)])
-        shop.put_channel("own", on_short="refuse")
-        shop.receive_stock([("A", "BLR", 10 * ORDERS), ("B", "BLR", 10 * ORDERS)])
+        furnish(shop)
         yield shop, running.address
+
+
+def furnish(shop: Client) -> None:
+    shop.put_nodes([("BLR", 12.97, 77.59)])
+    shop.put_channel("own", on_short="refuse")
+    shop.receive_stock([("A", "BLR", 10 * ORDERS), ("B", "BLR", 10 * ORDERS)])
 
 
 def place(shop: Client, order_id: int) -> None:
@@ -194,6 +199,37 @@ def test_killed_in_the_middle_of_load_each_event_takes_effect_once_and_is_told_a
         # On the shelves as well: what was cancelled is available again, once.
         stock = shop.get_stock("A").cells[0]
         assert stock.available == 10 * ORDERS - UNITS * ORDERS + ORDERS // 2
+
+
+def test_it_outlives_a_server_that_is_killed_and_comes_back(tmp_path: Path):
+    with warehouse(seed=2) as outside:
+        listen = f"--listen=127.0.0.1:{free_port()}"
+        first = Server(tmp_path / "data", listen)
+        worker = Worker(tmp_path, first.address, outside.url)
+        second = None
+        try:
+            with Client(first.address) as shop:
+                furnish(shop)
+                for order_id in range(40):
+                    place(shop, order_id)
+                until(lambda: len(outside.heard) >= 10, "the worker gets on")
+                first.kill()
+                until(lambda: "UNAVAILABLE" in worker.log, "the worker says that the engine is away")
+                second = Server(tmp_path / "data", listen)
+                for order_id in range(40, 60):
+                    place(shop, order_id)
+                last = last_order_event(shop)
+                until(lambda: at(worker) == last, "the worker has done all")
+                numbers = {int(order.order_id): order.number for order in shop.list_orders(channel="own")}
+                assert cancelled(shop) == Counter(number for order_id, number in numbers.items() if order_id % 2 == 0)
+            assert len(numbers) == len({told["order"] for told in outside.heard}) == 60
+            assert worker.stop() == 0, worker.log
+            assert second.stop() == 0
+        finally:
+            worker.kill()
+            for running in (first, second):
+                if running is not None and running.process.poll() is None:
+                    running.kill()
 
 
 def test_what_the_customer_cancelled_meanwhile_does_not_hold_up_the_worker(tmp_path: Path):
