@@ -14,7 +14,7 @@ import pyarrow as pa
 from engine.columns import reserve
 from engine.commands import Command, MoveStock, PlaceOrders, PutChannels, PutNames, PutNodes, PutPostalCodes
 from engine.outcomes import MovementKind, Namespace
-from kernels.columns import NODES_MAX, NONE, Batch, Cells, Fences, OnShort, Places, Policies
+from kernels.columns import NODES_MAX, NONE, POLICY_FIGURES, Batch, Cells, Fences, OnShort, Places, Policies
 
 SKUS, NODES, POSTAL_CODES, CHANNELS = 100_000, 32, 19_600, 4
 BATCH_ORDERS = 13_000
@@ -107,7 +107,8 @@ def policies(channels: int = CHANNELS, groups: int = 1) -> Policies:
     return Policies(
         nodes[np.arange(channels) % groups], np.ones(channels, np.uint8),
         np.full(channels, OnShort.KEEP, np.uint8), zeros, zeros + 900_000, zeros + 1, zeros + 1_000_000_000, zeros + 2,
-        np.full(SKUS, NONE, np.int32), np.zeros(0, np.int16), np.zeros((0, 4), np.int32), np.zeros(0, np.int32),
+        zeros, np.full(SKUS, NONE, np.int32), np.zeros(0, np.int16), np.zeros((0, len(POLICY_FIGURES)), np.int32),
+        np.zeros(0, np.int32),
     )  # fmt: skip
 
 
@@ -136,7 +137,7 @@ def catalogue(units: float) -> list[Command]:
             "channels", pa.array(["web", "amazon.in", "flipkart", "social"]),
             np.full((CHANNELS, NODES_MAX // 64), np.uint64(2**64 - 1)), zeros,
             np.full(CHANNELS, OnShort.KEEP, np.uint8), np.ones(CHANNELS, np.uint8), zeros + 900_000,
-            zeros + 1, zeros + 1_000_000_000, zeros + 2,
+            zeros + 1, zeros + 1_000_000_000, zeros + 2, zeros, np.zeros(CHANNELS, np.uint8),
         ),
         MoveStock(
             "stock", sku.astype(np.int32), node.astype(np.int16), np.full(sku.size, MovementKind.COUNTED, np.uint8),

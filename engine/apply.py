@@ -16,7 +16,7 @@ from engine.names import text_buffers
 from engine.outcomes import Method, Namespace, OutOfRoom
 from engine.ragged import owned
 from engine.state import State
-from kernels.columns import NONE, Head
+from kernels.columns import NONE, POLICY_FIGURES, Head
 from kernels.distance import rank
 from kernels.expiry import watch_expiries
 from kernels.fences import forget_drawn
@@ -70,7 +70,7 @@ def apply_nodes(state: State, columns: Columns) -> None:
     state.nodes.latitude_e7[node] = columns["latitude_e7"]
     state.nodes.longitude_e7[node] = columns["longitude_e7"]
     state.nodes.flag[node] = columns["active"]
-    state.set_groups()
+    state.set_in_force()
 
 
 def apply_postal_codes(state: State, columns: Columns) -> None:
@@ -93,18 +93,18 @@ def apply_distances(state: State, columns: Columns) -> None:
 def apply_channels(state: State, columns: Columns) -> None:
     """Channel policies."""
     channel = columns["channel"]
-    policies = state.policies
-    for field in ("priority", "on_short", "split", "share_ppm", "buffer", "cap", "threshold"):
-        getattr(policies, field)[channel] = columns[field]
+    for field in ("priority", "split", *POLICY_FIGURES):
+        getattr(state.policies, field)[channel] = columns[field]
+    state.on_short[channel], state.closed[channel] = columns["on_short"], columns["closed"]
     for word in range(4):
         state.groups[channel, word] = columns[f"nodes_{word}"]
-    state.set_groups()
+    state.set_in_force()
 
 
 def apply_exceptions(state: State, columns: Columns) -> None:
     """Policies of a channel for single SKUs; the last one set counts."""
     policies = state.policies
-    figures = np.stack([columns[field] for field in ("share_ppm", "buffer", "cap", "threshold")], axis=1)
+    figures = np.stack([columns[field] for field in POLICY_FIGURES], axis=1)
     for i, (channel, sku) in enumerate(zip(columns["channel"], columns["sku"], strict=True)):
         row = policies.exception_head[sku]
         while row != NONE and policies.exception_channel[row] != channel:

@@ -1,4 +1,5 @@
-"""Catalogue commands: names, nodes, postal codes, channels, exceptions and ring-fences enter or change.
+"""Catalogue commands: names, nodes, postal codes, channels, exceptions and ring-fences enter or change. What policies
+mean is in engine/POLICIES.md.
 
 Texts get their indices here, and distances their whole metres; both go into the journal, so that replay measures
 nothing.
@@ -18,7 +19,7 @@ from engine.commands import Put, PutChannels, PutExceptions, PutFences, PutNames
 from engine.commit import Commit, remember
 from engine.outcomes import Method, Namespace, OutOfRoom, Reply
 from engine.state import State
-from kernels.columns import NODES_MAX
+from kernels.columns import NODES_MAX, NONE, POLICY_FIGURES
 from kernels.distance import metres
 
 WORDS_MAX = 1 << 15  # orders hold them as int16
@@ -32,9 +33,11 @@ def put(commit: Commit, command: Put) -> Replies:
     request_id = pa.array([command.request_id], pa.string())
     keys, new = commit.claim(NO_CHANNEL, Method.PUT_CATALOGUE, request_id)
     quantity = np.zeros(1, np.int64)
-    if new[0]:
-        quantity[0] = _PUTS[type(command)](commit, command)
     reply = np.array([Reply.DONE], np.uint8)
+    if new[0] and isinstance(command, PutFences) and (state.closed[command.channel[command.units > 0]] != 0).any():
+        reply[0] = Reply.CHANNEL_CLOSED
+    elif new[0]:
+        quantity[0] = _PUTS[type(command)](commit, command)
     return remember(commit, Method.PUT_CATALOGUE, NO_CHANNEL, request_id, keys, _content(command), new, reply, quantity)
 
 
@@ -162,18 +165,40 @@ def _measure(commit: Commit, code: Any, node: Any) -> None:
 
 def _put_channels(commit: Commit, command: PutChannels) -> int:
     channel = _name(commit, Namespace.CHANNEL, command.channel).astype(np.int16)
-    columns = {"channel": channel} | {
-        name: getattr(command, name)
-        for name in ("priority", "on_short", "split", "share_ppm", "buffer", "cap", "threshold")
-    }
+    names = ("priority", "on_short", "split", *POLICY_FIGURES, "closed")
+    columns = {"channel": channel} | {name: getattr(command, name) for name in names}
     columns |= {f"nodes_{word}": np.ascontiguousarray(command.nodes[:, word]) for word in range(4)}
+    was_open = commit.state.closed[channel] == 0
     commit.add(schema.CHANNELS, columns)
+    _end_fences(commit, channel[was_open & (commit.state.closed[channel] != 0)])
     return int(channel.size)
 
 
+def _end_fences(commit: Commit, channels: Any) -> None:
+    """Ring-fences of channels that were closed: 0 from now on, and what was drawn from them does not come back."""
+    fences = commit.state.fences
+    of_them = np.flatnonzero(np.isin(fences.channel[: commit.state.fences_used], channels))
+    if of_them.size == 0:
+        return
+    sku = _skus_of_fences(commit.state)[of_them]
+    columns = {"channel": fences.channel[of_them], "sku": sku, "node": fences.node[of_them]}
+    commit.add(schema.FENCES, columns | {"units": np.zeros(of_them.size, np.int32)})
+
+
+def _skus_of_fences(state: State) -> Any:
+    """int32 [fence]: the SKU of each ring-fence, along the lists of all SKUs at once."""
+    out = np.empty(state.fences_used, np.int32)
+    sku = np.arange(len(state.names[Namespace.SKU]), dtype=np.int32)
+    row = state.fences.head[: sku.size]
+    while (there := row != NONE).any():
+        sku, row = sku[there], row[there]
+        out[row] = sku
+        row = state.fences.next[row]
+    return out
+
+
 def _put_exceptions(commit: Commit, command: PutExceptions) -> int:
-    names = ("channel", "sku", "share_ppm", "buffer", "cap", "threshold")
-    commit.add(schema.EXCEPTIONS, {name: getattr(command, name) for name in names})
+    commit.add(schema.EXCEPTIONS, {name: getattr(command, name) for name in ("channel", "sku", *POLICY_FIGURES)})
     return int(command.sku.size)
 
 

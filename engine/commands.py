@@ -152,6 +152,8 @@ class PutChannels:
     buffer: Any  # int32 [channel] units
     cap: Any  # int32 [channel] units
     threshold: Any  # int32 [channel] units
+    buffer_ppm: Any  # int32 [channel] 0 to 1,000,000
+    closed: Any  # uint8 [channel] 1: publishes 0, takes nothing new, and its ring-fences end
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,7 @@ class PutExceptions:
     buffer: Any  # int32 [row]
     cap: Any  # int32 [row]
     threshold: Any  # int32 [row]
+    buffer_ppm: Any  # int32 [row]
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ class Reply(IntEnum):
     STATEMENT_TOO_OLD = 23  # a later stock statement of the source was taken before
     FIGURE_OUT_OF_RANGE = 24  # a figure of stock would leave its limits
     ANSWER_ARCHIVED = 25  # the key is known, its first answer is in a segment that was moved away; nothing changed
+    CHANNEL_CLOSED = 26  # a ring-fence for a channel that was taken away
 
 
 class Cause(IntEnum):

@@ -21,7 +21,7 @@ from engine.ragged import offsets, owners
 from engine.sourcing import read
 from engine.views import STATE_OF
 from engine.writer import Engine
-from kernels.columns import NO_NODE, NONE, Figure, OrderKind
+from kernels.columns import NO_NODE, NONE, POLICY_FIGURES, Figure, OrderKind
 from kernels.keys import ABSENT
 
 LOOK_SKUS_MAX = 16_384  # SKUs looked at for one page of stock, at most
@@ -94,6 +94,8 @@ class ChannelPage:
     buffer: Any
     cap: Any
     threshold: Any
+    buffer_ppm: Any
+    closed: Any
     next_channel: int  # NONE: this is the last page
 
 
@@ -193,12 +195,12 @@ def skus(engine: Engine, first: int, count: int) -> SkuPage:
 def channels(engine: Engine, first: int, count: int) -> ChannelPage:
     """A page of channels, from the channel `first` on."""
     rows, texts, following = _page(engine, Namespace.CHANNEL, first, count)
-    policies = engine.state.policies
-    columns = {
-        name: getattr(policies, name)[rows].copy()
-        for name in ("priority", "on_short", "split", "share_ppm", "buffer", "cap", "threshold")
-    }
-    return ChannelPage(texts, engine.state.groups[rows].copy(), **columns, next_channel=following)
+    state = engine.state
+    figures = {name: getattr(state.policies, name)[rows].copy() for name in ("priority", "split", *POLICY_FIGURES)}
+    return ChannelPage(
+        texts, state.groups[rows].copy(), on_short=state.on_short[rows].copy(), closed=state.closed[rows].copy(),
+        next_channel=following, **figures,
+    )  # fmt: skip
 
 
 def postal_code_places(engine: Engine, codes: pa.StringArray) -> tuple[Any, Any, Any]:

@@ -2,7 +2,8 @@
 export read it.
 
 A commit is a list of tables, applied in their order. Tables and columns have numbers that are never reused: records
-evolve by addition. A column that is `optional` may be missing from a record (None in memory).
+evolve by addition. A column that is `optional` may be missing from a record (None in memory). One that was added and
+that readers need has its value for older records in `LIFTS` (engine/journal/records.py).
 """
 
 from dataclasses import dataclass
@@ -60,10 +61,12 @@ CHANNELS = _table(
     5, "channels", ("channel", I16), ("priority", I32), ("on_short", U8), ("split", U8), ("share_ppm", I32),
     ("buffer", I32), ("cap", I32), ("threshold", I32),
     ("nodes_0", U64), ("nodes_1", U64), ("nodes_2", U64), ("nodes_3", U64),
+    ("buffer_ppm", I32), ("closed", U8),
 )  # fmt: skip
 EXCEPTIONS = _table(
     6, "exceptions",
     ("channel", I16), ("sku", I32), ("share_ppm", I32), ("buffer", I32), ("cap", I32), ("threshold", I32),
+    ("buffer_ppm", I32),
 )  # fmt: skip
 FENCES = _table(7, "fences", ("channel", I16), ("sku", I32), ("node", I16), ("units", I32))
 

@@ -20,7 +20,7 @@ from engine.journal.container import map_file, write_file
 from engine.journal.records import decode
 from engine.outcomes import EngineError, Namespace
 from engine.state import State
-from kernels.columns import Head
+from kernels.columns import POLICY_FIGURES, Head
 from kernels.distance import rank
 from kernels.keys import SEGMENT_USED_MAX, Size, entries_of, fill_segments
 
@@ -59,8 +59,10 @@ def _columns(state: State) -> Iterator[tuple[str, Any]]:
     yield "metres", np.ascontiguousarray(state.places.metres[:codes, :nodes])
     yield "groups", state.groups[:channels]
     policies = state.policies
-    for field in ("split", "on_short", "priority", "share_ppm", "buffer", "cap", "threshold"):
+    for field in ("split", "priority", *POLICY_FIGURES):
         yield f"policy_{field}", getattr(policies, field)[:channels]
+    yield "policy_on_short", state.on_short[:channels]
+    yield "policy_closed", state.closed[:channels]
     yield "exception_head", policies.exception_head[:skus]
     for field in ("exception_channel", "exception_figures", "exception_next"):
         yield field, getattr(policies, field)[: state.exceptions_used]
@@ -143,6 +145,7 @@ def _check_limits(state: State, name: str, columns: dict[str, Any]) -> None:
 
 
 def _fill(state: State, columns: dict[str, Any]) -> None:
+    nothing = np.empty(0, np.int32)  # of a column that was added since the snapshot was written: 0 everywhere
     for namespace, names in state.names.items():
         offsets = np.ascontiguousarray(columns[f"names_{namespace}_offsets"])
         data = columns[f"names_{namespace}_data"]
@@ -158,10 +161,14 @@ def _fill(state: State, columns: dict[str, Any]) -> None:
     if codes:
         rank(state.places.metres[:codes], nodes, state.places.rank[:codes])
     _put(state.groups, columns["groups"])
-    for field in ("split", "on_short", "priority", "share_ppm", "buffer", "cap", "threshold"):
-        _put(getattr(state.policies, field), columns[f"policy_{field}"])
-    for field in ("exception_head", "exception_channel", "exception_figures", "exception_next"):
+    for field in ("split", "priority", *POLICY_FIGURES):
+        _put(getattr(state.policies, field), columns.get(f"policy_{field}", nothing))
+    _put(state.on_short, columns["policy_on_short"])
+    _put(state.closed, columns.get("policy_closed", nothing))
+    for field in ("exception_head", "exception_channel", "exception_next"):
         _put(getattr(state.policies, field), columns[field])
+    figures = columns["exception_figures"]
+    _put(state.policies.exception_figures[:, : figures.shape[1]], figures)
     state.exceptions_used = columns["exception_channel"].size
     for field in state.fences._fields:
         _put(getattr(state.fences, field), columns[f"fence_{field}"])

@@ -13,16 +13,17 @@ from kernels.nearest import empty_drawn, nearest, parts_max
 from kernels.stages import OpenOrders, read_orders, size_orders
 
 
-def draw(state: State, batch: Batch, keep_short: bool = False, only: Any = None) -> Drawn:
+def draw(state: State, batch: Batch, taken_before: bool = False, only: Any = None) -> Drawn:
     """Nearest allocation of a batch: claims are taken, parts come back, cut to their number.
 
+    taken_before: the orders are open and wait: what is short stays so, and a closed channel still serves them.
     only: uint64 [word], bits of the nodes that may give, where not all of the channel's group may.
     """
     room = parts_max(batch.quantity, state.node_count)
     drawn = empty_drawn(batch.channel.size, batch.sku.size, room)
     policies = state.policies
-    if keep_short:
-        policies = policies._replace(on_short=np.full_like(policies.on_short, OnShort.KEEP))
+    if taken_before:
+        policies = policies._replace(nodes=state.serving, on_short=np.full_like(policies.on_short, OnShort.KEEP))
     if only is not None:
         policies = policies._replace(nodes=policies.nodes & only)
     count = nearest(batch, state.node_count, state.cells, state.fences, policies, state.places, drawn)

@@ -18,6 +18,7 @@ from engine.outcomes import Namespace, OutOfRoom
 from kernels.columns import (
     NODES_MAX,
     NONE,
+    POLICY_FIGURES,
     Book,
     Cells,
     Expiries,
@@ -105,15 +106,19 @@ class State:
             reserve(most.fences_max, np.int32), reserve(most.fences_max, np.int32),
         )  # fmt: skip
         channels = most.channels_max
-        zeros = [np.zeros(channels, np.int32) for _ in range(5)]
+        zeros = [np.zeros(channels, np.int32) for _ in range(6)]
         self.policies = Policies(
             np.zeros((channels, NODES_MAX // 64), np.uint64),
             np.zeros(channels, np.uint8), np.zeros(channels, np.uint8),
-            zeros[0], zeros[1], zeros[2], zeros[3], zeros[4], reserve(skus, np.int32),
-            reserve(most.exceptions_max, np.int16), reserve((most.exceptions_max, 4), np.int32),
+            zeros[0], zeros[1], zeros[2], zeros[3], zeros[4], zeros[5], reserve(skus, np.int32),
+            reserve(most.exceptions_max, np.int16), reserve((most.exceptions_max, len(POLICY_FIGURES)), np.int32),
             reserve(most.exceptions_max, np.int32),
         )  # fmt: skip
-        self.groups = np.zeros((channels, NODES_MAX // 64), np.uint64)  # as set; policies.nodes has the active ones
+        # As channels were put; `policies` has what is in force for orders to come, `serving` for those that are open.
+        self.groups = np.zeros((channels, NODES_MAX // 64), np.uint64)
+        self.on_short = np.zeros(channels, np.uint8)
+        self.closed = np.zeros(channels, np.uint8)
+        self.serving = np.zeros((channels, NODES_MAX // 64), np.uint64)
         self.places = self._reserve_places(NODE_STRIDE)
 
     def _reserve_cells(self, stride: int, row_of: Any) -> Cells:
@@ -148,7 +153,7 @@ class State:
         elif namespace is Namespace.CHANNEL:
             rows = slice(first, first + count)
             self.policies.split[rows] = 1
-            self.policies.on_short[rows] = OnShort.KEEP
+            self.policies.on_short[rows] = self.on_short[rows] = OnShort.KEEP
             self.policies.share_ppm[rows] = 1_000_000
             self.policies.cap[rows] = np.iinfo(np.int32).max
 
@@ -173,13 +178,17 @@ class State:
         columns = [(column, partial(self.head, head)) for columns, head in of for column in columns]
         return [*columns, (self.keys.slots, lambda: int(self.keys.sizes[Size.SEGMENTS]) * SEGMENT_SLOTS)]
 
-    def set_groups(self) -> None:
-        """Node groups less the nodes that are not active: what allocation may use."""
+    def set_in_force(self) -> None:
+        """What allocation may use: node groups less the nodes that are not active. For what is new, a closed channel
+        has none of them, and refuses what is short.
+        """
         active = np.zeros(NODES_MAX // 64, np.uint64)
         for node in range(self.node_count):
             if self.nodes.flag[node]:
                 active[node >> 6] |= np.uint64(1) << np.uint64(node & 63)
-        self.policies.nodes[:] = self.groups & active
+        self.serving[:] = self.groups & active
+        self.policies.nodes[:] = np.where(self.closed[:, None] != 0, np.uint64(0), self.serving)
+        self.policies.on_short[:] = np.where(self.closed != 0, np.uint8(OnShort.REFUSE), self.on_short)
 
     def check_room(self, orders: int, lines: int, parts: int, keys: int = 0) -> None:
         """Raise OutOfRoom where a commit of this size might not fit into rows never used and rows freed."""
@@ -215,7 +224,7 @@ class State:
     def rebuild_derived(self) -> None:
         """Bring back what no snapshot holds: available units, node groups in force, expiries."""
         refresh_all(self.book, self.cells)
-        self.set_groups()
+        self.set_in_force()
         rebuild_expiries(self.book, self.expiries)
 
     def digest(self) -> str:
@@ -232,11 +241,10 @@ class State:
             for column in (place.latitude_e7, place.longitude_e7, place.flag):
                 content.update(column[:count].tobytes())
         content.update(np.ascontiguousarray(self.places.metres[:codes, :nodes]).tobytes())
-        content.update(self.groups[:channels].tobytes())
-        for column in self.policies[1:8]:
+        for column in (self.groups, self.on_short, self.closed, *self.policies[1:9]):
             content.update(column[:channels].tobytes())
         content.update(self.policies.exception_head[:skus].tobytes() + self.fences.head[:skus].tobytes())
-        for column in self.policies[9:]:
+        for column in self.policies[10:]:
             content.update(column[: self.exceptions_used].tobytes())
         for column in self.fences[1:]:
             content.update(column[: self.fences_used].tobytes())

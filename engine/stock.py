@@ -171,7 +171,7 @@ def _make_short(commit: Commit, part: Any, units: Any) -> None:
     book, state = commit.state.book, commit.state
     order = book.lines.order[book.parts.line[part]]
     back_orders = (book.orders.kind[order] == OrderKind.ORDER) & (
-        state.policies.on_short[book.orders.channel[order]] == OnShort.BACK_ORDER
+        state.on_short[book.orders.channel[order]] == OnShort.BACK_ORDER
     )
     to = np.where(back_orders, Stage.BACK_ORDERED, Stage.SHORT).astype(np.uint8)
     commit.move(move_columns(state, part, to, units, Cause.COUNT), claimed=False)
@@ -270,5 +270,5 @@ def _draw_in_turn(state: State, batch: Batch, bound_to: Any) -> Drawn:
             batch.channel[first:last], batch.postal_code[first:last],
             batch.first_line[first : last + 1] - batch.first_line[first], batch.sku[lines], batch.quantity[lines],
         )  # fmt: skip
-        pieces.append(draw(state, piece, keep_short=True, only=bound_to[first] if is_bound[first] else None))
+        pieces.append(draw(state, piece, taken_before=True, only=bound_to[first] if is_bound[first] else None))
     return Drawn(*(np.concatenate(columns) for columns in zip(*pieces, strict=True)))

@@ -125,9 +125,19 @@ def audit_state(state: State) -> list[str]:
         out.append(f"{fault.name.lower()}: {where}: {SENTENCES[fault].format(first, second)}")
     if count > len(out):
         out.append(f"and {count - len(out)} more")
+    out += _kept_by_closed(state)
     if not state.digest_from_scratch():
         out.append("digest: the one kept up to date differs from the one made from the rows")
     return out
+
+
+def _kept_by_closed(state: State) -> list[str]:
+    """Closed channels that hide units from others: closing sets their ring-fences to 0."""
+    fences = state.fences
+    channel, units = fences.channel[: state.fences_used], fences.remaining[: state.fences_used]
+    keeping = np.unique(channel[(state.closed[channel] != 0) & (units > 0)])
+    names = state.names[Namespace.CHANNEL]
+    return [f"closed: channel {names.text(int(one))} is closed and has ring-fences" for one in keeping]
 
 
 def oversold_units(state: State) -> int:

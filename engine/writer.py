@@ -233,6 +233,8 @@ class Engine:
             needed += 16 * len(command.node_id) * len(self.state.names[Namespace.POSTAL_CODE])
         elif isinstance(command, PutPostalCodes):
             needed += 16 * len(command.postal_code) * self.state.node_count
+        elif isinstance(command, PutChannels) and command.closed.any():
+            needed += 16 * self.state.fences_used  # they are set to 0
         elif isinstance(command, Retire):
             needed += 16 * self.state.head(Head.OPEN_ORDERS)
         return needed

@@ -116,11 +116,18 @@ def _sum_block(
 
 
 @leaf
-def _ats(free: int, own: int, share_ppm: int, buffer: int, cap: int, threshold: int) -> int:
+def _ats(free: int, own: int, share_ppm: int, buffer: int, cap: int, threshold: int, buffer_ppm: int) -> int:
+    """What is kept back is the larger of `buffer` and ceil(buffer_ppm of the units), so what is left is the smaller of
+    units - buffer and floor(the rest of the millionths): one rounding, downwards like that of the share.
+    """
     shared: int | np.int64 = free
     if share_ppm != SHARE_WHOLE:  # without a sign the division is a multiplication
         shared = np.int64(np.uint64(free * share_ppm) // np.uint64(SHARE_WHOLE))
-    value = int(min(cap, max(0, own + shared - buffer)))
+    units = own + shared
+    left = units - buffer
+    if buffer_ppm != 0:
+        left = min(left, np.int64(np.uint64(units * (SHARE_WHOLE - buffer_ppm)) // np.uint64(SHARE_WHOLE)))
+    value = int(min(cap, max(0, left)))
     return value if value >= threshold else 0
 
 
@@ -129,14 +136,34 @@ def _limit_channel(channel: int, policies: Policies, free: I64, own: I64, ats: I
     """ats [i] of one channel by its policies: as `_ats`, in float64, which processors divide several of at a time.
 
     The same figures: free units below 2**32 times a share stay below 2**53, so the product is exact; its quotient is
-    below 2**32 and rounded by less than the millionth that it is away from the next whole number.
+    below 2**32 and rounded by less than the millionth that it is away from the next whole number. A buffer in
+    millionths is taken of own and shared units together, with own units below 2**32 too: fewer than 2**33 times a
+    million is still below 2**53, and the quotient's last place, 2**-20, is rounded by half of that, less than a
+    millionth.
     """
     share_ppm, buffer = np.float64(policies.share_ppm[channel]), np.float64(policies.buffer[channel])
     cap, threshold = np.float64(policies.cap[channel]), np.float64(policies.threshold[channel])
+    if policies.buffer_ppm[channel] == 0:
+        for i in range(ats.size):
+            value = np.floor(np.float64(free[i]) * share_ppm / SHARE_WHOLE) + np.float64(own[i]) - buffer
+            value = min(cap, max(0.0, value))
+            ats[i] = np.int32(value if value >= threshold else 0.0)
+        return
+    rest_ppm = np.float64(SHARE_WHOLE - policies.buffer_ppm[channel])
     for i in range(ats.size):
-        value = np.floor(np.float64(free[i]) * share_ppm / SHARE_WHOLE) + np.float64(own[i]) - buffer
+        units = np.floor(np.float64(free[i]) * share_ppm / SHARE_WHOLE) + np.float64(own[i])
+        value = min(units - buffer, np.floor(units * rest_ppm / SHARE_WHOLE))
         value = min(cap, max(0.0, value))
         ats[i] = np.int32(value if value >= threshold else 0.0)
+
+
+@leaf
+def _is_exact(units: I64) -> bool:
+    """Whether all of these are so few that float64 has them times a million."""
+    every_bit = np.int64(0)
+    for i in range(units.size):
+        every_bit |= units[i]
+    return every_bit < _EXACT_MAX
 
 
 @leaf
@@ -149,19 +176,27 @@ def _limit_block(skus: I32, policies: Policies, groups: Groups, free: I64x2, own
             every_bit |= free[group, i]
     for channel in range(groups.of.size):
         group = groups.of[channel]
-        if every_bit < _EXACT_MAX:
+        exact = every_bit < _EXACT_MAX
+        if exact and policies.buffer_ppm[channel] != 0:
+            exact = _is_exact(own[channel, :count])
+        if exact:
             _limit_channel(channel, policies, free[group, :count], own[channel, :count], ats[channel, :count])
         else:
             share_ppm, buffer = policies.share_ppm[channel], policies.buffer[channel]
-            cap, threshold = policies.cap[channel], policies.threshold[channel]
+            cap, threshold, buffer_ppm = (
+                policies.cap[channel],
+                policies.threshold[channel],
+                policies.buffer_ppm[channel],
+            )
             for i in range(count):
-                ats[channel, i] = _ats(free[group, i], own[channel, i], share_ppm, buffer, cap, threshold)
+                ats[channel, i] = _ats(free[group, i], own[channel, i], share_ppm, buffer, cap, threshold, buffer_ppm)
     for i in range(count):
         row = policies.exception_head[skus[i]]
         while row != NONE:
             channel = policies.exception_channel[row]
-            share_ppm, buffer, cap, threshold = policies.exception_figures[row]
-            ats[channel, i] = _ats(free[groups.of[channel], i], own[channel, i], share_ppm, buffer, cap, threshold)
+            share_ppm, buffer, cap, threshold, buffer_ppm = policies.exception_figures[row]
+            units = free[groups.of[channel], i]
+            ats[channel, i] = _ats(units, own[channel, i], share_ppm, buffer, cap, threshold, buffer_ppm)
             row = policies.exception_next[row]
 
 
@@ -195,7 +230,7 @@ def _publish(
 
     nodes: how many there are; sequence: of the commit, larger than every version. `published` is changed where a value
     changes and nowhere else, and `changes` gets those values: it has room for n * channels, or the SKUs come in pieces.
-    Source: RULES.md; a share is floor(share_ppm * free / 1,000,000).
+    Source: RULES.md; a share is floor(share_ppm * free / 1,000,000), a buffer in millionths is rounded up.
     """
     masks = _cells_of(groups, nodes)
     channels = groups.of.size

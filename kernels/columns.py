@@ -74,10 +74,14 @@ class Policies(NamedTuple):
     buffer: I32  # [channel] units
     cap: I32  # [channel] units
     threshold: I32  # [channel] units: below it ATS is 0
+    buffer_ppm: I32  # [channel] millionths of what share and ring-fences give
     exception_head: I32  # [sku] first exception, or NONE
     exception_channel: I16  # [exception]
-    exception_figures: I32x2  # [exception, 4] share_ppm, buffer, cap, threshold
+    exception_figures: I32x2  # [exception, figure] as POLICY_FIGURES has them
     exception_next: I32  # [exception] next exception of the SKU, or NONE
+
+
+POLICY_FIGURES = ("share_ppm", "buffer", "cap", "threshold", "buffer_ppm")  # what exceptions of single SKUs may set
 
 
 class Places(NamedTuple):

@@ -25,19 +25,19 @@ from typing import Any
 
 import structlog
 
+from server.kept_process import KeptProcess
+
 FOLLOW_SECONDS = 0.1  # between two sequences that are told to the follower
 REST_SECONDS = 10.0  # in a surge, after each transaction of the views: they take a tenth of a core at most
 SURGE_SNAPSHOT_SECONDS = 60.0  # in a surge, from one snapshot to the next: each replays what came since, and is longer
 RESTS_OF_SNAPSHOT = 4.0  # in a surge, for so many times as long as it worked: it wants memory and the disk too
-RESTART_SECONDS_MIN, RESTART_SECONDS_MAX = 1.0, 60.0
-STOP_SECONDS_MAX = 5.0
 NICE = 19  # views may lag in a surge: the orders go first
 _LOOK_SECONDS = 1.0  # between two looks at a snapshot process
 _log = structlog.get_logger("background")
 
 
-class Background:
-    """The follower as the server sees it. Started again when it dies, later and later."""
+class Background(KeptProcess):
+    """The follower as the server sees it."""
 
     def __init__(
         self, data: Path, durable: Callable[[], int], in_surge: Callable[[], bool] = lambda: False, views: bool = True,
@@ -45,100 +45,38 @@ class Background:
     ) -> None:  # fmt: skip
         """durable: the last durable sequence; in_surge: whether the views had better rest. Both are asked from another
         thread."""
-        self._data, self._durable, self._in_surge = data, durable, in_surge
-        self._flags = [flag for flag, wanted in (("--views", views), ("--snapshots", snapshots)) if wanted]
-        self._ends = threading.Event()
-        self._child: subprocess.Popen[str] | None = None
-        self._thread: threading.Thread | None = None
+        wanted = [flag for flag, is_wanted in (("--views", views), ("--snapshots", snapshots)) if is_wanted]
+        super().__init__("background", [sys.executable, "-m", "server.background", str(data), *wanted])
+        self._has_work, self._durable, self._in_surge = bool(wanted), durable, in_surge
         self.view_sequence = 0  # the last commit that the views take in
         self.snapshot_sequence = 0  # of the last snapshot that was built
-        self.starts = 0
 
     def start(self) -> None:
         """Begin, unless there is nothing to do."""
-        if self._flags:
-            self._thread = threading.Thread(target=self._keep_running, name="allot-background", daemon=True)
-            self._thread.start()
+        if self._has_work:
+            super().start()
 
-    def stop(self) -> None:
-        """End the process. Blocks for a moment."""
-        self._ends.set()
-        if self._thread is None:
-            return
-        self._thread.join(2 * STOP_SECONDS_MAX)
-        if self._thread.is_alive() and self._child is not None:  # it does not even read
-            self._child.kill()
-            self._thread.join()
+    def progress(self) -> tuple[int, int]:
+        """How far both are."""
+        return self.view_sequence, self.snapshot_sequence
 
-    @property
-    def pid(self) -> int | None:
-        """The process that runs, if one does."""
-        child = self._child
-        return child.pid if child is not None and child.poll() is None else None
-
-    def _keep_running(self) -> None:
-        wait = RESTART_SECONDS_MIN
-        while not self._ends.is_set():
-            before = self.view_sequence, self.snapshot_sequence
-            code = self._run()
-            if self._ends.is_set():
-                return
-            got_on = before != (self.view_sequence, self.snapshot_sequence)
-            wait = RESTART_SECONDS_MIN if got_on else min(2 * wait, RESTART_SECONDS_MAX)
-            _log.warning("views and snapshots have stopped", exit_code=code, starts_again_in_seconds=wait)
-            self._ends.wait(wait)
-
-    def _run(self) -> int:
-        """One process, from its start to its end; its exit code."""
-        command = [sys.executable, "-m", "server.background", str(self._data), *self._flags]
-        child = self._child = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, process_group=0
-        )  # a group of its own, so that no terminal ends it; not a session: Linux would give that half of the cores
-        self.starts += 1
-        reader = threading.Thread(target=self._hear, args=(child,), name="allot-background-progress", daemon=True)
-        reader.start()
-        self._tell(child)
-        try:
-            code = child.wait(STOP_SECONDS_MAX)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            code = child.wait()
-        reader.join()
-        assert child.stdout is not None
-        child.stdout.close()
-        return code
-
-    def _tell(self, child: "subprocess.Popen[str]") -> None:
-        """Tell what has changed, until the end of the process or of this."""
+    def tell(self, child: "subprocess.Popen[str]") -> None:
+        """What has changed."""
         told, pipe = "", child.stdin
         assert pipe is not None
-        try:
-            while not self._ends.is_set() and child.poll() is None:
-                if (line := f"{self._durable()} {self._in_surge():d}\n") != told:
-                    pipe.write(line)
-                    pipe.flush()
-                    told = line
-                self._ends.wait(FOLLOW_SECONDS)
-            pipe.close()
-        except BrokenPipeError:
-            _close(pipe)
+        while not self._ends.is_set() and child.poll() is None:
+            if (line := f"{self._durable()} {self._in_surge():d}\n") != told:
+                pipe.write(line)
+                pipe.flush()
+                told = line
+            self._ends.wait(FOLLOW_SECONDS)
 
-    def _hear(self, child: "subprocess.Popen[str]") -> None:
-        assert child.stdout is not None
-        for line in child.stdout:
-            progress: dict[str, Any] = json.loads(line)
-            self.view_sequence = progress.get("view_sequence", self.view_sequence)
-            self.snapshot_sequence = progress.get("snapshot_sequence", self.snapshot_sequence)
-            if "error" in progress:
-                _log.error("views or snapshots have failed", error=progress["error"])
-
-
-def _close(pipe: Any) -> None:
-    """Close a pipe whose other end is gone."""
-    try:
-        pipe.close()
-    except BrokenPipeError:
-        return
+    def hear(self, progress: dict[str, Any]) -> None:
+        """How far it is, and what went wrong."""
+        self.view_sequence = progress.get("view_sequence", self.view_sequence)
+        self.snapshot_sequence = progress.get("snapshot_sequence", self.snapshot_sequence)
+        if "error" in progress:
+            _log.error("views or snapshots have failed", error=progress["error"])
 
 
 # In the process
@@ -174,6 +112,11 @@ class Follower:
         """Whether it waits for a snapshot process."""
         return self._snapshot is not None
 
+    def _close_snapshot(self) -> None:
+        if self._snapshot is not None and self._snapshot.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._snapshot.stdin.close()
+
     def tell_snapshot(self, in_surge: bool) -> None:
         """Let a snapshot process know whether a surge is on, where that has changed."""
         if self._snapshot is not None and self._snapshot.stdin is not None and in_surge != self._snapshot_told:
@@ -200,7 +143,7 @@ class Follower:
         from engine.snapshot import snapshots
 
         if self._snapshot is not None and (code := self._snapshot.poll()) is not None:
-            _close(self._snapshot.stdin)
+            self._close_snapshot()
             self._snapshot = None
             if code:
                 tell(error=f"the snapshot of sequence {self._tried_up_to} ended with code {code}")

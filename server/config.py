@@ -14,6 +14,9 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
+from server.workers.redis_address import Address as RedisAddress
+from server.workers.redis_address import check_prefix
+
 PREFIX = "ALLOT_"
 CONFIG_VARIABLE = "ALLOT_CONFIG"
 DEFAULT = "default"
@@ -95,6 +98,10 @@ class Settings(BaseModel):
     upkeep_hour: int = Field(20, ge=0, le=23, description="Hour of the day, UTC, at which old rows and keys are freed.")
     reflection: bool = Field(True, description="Tell clients the contract, as grpcurl and the like ask for it.")
 
+    redis: str = Field("", description="URL of the Redis that is told what channels may sell; empty: none.")
+    redis_password_file: Path | None = Field(None, description="File that holds Redis' password.")
+    redis_prefix: str = Field("allot", description="Begins the name of each key in Redis.")
+
     message_bytes_max: int = Field(16 << 20, ge=1 << 16, le=1 << 30, description="Bytes of a message.")
     queue_requests_max: int = Field(4096, ge=1, le=1 << 20, description="Requests that may wait for a commit.")
     queue_batches_max: int = Field(64, ge=1, le=1 << 16, description="Arrow batches that may wait for a commit.")
@@ -126,12 +133,43 @@ class Settings(BaseModel):
             raise ValueError("metrics have no tokens, so they stay on this machine: write 127.0.0.1:9464")
         return text
 
-    @field_validator("data", "tls_certificate", "tls_key", "tls_client_ca", "tokens", "postal_codes", mode="before")
+    @field_validator(
+        "data",
+        "tls_certificate",
+        "tls_key",
+        "tls_client_ca",
+        "tokens",
+        "postal_codes",
+        "redis_password_file",
+        mode="before",
+    )
     @classmethod
     def _names_a_file(cls, path: Any) -> Any:
         if path == "":
             raise ValueError("empty: name a path, or leave it out")
         return path
+
+    @field_validator("redis")
+    @classmethod
+    def _redis_is_somewhere(cls, text: str) -> str:
+        if text:
+            RedisAddress.parse(text)
+        return text
+
+    @field_validator("redis_prefix")
+    @classmethod
+    def _keys_stay_together(cls, prefix: str) -> str:
+        check_prefix(prefix)
+        return prefix
+
+    @model_validator(mode="after")
+    def _relay_may_call(self) -> "Settings":
+        if self.redis and (self.tls_certificate or self.tokens):
+            raise ValueError(
+                "redis with tls_certificate or tokens: the relay needs a token of its own then: leave redis out, and "
+                "run `allot relay --redis URL --token-file FILE --ca FILE` beside the server"
+            )
+        return self
 
     @model_validator(mode="after")
     def _tls_is_whole(self) -> "Settings":

@@ -100,7 +100,7 @@ class LocalRedis:
 
         One that may load need not have its data yet.
         """
-        self.folder = folder
+        self.folder = folder = folder.resolve()  # it runs there
         self.log = folder / "server.log"
         folder.mkdir(parents=True, exist_ok=True)
         for tries_left in reversed(range(1 if port else STARTS_TRIED_MAX)):

@@ -35,6 +35,9 @@ _FAILED: dict[Reply, tuple[grpc.StatusCode, str]] = {
         _Code.FAILED_PRECONDITION,
         "was answered before, in a segment that was moved away: nothing was changed; put the segment back to read it",
     ),
+    Reply.CHANNEL_CLOSED: (
+        _Code.FAILED_PRECONDITION, "names a channel that is closed, which keeps no units: open it by PutChannel first"
+    ),
 }  # fmt: skip
 RESULTS = frozenset((Reply.ALLOCATED, Reply.PARTLY, Reply.SHORT, Reply.REFUSED, Reply.DONE))
 _FIELDS = {
@@ -46,6 +49,7 @@ _FIELDS = {
     Reply.NOT_ENOUGH_UNITS: "quantity",
     Reply.STATEMENT_TOO_OLD: "counted_at_us",
     Reply.FIGURE_OUT_OF_RANGE: "quantity",
+    Reply.CHANNEL_CLOSED: "fences.channel",
 }
 
 assert RESULTS | _FAILED.keys() == set(Reply), "every reply is a result or a failure"

@@ -154,7 +154,8 @@ class Service:
             name = type(service).__name__
             add = getattr(module, f"add_{name}Servicer_to_server")
             add(self._guard.guarded(service, f"allot.v1.{name}"), self._router)
-        parts.beside.start()
+        for process in parts.beside:
+            process.start()
         gc.collect()
         gc.freeze()  # what is there now stays: looking through it again and again took a tenth of each commit
         gc.set_threshold(GARBAGE_OBJECTS, 10, 50)
@@ -187,7 +188,7 @@ class Parts:
 
     engine: Any
     batcher: Any
-    beside: Any  # the process of views and snapshots
+    beside: list[Any]  # processes: of views and snapshots, and the relay
     services: list[tuple[Any, Any]]  # the generated module that adds it, the servicer
     hear: Callable[[Any], None]  # told of each turn
     close_events: Callable[[], None]
@@ -196,7 +197,8 @@ class Parts:
         """Carry out what waits, then let go of the folder."""
         self.close_events()
         self.batcher.stop()
-        self.beside.stop()
+        for process in self.beside:
+            process.stop()
         self.engine.close()
 
 
@@ -210,6 +212,7 @@ def open_parts(service: Service) -> Parts:
     from server.data_folder import make_folder
     from server.events import EventLog
     from server.feed import Feed
+    from server.kept_process import KeptProcess
     from server.lookup import Lookup
     from server.naming import Naming
     from server.reading import OrderReading
@@ -258,7 +261,19 @@ def open_parts(service: Service) -> Parts:
         snapshots=settings.snapshots,
     )  # fmt: skip
     watch(metrics, batcher, beside)
-    return Parts(engine, batcher, beside, services, hear, event_service.close)
+    processes = [beside, KeptProcess("relay", relay_command(service))] if settings.redis else [beside]
+    return Parts(engine, batcher, processes, services, hear, event_service.close)
+
+
+def relay_command(service: Service) -> list[str]:
+    """How the relay is run beside a server that anybody on this machine may call."""
+    settings = service.settings
+    command = [sys.executable, "-m", "server.cli.main", "relay", "--with-parent", f"--server={service.address}"]
+    command += [f"--redis={settings.redis}", f"--prefix={settings.redis_prefix}"]
+    command += [f"--log-level={settings.log_level}", f"--log-format={settings.log_format}"]
+    if settings.redis_password_file is not None:
+        command.append(f"--password-file={settings.redis_password_file}")
+    return command
 
 
 def _step_back() -> None:

@@ -115,12 +115,14 @@ class Policy:
     buffer: int = 0
     cap: int = UNITS_MAX
     threshold: int = 0
+    buffer_ppm: int = 0
+    closed: bool = False
 
 
 @dataclass(frozen=True)
 class Exceptions:
     request: str
-    rows: tuple[tuple[int, int, int, int, int, int], ...]  # (channel, SKU, share ppm, buffer, cap, threshold)
+    rows: tuple[tuple[int, ...], ...]  # (channel, SKU, share ppm, buffer, cap, threshold, buffer ppm)
 
 
 @dataclass(frozen=True)

@@ -156,11 +156,20 @@ class Clients:
             frozenset(self.chance.sample(range(NODES), self.chance.randint(1, NODES))), self.chance.random() < 0.8,
             self.chance.choice(list(OnShort)), self.chance.randrange(3), self.chance.choice([1_000_000, 333_333, 0]),
             self.chance.randrange(3), self.chance.choice([UNITS_MAX, 5]), self.chance.randrange(3),
+            self.chance.choice([0, 0, 150_000]), self.chance.random() < 0.2,
         )  # fmt: skip
         return asks.Channels(self._id("policy"), ((self.chance.randrange(CHANNELS), policy),))
 
     def _exception(self) -> Any:
-        row = self.chance.randrange(CHANNELS), self.chance.randrange(SKUS), 700_000, self.chance.randrange(3), 8, 1
+        row = (
+            self.chance.randrange(CHANNELS),
+            self.chance.randrange(SKUS),
+            700_000,
+            self.chance.randrange(3),
+            8,
+            1,
+            90_000,
+        )
         return asks.Exceptions(self._id("exception"), (row,))
 
     def _name(self) -> Any:

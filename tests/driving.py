@@ -138,6 +138,7 @@ def _catalogue(asked: Any, places: list[tuple[int, int]]) -> Any:
         np.array([node_words(policy.nodes) for policy in policies], np.uint64), i32(p.priority for p in policies),
         u8(p.on_short for p in policies), u8(p.split for p in policies), i32(p.share_ppm for p in policies),
         i32(p.buffer for p in policies), i32(p.cap for p in policies), i32(p.threshold for p in policies),
+        i32(p.buffer_ppm for p in policies), u8(p.closed for p in policies),
     )  # fmt: skip
 
 

@@ -217,12 +217,17 @@ class Model:
         return self.kept(sku, node), self.available(sku, node)
 
     def _source(
-        self, lines: Sequence[tuple[int, int]], channel: int, code: int, view: View, only: frozenset[int] = frozenset()
-    ) -> list[list[Drawn]]:
-        """(node, units, of these out of the channel's ring-fence) for each line. Nothing is changed."""
+        self, lines: Sequence[tuple[int, int]], channel: int, code: int, view: View, only: frozenset[int] = frozenset(),
+        taken_before: bool = False,
+    ) -> list[list[Drawn]]:  # fmt: skip
+        """(node, units, of these out of the channel's ring-fence) for each line. Nothing is changed.
+
+        A closed channel gives nothing more, but to orders that were taken before and wait.
+        """
         policy = self.policies[channel]
         ranked = sorted(range(len(self.active)), key=lambda node: self.metres[code][node])
         ranked = [node for node in ranked if node in policy.nodes and self.active[node] and (node in only or not only)]
+        ranked = ranked if taken_before or not policy.closed else []
         parts = source(lines, ranked, lambda sku, node: sellable(*view(sku, node), channel), policy.split)
         left = {(sku, node): view(sku, node) for sku, _ in lines for node in ranked}
         out = []
@@ -240,7 +245,7 @@ class Model:
         asked, given = sum(units for _, units in lines), sum(units for taken in drawn for _, units, _ in taken)
         if given == asked:
             return Reply.ALLOCATED
-        if self.policies[channel].on_short is OnShort.REFUSE:
+        if self.policies[channel].on_short is OnShort.REFUSE or self.policies[channel].closed:
             return Reply.REFUSED
         return Reply.PARTLY if given else Reply.SHORT
 
@@ -524,7 +529,8 @@ class Model:
         for order in sorted(waiting, key=lambda order: (self.policies[order.channel].priority, order.number)):
             lines = [line for line in order.lines if waits in line.parts]
             needs = [(line.sku, line.parts[waits][0]) for line in lines]
-            drawn = self._source(needs, order.channel, order.code, self._as_it_is, self._bound_to(order))
+            bound_to = self._bound_to(order)
+            drawn = self._source(needs, order.channel, order.code, self._as_it_is, bound_to, taken_before=True)
             for line, taken in zip(lines, drawn, strict=True):
                 for node, units, fenced in taken:
                     self._move(order, line, waits, Stage.ALLOCATED, units, (node, fenced))
@@ -540,17 +546,26 @@ class Model:
 
     def _put(self, asked: Fence | Opening | Channels) -> list[Answer]:
         def decide() -> Answer:
+            if isinstance(asked, Fence) and any(self.policies[row[0]].closed and row[3] for row in asked.rows):
+                return Answer(Reply.CHANNEL_CLOSED)
             for row in asked.rows:
                 if isinstance(asked, Fence):
                     self._set_fence(*row)
                 elif isinstance(asked, Opening):
                     self.active[row[0]] = bool(row[1])
                 else:
-                    self.policies[row[0]] = row[1]
+                    self._set_policy(*row)
             return Answer(Reply.DONE, len(asked.rows))
 
         content = (type(asked), asked.rows)
         return [self._once((-1, Method.PUT_CATALOGUE, asked.request), content, decide, Answer(Reply.DONE))]
+
+    def _set_policy(self, channel: int, policy: Policy) -> None:
+        """A channel that closes keeps no units any more."""
+        if policy.closed and not self.policies[channel].closed:
+            for sku, node, of in [at for at in self.fences if at[2] == channel]:
+                self._set_fence(of, sku, node, 0)
+        self.policies[channel] = policy
 
     def _set_fence(self, channel: int, sku: int, node: int, units: int) -> None:
         """So many units from now on: what was drawn from the fence before does not come back to it."""

@@ -25,7 +25,7 @@ from engine.snapshot import build_snapshot, start_state
 from engine.state import State
 from engine.verify import audit_state, verify
 from engine.writer import Engine, EngineFailed
-from kernels.columns import NONE, OrderKind
+from kernels.columns import NONE, POLICY_FIGURES, OrderKind
 from tests import asks
 from tests.clients import CHANNELS, NODES, PLACES, SKUS, Batch, Clients
 from tests.driving import LIMITS, SECRET, START, columns, fences, figures_of, open_orders, plain
@@ -131,20 +131,21 @@ def true_ats(state: State, channel: int, sku: int) -> int:
     own = free = 0
     kept = fences(state)
     for node in range(NODES):
-        if int(state.groups[channel, 0]) >> node & 1 and state.nodes.flag[node]:
+        if int(state.groups[channel, 0]) >> node & 1 and state.nodes.flag[node] and not state.closed[channel]:
             units = figures_of(state, sku, node)[1]
             of = backed({c: u for (s, n, c), u in kept.items() if (s, n) == (sku, node)}, units)
             own += of.get(channel, 0)
             free += units - sum(of.values())
     policies = state.policies
-    limits: Sequence[Any] = [getattr(policies, name)[channel] for name in ("share_ppm", "buffer", "cap", "threshold")]
+    limits: Sequence[Any] = [getattr(policies, name)[channel] for name in POLICY_FIGURES]
     row = policies.exception_head[sku]
     while row != NONE:
         if policies.exception_channel[row] == channel:
             limits = policies.exception_figures[row]
         row = policies.exception_next[row]
-    share, buffer, cap, threshold = (int(limit) for limit in limits)
-    value = min(cap, max(0, own + share * free // 1_000_000 - buffer))
+    share, buffer, cap, threshold, buffer_ppm = (int(limit) for limit in limits)
+    units = own + share * free // 1_000_000
+    value = min(cap, max(0, units - max(buffer, -(-buffer_ppm * units // 1_000_000))))
     return value if value >= threshold else 0
 
 

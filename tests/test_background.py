@@ -20,7 +20,7 @@ from engine.snapshot import load_snapshot, snapshots
 from engine.state import State
 from engine.views import FILE, Views
 from engine.writer import Engine
-from server import background, wiring
+from server import background, kept_process, wiring
 from server.background import Background
 from tests.clients import PLACES, Clients
 from tests.driving import LIMITS, SECRET, START, columns, place, received
@@ -132,12 +132,12 @@ def test_it_stops_at_once(server: Server) -> None:
     assert pid is not None
     began = time.monotonic()
     server.beside.stop()
-    assert time.monotonic() - began < background.STOP_SECONDS_MAX
+    assert time.monotonic() - began < kept_process.STOP_SECONDS_MAX
     assert not is_running(pid)
 
 
 def test_it_starts_again_when_it_was_killed(server: Server, monkeypatch: Any) -> None:
-    monkeypatch.setattr(background, "RESTART_SECONDS_MIN", 0.05)
+    monkeypatch.setattr(kept_process, "RESTART_SECONDS_MIN", 0.05)
     server.beside.start()
     for i in range(3):
         wait_until(lambda: server.beside.view_sequence == server.engine.durable_sequence)

@@ -37,7 +37,7 @@ async def prepare(edge: edges.Edge, units: int = 100) -> None:
     group = np.full((1, 4), np.iinfo(np.uint64).max, np.uint64)
     keep, split = np.array([OnShort.KEEP], np.uint8), np.ones(1, np.uint8)
     no_cap = np.array([np.iinfo(np.int32).max], np.int32)
-    policy = (one * 0, keep, split, one * 1_000_000, one * 0, no_cap, one * 0)
+    policy = (one * 0, keep, split, one * 1_000_000, one * 0, no_cap, one * 0, one * 0, split * 0)
     await ask(PutChannels("channel", pa.array(["own"]), group, *policy))
     sku = np.arange(SKUS, dtype=np.int32)
     kind = np.full(SKUS, MovementKind.RECEIVED, np.uint8)

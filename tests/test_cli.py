@@ -18,7 +18,8 @@ from tests import real_data
 from tests.command_line import run, run_without_privilege, spawn, write_csv
 
 COMMANDS = (
-    "allocate", "import amazon-report", "verify", "export", "serve", "snapshot", "warm", "doctor", "config", "token",
+    "allocate", "import amazon-report", "verify", "export", "serve",
+    "relay", "snapshot", "warm", "doctor", "config", "token",
     "order place", "order get", "order list", "order cancel", "order send", "stock receive", "stock count", "stock get",
     "stock list", "node put", "node list", "channel put", "channel list", "watch", "events",
 )  # fmt: skip

@@ -19,7 +19,8 @@ from tests.test_client import Code
 
 COMMANDS = (
     "order place", "order get", "order list", "order cancel", "order send", "stock receive", "stock count",
-    "stock get", "stock list", "node put", "node list", "channel put", "channel list", "watch", "events",
+    "stock get", "stock list", "node put", "node list", "channel put", "channel close", "channel list", "watch",
+    "events",
 )  # fmt: skip
 HEADER = "order_id,channel,postal_code,sku,quantity"
 PLACE = ("order", "place", "A-1", "--channel", "own", "--postal-code", "560001", "--line", "SKU-1=2")
@@ -103,6 +104,9 @@ def test_channel_put_sends_the_policy(service: FakeService):
     assert (found.code, found.out) == (0, "channel own is set\n")
     sent = service.asked[0].channel
     assert list(sent.node_ids) == ["N1", "N2"]
+    run("channel", "put", "own", "--buffer", 2, "--buffer-ppm", 50_000)
+    more = service.asked[1].channel
+    assert (more.policy.buffer, more.policy.buffer_ppm, more.closed, sent.policy.buffer_ppm) == (2, 50_000, False, 0)
     assert (sent.on_short, sent.policy.share_ppm, sent.policy.HasField("cap")) == (
         catalogue_pb2.ON_SHORT_REFUSE, 500_000, False,
     )  # fmt: skip

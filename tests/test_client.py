@@ -179,10 +179,11 @@ def test_a_call_sends_plain_values_as_messages(shop: Any, service: FakeService):
 
 
 def test_a_channel_is_put_whole(shop: Any, service: FakeService):
-    shop.put_channel("own", node_ids=["N1"], on_short="back_order", policy={"share_ppm": 500_000, "buffer": 2})
-    policy = catalogue_pb2.Policy(share_ppm=500_000, buffer=2)
+    policy = {"share_ppm": 500_000, "buffer": 2, "buffer_ppm": 30_000}
+    shop.put_channel("own", node_ids=["N1"], on_short="back_order", policy=policy, closed=True)
+    policy = catalogue_pb2.Policy(**policy)
     assert service.asked[0].channel == catalogue_pb2.Channel(
-        channel="own", node_ids=["N1"], on_short=catalogue_pb2.ON_SHORT_BACK_ORDER, policy=policy
+        channel="own", node_ids=["N1"], on_short=catalogue_pb2.ON_SHORT_BACK_ORDER, policy=policy, closed=True
     )
 
 

@@ -216,7 +216,7 @@ CLEAN = {"oversold_units": 0, "clean": True, "faults": [], "orders": 10}
     ],
 )
 def test_what_must_not_be_is_a_fault(tally: Tally, verified: dict, said: str):
-    faults = Outcome({LANE: tally}, 1.0, [], 0, 0, verified).faults(10)
+    faults = Outcome({LANE: tally}, 1.0, [], 0, [], 0, 0, 0, verified).faults(10)
     assert (said in faults[0]) if said else (faults == [])
 
 

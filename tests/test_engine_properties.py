@@ -40,6 +40,7 @@ policies = st.builds(
     st.booleans(),
     st.sampled_from(OnShort),
     st.integers(0, 3),
+    closed=st.booleans(),
 )
 
 

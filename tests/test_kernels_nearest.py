@@ -76,7 +76,7 @@ class Shop:
         policies = Policies(
             np.array([node_words(frozenset(group)) for group in self.groups], np.uint64),
             np.array(self.split, np.uint8), np.array(self.on_short, np.uint8), zeros, zeros, zeros, zeros, zeros,
-            zeros, np.zeros(1, np.int16), np.zeros((1, 4), np.int32), zeros,
+            zeros, zeros, np.zeros(1, np.int16), np.zeros((1, 5), np.int32), zeros,
         )  # fmt: skip
         metres = np.full((CODES, stride), AWAY, np.int32)
         metres[:, : self.nodes] = self.metres

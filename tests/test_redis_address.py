@@ -1,6 +1,5 @@
 """Where Redis is, what its keys are called, and what its failures are called."""
 
-import asyncio
 import socket
 import ssl
 from itertools import product
@@ -13,8 +12,10 @@ from redis import exceptions as failures
 from redis.asyncio.sentinel import MasterNotFoundError, SlaveNotFoundError
 from redis.crc import key_slot
 
+from server.config import Settings
 from server.workers.failure import WorkerError
-from server.workers.redis_store import Address, RedisStore, told
+from server.workers.redis_address import Address, Keys
+from server.workers.redis_store import told
 from tests.command_line import run
 
 GOOD = {
@@ -95,6 +96,8 @@ def test_the_command_refuses_a_bad_address_and_a_prefix_that_would_scatter_the_k
     assert (refused.code, "--redis: it holds a password" in refused.err, "secret" in refused.err) == (2, True, False)
     refused = run("relay", "--redis", "redis://127.0.0.1:1", "--prefix", "{}")
     assert (refused.code, "--prefix: '{}': leave out the braces" in refused.err) == (2, True)
+    with pytest.raises(ValueError, match="leave out the braces"):
+        Settings(redis_prefix="a{b")
 
 
 # Keys
@@ -107,30 +110,17 @@ CHANNELS = [
 ]  # fmt: skip
 
 
-def keys(channel: str, prefix: str = "allot") -> tuple[str, str, str]:
-    """Of a store that never connects."""
-
-    async def within() -> tuple[str, str, str]:
-        store = RedisStore(Address.parse("redis://127.0.0.1:1"), prefix=prefix)
-        try:
-            return store.keys(channel)
-        finally:
-            await store.close()
-
-    return asyncio.run(within())
-
-
 def are_in_one_slot(some: tuple[str, ...]) -> bool:
     return len({key_slot(key.encode()) for key in some}) == 1
 
 
 def test_keys_of_a_channel_are_named_as_they_are_documented():
-    assert keys("own") == ("allot:{own}:figures", "allot:{own}:changes", "allot:{own}:state")
+    assert Keys.of("own") == ("allot:{own}:figures", "allot:{own}:changes", "allot:{own}:state")
 
 
 @pytest.mark.parametrize("prefix", ["allot", "", "a:b", "shop 7", "%7B", "\N{SNOWMAN}"])
 def test_keys_of_all_channels_are_distinct_and_those_of_one_in_one_slot(prefix: str):
-    found = [keys(channel, prefix) for channel in CHANNELS]
+    found = [Keys.of(channel, prefix) for channel in CHANNELS]
     assert len({key for some in found for key in some}) == 3 * len(CHANNELS) == 3 * len(set(CHANNELS))
     for channel, some in zip(CHANNELS, found, strict=True):
         assert are_in_one_slot(some), channel
@@ -142,15 +132,15 @@ def test_keys_of_all_channels_are_distinct_and_those_of_one_in_one_slot(prefix: 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6), min_size=2, max_size=2))
 def test_keys_of_any_two_channels(channels: list[str]):
-    first, second = map(keys, channels)
+    first, second = map(Keys.of, channels)
     assert are_in_one_slot(first)
     assert (not set(first) & set(second)) == (channels[0] != channels[1])
 
 
 @given(st.text(st.sampled_from("{}%7BD :a"), min_size=1, max_size=6), st.text(st.sampled_from("{}%7BD :a"), min_size=1))
 def test_keys_of_channels_with_braces(one: str, other: str):
-    assert are_in_one_slot(keys(one))
-    assert (keys(one) == keys(other)) == (one == other)
+    assert are_in_one_slot(Keys.of(one))
+    assert (Keys.of(one) == Keys.of(other)) == (one == other)
 
 
 # Failures

@@ -186,7 +186,7 @@ def test_channels_are_listed_as_they_were_put(tmp_path: Path) -> None:
     async def test(desk: Desk) -> None:
         shop = pb.Channel(
             channel="shop", node_ids=["B"], priority=-5, on_short=pb.ON_SHORT_BACK_ORDER, no_split=True,
-            policy=pb.Policy(share_ppm=0, buffer=1, cap=0, threshold=3),
+            policy=pb.Policy(share_ppm=0, buffer=1, cap=0, threshold=3, buffer_ppm=5), closed=True,
         )  # fmt: skip
         request = pb.PutChannelRequest(request_id="shop", channel=shop)
         assert not (await desk.catalogue.PutChannel(request, CALL)).again
@@ -214,6 +214,7 @@ def test_channels_are_listed_as_they_were_put(tmp_path: Path) -> None:
         (pb.Channel(channel="c", policy=pb.Policy(cap=4_000_000_000)), "OUT_OF_RANGE", "channel.policy.cap"),
         (pb.Channel(channel="c", policy=pb.Policy(buffer=1_000_000_001)), "OUT_OF_RANGE", "channel.policy.buffer"),
         (pb.Channel(channel="c", policy=pb.Policy(threshold=1 << 31)), "OUT_OF_RANGE", "channel.policy.threshold"),
+        (pb.Channel(channel="c", policy=pb.Policy(buffer_ppm=1_000_001)), "OUT_OF_RANGE", "channel.policy.buffer_ppm"),
     ],
 )  # fmt: skip
 def test_bad_channels(tmp_path: Path, channel: pb.Channel, reason: str, field: str) -> None:
@@ -249,6 +250,12 @@ def test_exceptions_and_fences_change_what_a_channel_may_sell(tmp_path: Path) ->
         ):
             bad = await refused(desk.catalogue.PutFences(pb.PutFencesRequest(request_id="f", fences=[wrong]), CALL))
             assert bad.field == f"fences[0].{field}"
+        asked.request_id, asked.exceptions[0].policy.buffer_ppm = "more", 250_000
+        await desk.catalogue.PutExceptions(asked, CALL)
+        assert availability.figure(web, sku)[0] == 5  # a quarter of 7 is 1.75, so two units are kept back
+        asked.request_id, asked.exceptions[0].policy.buffer_ppm = "too much", 1_000_001
+        assert (await refused(desk.catalogue.PutExceptions(asked, CALL))).field == "exceptions[0].policy.buffer_ppm"
+        asked.exceptions[0].policy.buffer_ppm = 0
         asked.request_id, asked.exceptions[0].sku = "other", "unheard of"
         assert (await refused(desk.catalogue.PutExceptions(asked, CALL))).reason == "UNKNOWN_SKU"
 

@@ -75,6 +75,7 @@ def ats(
     buffer: int,
     cap: int,
     threshold: int,
+    buffer_ppm: int = 0,
 ) -> int:
     """What one channel may publish of one SKU. fences: (channel, node, units), in any order."""
     own = free = 0
@@ -86,5 +87,7 @@ def ats(
             if kept_for == channel:
                 own += backed
         free += left
-    value = min(cap, max(0, own + share_ppm * free // 1_000_000 - buffer))
+    units = own + share_ppm * free // 1_000_000
+    kept_back = max(buffer, -(-buffer_ppm * units // 1_000_000))
+    value = min(cap, max(0, units - kept_back))
     return 0 if value < threshold else value

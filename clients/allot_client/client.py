@@ -341,14 +341,16 @@ class Client:
         on_short: str | int = "",
         no_split: bool = False,
         policy: Row | None = None,
+        closed: bool = False,
         request_id: str = "",
         timeout: float | None = None,
     ) -> catalogue_pb2.PutChannelResponse:
         """Adds a channel or sets it, whole. node_ids: none is every node. on_short: "refuse", "back_order" or "keep".
 
-        policy: what it publishes, such as {"share_ppm": 500_000, "buffer": 2}.
+        policy: what it publishes, such as {"share_ppm": 500_000, "buffer": 2, "buffer_ppm": 100_000}. closed: see
+        `close_channel`.
         """
-        request = requests.put_channel(channel, node_ids, priority, on_short, no_split, policy, request_id)
+        request = requests.put_channel(channel, node_ids, priority, on_short, no_split, policy, closed, request_id)
         return self._ask(calls.PUT_CHANNEL, request, timeout)
 
     def list_channels(
@@ -357,6 +359,17 @@ class Client:
         """Every channel and its policy, page after page."""
         request = catalogue_pb2.ListChannelsRequest(page_size=page_size)
         return self._pages(calls.LIST_CHANNELS, request, lambda page: page.channels, timeout)
+
+    def close_channel(
+        self, channel: str, *, request_id: str = "", timeout: float | None = None
+    ) -> catalogue_pb2.PutChannelResponse:
+        """Takes a channel away: it publishes 0, takes nothing new, and its ring-fences end; what is open goes on.
+
+        The rest of it is put as it was listed just before; `put_channel` opens it again. Raises Unknown.
+        """
+        listed = self.list_channels(timeout=timeout)
+        found = next((one for one in listed if one.channel == channel), None)
+        return self._ask(calls.PUT_CHANNEL, requests.close_channel(channel, found, request_id), timeout)
 
     def put_exceptions(
         self, exceptions: Iterable[Row], *, request_id: str = "", timeout: float | None = None

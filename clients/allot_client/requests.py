@@ -8,10 +8,12 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Required, TypeAlias, TypedDict, TypeVar, Unpack, cast
 
+import grpc
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from allot.v1 import catalogue_pb2, events_pb2, orders_pb2, reservations_pb2, stock_pb2, types_pb2
+from allot_client.errors import Unknown
 
 M = TypeVar("M", bound=Message)
 Row: TypeAlias = Message | Mapping[str, Any] | tuple[Any, ...]
@@ -175,7 +177,7 @@ def count_stock(rows: Iterable[Row], source: str, counted_at: Moment, request_id
 
 def put_channel(
     channel: str, node_ids: Iterable[str], priority: int, on_short: str | int, no_split: bool, policy: Row | None,
-    request_id: str,
+    closed: bool, request_id: str,
 ) -> catalogue_pb2.PutChannelRequest:  # fmt: skip
     """A channel, whole."""
     given = {
@@ -185,10 +187,23 @@ def put_channel(
         "on_short": on_short,
         "no_split": no_split,
         "policy": policy,
+        "closed": closed,
     }
     return catalogue_pb2.PutChannelRequest(
         request_id=new_request_id(request_id), channel=message(catalogue_pb2.Channel, given, "channel")
     )
+
+
+def close_channel(
+    channel: str, found: catalogue_pb2.Channel | None, request_id: str
+) -> catalogue_pb2.PutChannelRequest:
+    """A channel as it was listed, but closed. Raises Unknown where it was not."""
+    if found is None:
+        message = f"channel: {channel!r} is not among those that may be listed: add it by put_channel"
+        raise Unknown(grpc.StatusCode.NOT_FOUND, message, "UNKNOWN_CHANNEL", "channel")
+    request = catalogue_pb2.PutChannelRequest(request_id=new_request_id(request_id), channel=found)
+    request.channel.closed = True
+    return request
 
 
 def list_orders(channel: str, state: str | int, at_least_sequence: int, page_size: int) -> orders_pb2.ListOrdersRequest:

@@ -174,7 +174,7 @@ def put_catalogue(engine: Engine, orders: OrderFile, stamp: int) -> None:
             PutChannels(
                 f"file channels {at}", new, np.full((len(new), 4), np.iinfo(np.uint64).max, np.uint64), zeros,
                 np.full(len(new), OnShort.KEEP, np.uint8), ones, zeros + 1_000_000, zeros,
-                zeros + np.iinfo(np.int32).max, zeros,
+                zeros + np.iinfo(np.int32).max, zeros, zeros, np.zeros(len(new), np.uint8),
             ),
             stamp,
         )  # fmt: skip

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from engine.schema import DTYPES, TABLES, Column, Kind, Table
+from engine.schema import CHANNELS, DTYPES, EXCEPTIONS, TABLES, Column, Kind, Table
 
 assert sys.byteorder == "little", "the journal is little-endian and read without conversion"
 
@@ -49,7 +49,11 @@ _ENTRY = struct.Struct("<HBBI")  # of the directory: a table, or one of its colu
 _PADDING = [bytes(count) for count in range(8)]
 
 # A column added to a table that older records lack and readers need: (table, column) -> its values from the others.
-LIFTS: dict[tuple[int, int], Callable[[Mapping[str, Any], int], Any]] = {}
+LIFTS: dict[tuple[int, int], Callable[[Mapping[str, Any], int], Any]] = {
+    (CHANNELS.number, 13): lambda _, rows: np.zeros(rows, np.int32),  # buffer_ppm: none
+    (CHANNELS.number, 14): lambda _, rows: np.zeros(rows, np.uint8),  # closed: none was
+    (EXCEPTIONS.number, 7): lambda _, rows: np.zeros(rows, np.int32),  # buffer_ppm: none
+}
 
 
 class RecordUnreadable(Exception):

@@ -22,6 +22,7 @@ def put(
     no_split: Annotated[bool, typer.Option("--no-split", help="An order must leave from one node.")] = False,
     share_ppm: Annotated[int | None, typer.Option(help="Share of free units in millionths. [default: all]")] = None,
     buffer: Annotated[int, typer.Option(help="Units kept back.")] = 0,
+    buffer_ppm: Annotated[int, typer.Option(help="Kept back in millionths; beside --buffer, what is more counts.")] = 0,
     cap: Annotated[int | None, typer.Option(help="Units at most. [default: no limit]")] = None,
     threshold: Annotated[int, typer.Option(help="Fewer units are published as 0.")] = 0,
     request_id: RequestId = "",
@@ -30,15 +31,17 @@ def put(
     ca: Ca = None,
     json: Json = False,
 ) -> None:
-    """Add a channel, or set it whole: what is not given is as for a new one.
+    """Add a channel, or set it whole: what is not given is as for a new one. One that was closed is open again.
 
     \b
     Example:
-    allot channel put amazon --on-short refuse --share-ppm 500000 --buffer 2
+    allot channel put amazon --on-short refuse --share-ppm 500000 --buffer 2 --buffer-ppm 50000
     """
     from server.cli.answers import again, as_dict
 
-    policy = {"share_ppm": share_ppm, "buffer": buffer, "cap": cap, "threshold": threshold}
+    policy = {
+        "share_ppm": share_ppm, "buffer": buffer, "buffer_ppm": buffer_ppm, "cap": cap, "threshold": threshold,
+    }  # fmt: skip
     with connected(server, token_file, ca) as client:
         answer = client.put_channel(
             channel, node_ids=node or (), priority=priority, on_short=on_short, no_split=no_split, policy=policy,
@@ -48,6 +51,29 @@ def put(
         show_json(as_dict(answer))
     else:
         say(f"channel {channel} is set{again(answer)}")
+
+
+@app.command("close")
+def close(
+    channel: Annotated[str, typer.Argument(help="The channel's name.")],
+    request_id: RequestId = "",
+    server: Server = DEFAULT_SERVER,
+    token_file: TokenFile = None,
+    ca: Ca = None,
+    json: Json = False,
+) -> None:
+    """Take a channel away: nothing new is taken, 0 is published, its ring-fences end. Open orders go on.
+
+    Example: allot channel close amazon
+    """
+    from server.cli.answers import again, as_dict
+
+    with connected(server, token_file, ca) as client:
+        answer = client.close_channel(channel, request_id=request_id)
+    if json:
+        show_json(as_dict(answer))
+    else:
+        say(f"channel {channel} is closed{again(answer)}")
 
 
 @app.command("list")
@@ -66,15 +92,22 @@ def list_(server: Server = DEFAULT_SERVER, token_file: TokenFile = None, ca: Ca 
         return
     rows = [
         (channel.channel, ", ".join(channel.node_ids) or "all", channel.priority,
-         short(catalogue_pb2.OnShort, channel.on_short).lower() or "keep", channel.no_split, _sells(channel.policy))
+         short(catalogue_pb2.OnShort, channel.on_short).lower() or "keep", channel.no_split, channel.closed,
+         _sells(channel.policy))
         for channel in channels
     ]  # fmt: skip
-    show_rows(f"channels: {len(channels):,}", ("channel", "nodes", "priority", "on short", "no split", "sells"), rows)
+    heads = ("channel", "nodes", "priority", "on short", "no split", "closed", "sells")
+    show_rows(f"channels: {len(channels):,}", heads, rows)
+
+
+def _percent(ppm: int) -> str:
+    return f"{ppm / 10_000:g} %"
 
 
 def _sells(policy: "Policy") -> str:
-    share = f"{policy.share_ppm / 10_000:g} %" if policy.HasField("share_ppm") else "100 %"
+    share = _percent(policy.share_ppm) if policy.HasField("share_ppm") else "100 %"
     cap = f"cap {policy.cap:,}" if policy.HasField("cap") else ""
-    buffer = f"buffer {policy.buffer:,}" if policy.buffer else ""
+    buffers = (f"{policy.buffer:,}" if policy.buffer else "", _percent(policy.buffer_ppm) if policy.buffer_ppm else "")
+    buffer = f"buffer {' or '.join(filter(None, buffers))}" if any(buffers) else ""
     threshold = f"threshold {policy.threshold:,}" if policy.threshold else ""
     return ", ".join(filter(None, (share, buffer, cap, threshold)))

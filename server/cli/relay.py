@@ -39,7 +39,7 @@ def relay(
     Of each channel, PREFIX:{CHANNEL}:figures is a hash of SKU to units:version, :changes a stream of what changed, and
     :state says what commit that is complete up to, and as of when. Where Redis is away, it goes on when it is back.
 
-    Example: allot relay --redis redis://127.0.0.1:6379/0 --server 127.0.0.1:50051
+    Example: allot relay --redis redis://127.0.0.1:6379/0
     """
     import os
 
@@ -47,15 +47,18 @@ def relay(
     from server.config import parse_address
     from server.log import open_log
     from server.workers.frame import run
-    from server.workers.redis_store import Address, RedisStore
+    from server.workers.redis_address import Address, check_prefix
+    from server.workers.redis_store import RedisStore
     from server.workers.relay import Relay
 
     try:
         address = Address.parse(redis)
     except ValueError as error:
         fail(f"--redis: {error}", BAD_USAGE)
-    if set("{}") & set(prefix):
-        fail(f"--prefix: {prefix!r}: leave out the braces, which say where a cluster keeps a key", BAD_USAGE)
+    try:
+        check_prefix(prefix)
+    except ValueError as error:
+        fail(f"--prefix: {error}", BAD_USAGE)
     try:
         password = password_file.read_text().strip() if password_file else None
         token_env = "ALLOT_TOKEN" if token_file is None and os.environ.get("ALLOT_TOKEN") else None

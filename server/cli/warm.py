@@ -7,7 +7,10 @@ import typer
 
 from server.cli.output import bar, show_json, show_table
 
-MODULES = ("keys", "texts", "distance", "fences", "nearest", "digest", "stages", "expiry", "availability", "audit")
+MODULES = (
+    "keys", "texts", "distance", "fences", "nearest", "digest", "stages", "expiry", "availability", "audit",
+    "publications", "publishing",
+)  # fmt: skip
 
 
 def warm(json: Annotated[bool, typer.Option("--json", help="Print the times as JSON.")] = False) -> None:

@@ -24,7 +24,9 @@ from server.demo.sending import BATCH_ORDERS, Sending, expired, load
 from server.demo.server import ALLOT, ServerFailed, running
 from server.demo.show import Show
 from server.demo.tally import Tally, quantiles
-from server.demo.watching import lags, watch_all
+from server.demo.watching import lags, unlike, watch_all
+from server.local_redis import NoServer, local_redis
+from server.local_redis import ServerFailed as RedisFailed
 
 FOLDER = Path("demo-data")
 ORDERS, SKUS, SEED = 300_000, 20_000, 11_11
@@ -40,6 +42,9 @@ class Outcome:
     seconds: float
     lags: list[float]
     told: int  # figures that the watchers were told
+    redis_lags: list[float]
+    redis_told: int  # figures in Redis' streams
+    redis_unlike: int  # figures in Redis that are not the engine's, at the end
     expired: int
     verified: dict[str, Any]
 
@@ -58,6 +63,7 @@ class Outcome:
             (total.orders != sent, f"{sent:,} orders were sent, {total.orders:,} answered"),
             (total.not_taken != 0, f"{total.not_taken:,} orders were not taken: {total.problem}"),
             (verified["orders"] != kept, f"{kept:,} orders and carts were answered, {verified['orders']:,} are in it"),
+            (self.redis_unlike != 0, f"{self.redis_unlike:,} figures in Redis are not the engine's"),
             (self.expired != len(total.forgotten), f"{len(total.forgotten) - self.expired:,} carts did not expire"),
         ]
         return [fault for is_so, fault in found if is_so]
@@ -71,14 +77,15 @@ def run(folder: Path, orders: int, skus: int, seed: int) -> int:
         return BAD_USAGE
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    log.touch()  # by it the folder is known as ours
     with Show() as show:
-        with running(data, log) as server:
+        with local_redis(folder / "redis") as store, running(data, log, f"--redis={store.url}") as server:
             with show.stage("starting allot serve; compiles its kernels once, 45 to 75 s") as stage:
                 geography = Geography.india()
                 hour = festive_hour(orders, skus, seed, geography)
                 address = server.wait_until_serving()
                 stage.outcome = f"started allot serve on {address}, its log is {log}"
-            outcome = _send(show, address, hour, geography)
+            outcome = _send(show, address, store.url, hour, geography)
             with show.stage("stopping the server"):
                 code = server.stop()
         if code:
@@ -112,7 +119,7 @@ def _not_ours(folder: Path, data: Path, log: Path) -> str:
     return ""
 
 
-def _send(show: Show, address: str, hour: Hour, geography: Geography) -> Outcome:
+def _send(show: Show, address: str, redis: str, hour: Hour, geography: Geography) -> Outcome:
     """Load, send, and wait for what follows."""
     cells = int((hour.stock > 0).sum())
     with _client(address, 0) as client, _client(address, 1) as connector, _client(address, 2) as watching:
@@ -122,7 +129,7 @@ def _send(show: Show, address: str, hour: Hour, geography: Geography) -> Outcome
                 f"loaded {len(geography.codes):,} postal codes, {len(figures.PLACES)} places, {len(figures.CHANNELS)}"
                 f" channels, {len(hour.stock):,} SKUs, {int(hour.stock.sum()):,} units"
             )
-        watchers = watch_all(watching, figures.CHANNELS)
+        watchers, readers = watch_all(watching, redis, figures.CHANNELS)
         with show.stage("sending orders", len(hour)) as stage:
             began = time.monotonic()
             tallies = Sending(client, connector, hour, stage.advance).run()
@@ -130,10 +137,12 @@ def _send(show: Show, address: str, hour: Hour, geography: Geography) -> Outcome
             stage.outcome = f"sent {len(hour):,} orders by four ways at once"
         with show.stage("forgotten carts expire, the views catch up") as stage:
             total = sum(tallies.values(), Tally())
-            found = lags(client, watchers, total.samples)
+            found, of_redis = lags(client, watchers, total.samples), lags(client, readers, total.samples)
             ended = expired(client, total.forgotten)
             stage.outcome = f"{ended:,} forgotten carts have expired, the views have caught up"
-    return Outcome(tallies, seconds, found, sum(watcher.figures for watcher in watchers), ended, {})
+            wrong = unlike(client, redis, figures.CHANNELS, [sku_name(sku) for sku in range(len(hour.stock))])
+    told, written = (sum(watcher.figures for watcher in some) for some in (watchers, readers))
+    return Outcome(tallies, seconds, found, told, of_redis, written, wrong, ended, {})
 
 
 def _client(address: str, number: int) -> Client:
@@ -174,6 +183,9 @@ def _rows(outcome: Outcome) -> list[tuple[str, Any]]:
         ("refused orders, short on the own site", f"{total.refused:,} ({_percent(total.refused, total.orders)})"),
         ("ATS lag, decision to watcher, p50 / p99", quantiles(outcome.lags)),
         ("  figures told to four watchers", outcome.told),
+        ("Redis lag, decision to stream, p50 / p99", quantiles(outcome.redis_lags)),
+        ("  figures written for four channels", outcome.redis_told),
+        ("  unlike the engine's at the end", outcome.redis_unlike),
         ("oversold units, by allot verify", verified["oversold_units"]),
         ("allot verify", "clean" if verified["clean"] else "FAULTS"),
         ("  orders and reservations replayed", verified["orders"]),
@@ -203,8 +215,9 @@ def _say_next(folder: Path, data: Path, hour: Hour, sequence: int) -> None:
     say(
         "Regions, lines of an order and sales of SKUs are as in a seller's Amazon report of India, units of a line as"
         " in\nOlist's orders (server/demo/figures.py); stock and channels are simulated. ATS lag: from a commit's stamp"
-        " until\na channel's watcher has every figure up to it, for sampled orders.\n\nTry next, the first in a"
-        " terminal of its own:"
+        " until\na channel's watcher has every figure up to it, for sampled orders; Redis lag: the same for a reader of"
+        " its stream\n(a Valkey of the demo's own, kept up to date by the relay that `allot serve --redis` runs).\n\n"
+        "Try next, the first in a terminal of its own:"
     )
     for command in commands:
         say(f"  {shlex.quote(str(allot))} {command}")
@@ -231,7 +244,7 @@ def main() -> int:
     except KeyboardInterrupt:
         print("demo: interrupted; the server was stopped", file=sys.stderr)
         return INTERRUPTED
-    except (AllotError, ServerFailed, TimeoutError) as error:
+    except (AllotError, ServerFailed, NoServer, RedisFailed, TimeoutError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return FOUND_WRONG
 

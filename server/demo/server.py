@@ -20,12 +20,12 @@ class ServerFailed(Exception):
 class Server:
     """One running server."""
 
-    def __init__(self, folder: Path, log: Path) -> None:
+    def __init__(self, folder: Path, log: Path, *flags: str) -> None:
         self._log = log
         settings = {name: value for name, value in os.environ.items() if not name.startswith("ALLOT_") or name in _KEPT}
         with log.open("wb") as file:
             self._running = subprocess.Popen(
-                [*ALLOT, "serve", "--announce", f"--data={folder}", "--listen=127.0.0.1:0"],
+                [*ALLOT, "serve", "--announce", f"--data={folder}", "--listen=127.0.0.1:0", *flags],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=file, text=True,
                 env=settings,
                 start_new_session=True,  # Ctrl-C is for the demo, which then stops it
@@ -51,9 +51,9 @@ class Server:
 
 
 @contextmanager
-def running(folder: Path, log: Path) -> Iterator[Server]:
+def running(folder: Path, log: Path, *flags: str) -> Iterator[Server]:
     """A server for the length of a block, stopped however that ends."""
-    server = Server(folder, log)
+    server = Server(folder, log, *flags)
     try:
         yield server
     finally:

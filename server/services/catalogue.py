@@ -74,7 +74,7 @@ class CatalogueService(catalogue_pb2_grpc.CatalogueServiceServicer):
         return pb.PutPostalCodesResponse(again=(await self._put(command, deadline_of(context)))[1])
 
     async def PutChannel(self, request: pb.PutChannelRequest, context: Any) -> pb.PutChannelResponse:  # noqa: N802
-        """A channel, whole."""
+        """A channel, whole, open or closed."""
         command = asked.put_channel(request, self._names)
         return pb.PutChannelResponse(again=(await self._put(command, deadline_of(context)))[1])
 
@@ -135,11 +135,13 @@ def _channel(page: reading.ChannelPage, row: int, node_ids: list[str]) -> pb.Cha
     bits = np.unpackbits(words.view(np.uint8), bitorder="little")[:NODES_MAX]
     group = [] if everywhere else [node_ids[node] for node in np.flatnonzero(bits).tolist()]
     policy = pb.Policy(
-        share_ppm=int(page.share_ppm[row]), buffer=int(page.buffer[row]), threshold=int(page.threshold[row])
-    )
+        share_ppm=int(page.share_ppm[row]), buffer=int(page.buffer[row]), threshold=int(page.threshold[row]),
+        buffer_ppm=int(page.buffer_ppm[row]),
+    )  # fmt: skip
     if page.cap[row] != asked.NO_CAP:
         policy.cap = int(page.cap[row])
     return pb.Channel(
         channel=page.channel[row].as_py(), node_ids=group, priority=int(page.priority[row]),
         on_short=_ON_SHORT[OnShort(page.on_short[row])], no_split=not page.split[row], policy=policy,
+        closed=bool(page.closed[row]),
     )  # fmt: skip

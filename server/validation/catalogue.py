@@ -17,7 +17,7 @@ from engine.intake.orders import CHANNEL_CHARACTERS_MAX, SKU_CHARACTERS_MAX
 from engine.intake.postal_codes import POSTAL_CODE_CHARACTERS_MAX
 from engine.names import Names
 from engine.outcomes import Namespace
-from kernels.columns import NODES_MAX, UNITS_MAX, OnShort
+from kernels.columns import NODES_MAX, POLICY_FIGURES, UNITS_MAX, OnShort
 from server.errors import invalid
 from server.validation.values import distinct, known, number, request_id, rows, text, texts
 
@@ -135,7 +135,8 @@ def put_channel(request: catalogue_pb2.PutChannelRequest, names: AllNames) -> Pu
     return PutChannels(
         request_id(request.request_id), pa.array([name], pa.string()), _group(nodes)[None, :],
         np.array([priority], np.int32), np.array([_ON_SHORT[channel.on_short]], np.uint8),
-        np.array([not channel.no_split], np.uint8), *(np.array([figure], np.int32) for figure in figures),
+        np.array([not channel.no_split], np.uint8), closed=np.array([channel.closed], np.uint8),
+        **{name: np.array([figure], np.int32) for name, figure in zip(POLICY_FIGURES, figures, strict=True)},
     )  # fmt: skip
 
 
@@ -148,13 +149,14 @@ def _group(nodes: Any) -> Any:
     return words
 
 
-def _policy(field: str, policy: catalogue_pb2.Policy) -> tuple[int, int, int, int]:
-    """Share in millionths, buffer, cap and threshold in units."""
+def _policy(field: str, policy: catalogue_pb2.Policy) -> tuple[int, int, int, int, int]:
+    """As kernels.columns.POLICY_FIGURES has them."""
     share = policy.share_ppm if policy.HasField("share_ppm") else SHARE_WHOLE_PPM
     cap = number(f"{field}.cap", policy.cap, 0, UNITS_MAX) if policy.HasField("cap") else NO_CAP
     return (
         number(f"{field}.share_ppm", share, 0, SHARE_WHOLE_PPM), number(f"{field}.buffer", policy.buffer, 0, UNITS_MAX),
         cap, number(f"{field}.threshold", policy.threshold, 0, UNITS_MAX),
+        number(f"{field}.buffer_ppm", policy.buffer_ppm, 0, SHARE_WHOLE_PPM),
     )  # fmt: skip
 
 

@@ -5,11 +5,9 @@ what they hold. All writes go through it.
 """
 
 import asyncio
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote, unquote
 
 from redis import exceptions as failures
 from redis.asyncio import Redis, RedisCluster, Sentinel
@@ -19,74 +17,17 @@ from redis.asyncio.sentinel import MasterNotFoundError
 from redis.backoff import NoBackoff
 
 from server.workers.failure import WorkerError
+from server.workers.redis_address import PREFIX, Address, Keys
 
 LIBRARY = "allot"
 SECONDS_MAX = 5.0  # a call may take: a server that is slower counts as one that is not there
 CONNECT_SECONDS_MAX = 2.0
 CALL_SECONDS_MAX = 8.0  # all of it, where a Sentinel or a cluster's plan is asked too
 CHANGES_KEPT = 10_000  # entries of a channel's stream, about
-_SENTINEL_PORT, _PORT = 26379, 6379
-_HOST = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|(?P<name>[\w.-]+))(?::(?P<port>[0-9]{1,5}))?")
-_DATABASE = re.compile("[0-9]{1,9}")
 _BODY = (Path(__file__).parent / "publish.lua").read_text()
 _FUNCTIONS = "".join(
     f"\nredis.register_function('{LIBRARY}_{name}', {name})" for name in ("publish", "begin")
 )  # fmt: skip
-
-
-class Address(NamedTuple):
-    """Where Redis is. `redis://host:6379/0`, `rediss://` with TLS, `redis+sentinel://host:26379,host/master`,
-    `redis+cluster://host:6379,host:6379`; a user name may stand before the host, never a password.
-    """
-
-    kind: str  # "", "sentinel" or "cluster"
-    hosts: tuple[tuple[str, int], ...]
-    user: str | None = None
-    database: int = 0
-    master: str = ""
-    tls: bool = False
-
-    @classmethod
-    def parse(cls, url: str) -> "Address":
-        """Raises ValueError with the mend."""
-        scheme, _, rest = url.partition("://")
-        scheme, _, kind = scheme.lower().partition("+")
-        if scheme not in ("redis", "rediss") or kind not in ("", "sentinel", "cluster"):
-            raise ValueError(
-                "write redis://host:6379/0, rediss:// for TLS, redis+sentinel://host:26379/master or "
-                "redis+cluster://host:6379"
-            )
-        user, _, where = rest.rpartition("@")
-        if ":" in user:
-            raise ValueError("it holds a password: put that into a file, and name it by redis_password_file")
-        if "?" in rest or "#" in rest:
-            raise ValueError("it ends with the host, the database or the master: leave out what follows ? or #")
-        hosts, _, path = where.partition("/")
-        default = _SENTINEL_PORT if kind == "sentinel" else _PORT
-        found = tuple(_host(text, default) for text in hosts.split(","))
-        path, user, tls = path.rstrip("/"), unquote(user), scheme == "rediss"
-        if kind == "sentinel":
-            if not path or "/" in path:
-                raise ValueError("name the master as Sentinel knows it: redis+sentinel://host:26379/mymaster")
-            return cls(kind, found, user or None, 0, unquote(path), tls)
-        if path and not _DATABASE.fullmatch(path):
-            raise ValueError(f"the database is a number, not {path!r}: redis://host:6379/0")
-        if kind == "cluster" and int(path or 0):
-            raise ValueError("a cluster has one database, 0: leave the number out")
-        if not kind and len(found) > 1:
-            raise ValueError("several hosts are a cluster or Sentinels: write redis+cluster:// or redis+sentinel://")
-        return cls(kind, found, user or None, int(path or 0), "", tls)
-
-
-def _host(text: str, default: int) -> tuple[str, int]:
-    """`host`, `host:6379` or `[::1]:6379`."""
-    found = _HOST.fullmatch(text)
-    if not found:
-        raise ValueError(f"{text!r} is no host:port; an IPv6 address stands in brackets, as [::1]:6379")
-    port = int(found["port"] or default)
-    if not 0 < port < 65536:
-        raise ValueError(f"{text!r}: a port is 1 to 65535")
-    return found["ipv6"] or found["name"], port
 
 
 class At(NamedTuple):
@@ -99,16 +40,15 @@ class At(NamedTuple):
 class RedisStore:
     """One Redis. Every method raises WorkerError where it does not answer as it should."""
 
-    def __init__(self, address: Address, password: str | None = None, prefix: str = "allot") -> None:
+    def __init__(self, address: Address, password: str | None = None, prefix: str = PREFIX) -> None:
         self._prefix = prefix
-        self._client = _client(address, password)
+        self._client, self._sentinels = _client(address, password)
         self._scripts: dict[str, str] | None = None  # by name, where there are no functions; None: not known yet
         self._loaded = False
 
-    def keys(self, channel: str) -> tuple[str, str, str]:
+    def keys(self, channel: str) -> Keys:
         """Figures, changes and state of a channel, all in one slot of a cluster."""
-        name = f"{self._prefix}:{{{quote(channel, safe=' ')}}}"
-        return f"{name}:figures", f"{name}:changes", f"{name}:state"
+        return Keys.of(channel, self._prefix)
 
     async def state(self, channel: str) -> dict[str, str]:
         """engine, version, as_of_us, durable_at_us, figures, published, writes; empty where nothing is there."""
@@ -165,6 +105,8 @@ class RedisStore:
     async def close(self) -> None:
         """Let go of the connections."""
         await self._client.aclose()
+        for sentinel in self._sentinels:
+            await sentinel.aclose()
 
     async def _run(self, name: str, channel: str, *arguments: Any) -> At:
         keys = self.keys(channel)
@@ -205,7 +147,8 @@ class RedisStore:
                 self._scripts[name] = found.decode() if isinstance(found, bytes) else found
 
 
-def _client(address: Address, password: str | None) -> Any:
+def _client(address: Address, password: str | None) -> tuple[Any, list[Any]]:
+    """The client, and those of the Sentinels that it asks."""
     options: dict[str, Any] = {
         "username": address.user, "password": password, "socket_timeout": SECONDS_MAX,
         "socket_connect_timeout": CONNECT_SECONDS_MAX,
@@ -215,15 +158,15 @@ def _client(address: Address, password: str | None) -> Any:
     once = Retry(NoBackoff(), 0)  # the relay knows when to try again
     if address.kind == "cluster":
         nodes = [ClusterNode(host, port) for host, port in address.hosts]
-        return RedisCluster(startup_nodes=nodes, retry=Retry(NoBackoff(), 2), **options)
+        return RedisCluster(startup_nodes=nodes, retry=Retry(NoBackoff(), 2), **options), []
     if address.kind == "sentinel":
         watched = {name: value for name, value in options.items() if name not in ("username", "password")}
         sentinels: Any = Sentinel(  # type: ignore[no-untyped-call]
             address.hosts, sentinel_kwargs=watched, retry=once, **options
         )
-        return sentinels.master_for(address.master)
+        return sentinels.master_for(address.master), sentinels.sentinels
     host, port = address.hosts[0]
-    return Redis(host=host, port=port, db=address.database, retry=once, **options)
+    return Redis(host=host, port=port, db=address.database, retry=once, **options), []
 
 
 def _figure(value: bytes) -> tuple[int, int]:

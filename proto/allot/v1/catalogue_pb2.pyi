@@ -119,32 +119,36 @@ class PutPostalCodesResponse(_message.Message):
     def __init__(self, again: _Optional[bool] = ...) -> None: ...
 
 class Channel(_message.Message):
-    __slots__ = ("channel", "node_ids", "priority", "on_short", "no_split", "policy")
+    __slots__ = ("channel", "node_ids", "priority", "on_short", "no_split", "policy", "closed")
     CHANNEL_FIELD_NUMBER: _ClassVar[int]
     NODE_IDS_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     ON_SHORT_FIELD_NUMBER: _ClassVar[int]
     NO_SPLIT_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
+    CLOSED_FIELD_NUMBER: _ClassVar[int]
     channel: str
     node_ids: _containers.RepeatedScalarFieldContainer[str]
     priority: int
     on_short: OnShort
     no_split: bool
     policy: Policy
-    def __init__(self, channel: _Optional[str] = ..., node_ids: _Optional[_Iterable[str]] = ..., priority: _Optional[int] = ..., on_short: _Optional[_Union[OnShort, str]] = ..., no_split: _Optional[bool] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ...) -> None: ...
+    closed: bool
+    def __init__(self, channel: _Optional[str] = ..., node_ids: _Optional[_Iterable[str]] = ..., priority: _Optional[int] = ..., on_short: _Optional[_Union[OnShort, str]] = ..., no_split: _Optional[bool] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ..., closed: _Optional[bool] = ...) -> None: ...
 
 class Policy(_message.Message):
-    __slots__ = ("share_ppm", "buffer", "cap", "threshold")
+    __slots__ = ("share_ppm", "buffer", "cap", "threshold", "buffer_ppm")
     SHARE_PPM_FIELD_NUMBER: _ClassVar[int]
     BUFFER_FIELD_NUMBER: _ClassVar[int]
     CAP_FIELD_NUMBER: _ClassVar[int]
     THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    BUFFER_PPM_FIELD_NUMBER: _ClassVar[int]
     share_ppm: int
     buffer: int
     cap: int
     threshold: int
-    def __init__(self, share_ppm: _Optional[int] = ..., buffer: _Optional[int] = ..., cap: _Optional[int] = ..., threshold: _Optional[int] = ...) -> None: ...
+    buffer_ppm: int
+    def __init__(self, share_ppm: _Optional[int] = ..., buffer: _Optional[int] = ..., cap: _Optional[int] = ..., threshold: _Optional[int] = ..., buffer_ppm: _Optional[int] = ...) -> None: ...
 
 class PutChannelRequest(_message.Message):
     __slots__ = ("request_id", "channel")

@@ -122,7 +122,7 @@ class CatalogueServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PutChannel(self, request, context):
-        """Adds a channel or sets its policy. In force at once, and published at once.
+        """Adds a channel or sets its policy, closes it or opens it. In force at once, and published at once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -143,7 +143,7 @@ class CatalogueServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PutFences(self, request, context):
-        """Sets ring-fences: units of a SKU at a node kept for one channel.
+        """Sets ring-fences: units of a SKU at a node kept for one channel. One that is closed may have none: CHANNEL_CLOSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

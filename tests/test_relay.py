@@ -1,0 +1,339 @@
+"""The relay between a real server and real Redis servers of both kinds: whatever happens to either, the figures in
+Redis become the engine's again, and no version ever goes back."""
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from allot_client import Client
+from server.workers.redis_store import At
+from tests.relays import (
+    CHANNELS,
+    SKUS,
+    Load,
+    Relay,
+    of_engine,
+    of_redis,
+    on_store,
+    prepare,
+    relay,
+    settled,
+    started,
+    state,
+    wait_until,
+)
+from tests.running import Server
+from tests.stores import HOST, KINDS, SENTINEL_NAME, Cluster, Kind, Sentinel, Store
+
+PAUSE_SECONDS = 6.0  # longer than a call may take
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    running = started(tmp_path_factory.mktemp("relay") / "data")
+    yield running
+    assert running.stop() == 0, "".join(running.log)
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[Client]:
+    with Client(server.address) as made:
+        yield made
+
+
+def test_every_figure_is_in_redis_and_then_every_change(server: Server, client: Client, store: Store) -> None:
+    with relay(server, store.url):
+        settled(client, store.url)
+        with Load(server.address) as load:
+            wait_until(lambda: load.orders > 200, "orders")
+        settled(client, store.url)
+        said = state(store.url, "own")
+        assert int(said["figures"]) == SKUS
+        assert time.time() - int(said["as_of_us"]) / 1e6 < 5
+        before = int(said["as_of_us"])
+        wait_until(
+            lambda: int(state(store.url, "own")["as_of_us"]) > before, "a figure that does not change is confirmed"
+        )
+
+
+def test_the_stream_has_every_figure_in_the_order_of_versions(server: Server, client: Client, store: Store) -> None:
+    with relay(server, store.url):
+        settled(client, store.url)
+        with Load(server.address) as load:
+            wait_until(lambda: load.orders > 200, "orders")
+        settled(client, store.url)
+    for channel in CHANNELS:
+        entries = on_store(store.url, lambda store, channel=channel: store.changes(channel, "0", 10))
+        seen: dict[str, tuple[int, int]] = {}
+        for _, fields in entries:
+            for line in fields["figures"].splitlines():
+                sku, units, version = line.split("\t")
+                assert seen.get(sku, (0, 0))[1] < int(version) <= int(fields["version"])
+                seen[sku] = (int(units), int(version))
+        assert seen == of_engine(client, channel)
+
+
+def test_a_consumer_group_hears_all_of_it_once_it_says_so(server: Server, client: Client, store: Store) -> None:
+    with relay(server, store.url):
+        settled(client, store.url)
+        shop, stream = store.client(), "allot:{own}:changes"
+        shop.xgroup_create(stream, "feed", id="0")
+        taken = shop.execute_command("XREADGROUP", "GROUP", "feed", "a", "COUNT", 100, "STREAMS", stream, ">")
+        assert taken
+        assert shop.xpending(stream, "feed")["pending"] >= 1
+
+
+@pytest.mark.parametrize("how", ["kill", "emptied", "flushed", "figures taken", "figure put", "paused", "restarted"])
+def test_figures_are_the_engines_again(server: Server, client: Client, store: Store, how: str) -> None:
+    with relay(server, store.url) as running:
+        settled(client, store.url)
+        with Load(server.address):
+            time.sleep(0.2)
+            if how == "kill":
+                store.kill()
+                time.sleep(0.5)
+                store.restart()  # with what was on the disk: nothing
+            elif how == "emptied":
+                store.restart(empty=True)
+            elif how == "flushed":
+                store.ask("FLUSHALL")
+            elif how == "figures taken":
+                store.ask("DEL", "allot:{own}:figures")
+            elif how == "figure put":
+                store.ask("HSET", "allot:{own}:figures", "SKU-NOT-OURS", "9:9")
+                store.ask("HDEL", "allot:{own}:figures", "SKU-NOT-OURS")
+                store.ask("HDEL", "allot:{own}:figures", "SKU-1")
+            elif how == "paused":
+                store.pause()
+                time.sleep(PAUSE_SECONDS)
+                store.resume()
+            else:
+                store.restart()
+            time.sleep(0.3)
+        settled(client, store.url)
+        if how == "paused":
+            assert "REDIS_SLOW" in running.reasons
+
+
+def test_a_relay_that_is_killed_goes_on_where_it_was(server: Server, client: Client, store: Store) -> None:
+    def published() -> int:
+        return int(state(store.url, "own").get("published", 0))
+
+    with relay(server, store.url):
+        settled(client, store.url)
+    for _ in range(3):
+        before = published()
+        running = Relay(server, store.url)
+        with Load(server.address):
+            wait_until(lambda before=before: published() > before, "it goes on")
+            running.kill()
+    before = published()
+    with relay(server, store.url):
+        settled(client, store.url)
+        assert published() - before < SKUS + SKUS // 2  # not all of it once more
+
+
+def test_versions_never_go_back_whatever_happens(server: Server, client: Client, store: Store) -> None:
+    """A reader who looks all the time, while Redis is paused and the relay killed."""
+    chance, looks = random.Random(5), 0
+    highest: dict[str, int] = {}
+    with Load(server.address):
+        for _ in range(3):
+            running = Relay(server, store.url)
+            until = time.monotonic() + 2 + chance.random()
+            while time.monotonic() < until:
+                for sku, (_, version) in of_redis(store.url, "own").items():
+                    assert version >= highest.get(sku, 0)
+                    highest[sku] = version
+                looks += 1
+                if chance.random() < 0.1:
+                    store.pause()
+                    time.sleep(0.2)
+                    store.resume()
+            running.kill()
+    assert looks > 20
+    assert len(highest) == SKUS
+
+
+def test_the_engine_goes_on_without_redis(server: Server, client: Client, tmp_path: Path) -> None:
+    with relay(server, f"redis://{HOST}:1") as running:
+        wait_until(lambda: "REDIS_UNREACHABLE" in running.reasons, "the relay says so")
+        with Load(server.address) as load:
+            wait_until(lambda: load.orders > 50, "orders")
+        assert sum("REDIS_UNREACHABLE" in line for line in running.log) <= len(CHANNELS)  # told once a channel
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_wrong_password_is_said_and_a_right_one_taken(
+    server: Server, client: Client, tmp_path: Path, kind: Kind
+) -> None:
+    right, wrong = tmp_path / "right", tmp_path / "wrong"
+    right.write_text("open sesame\n")
+    wrong.write_text("open wheat\n")
+    with Store(kind, tmp_path / "store", password="open sesame") as store:
+        url = f"redis://{HOST}:{store.port}"
+        for flags in (("--password-file", str(wrong)), ()):
+            with relay(server, url, *flags) as running:
+                wait_until(lambda running=running: "REDIS_PASSWORD" in running.reasons, "the relay says so")
+            assert not any("wheat" in line for line in running.log)
+        with relay(server, url, "--password-file", str(right)):
+            wait_until(lambda: store.ask("HLEN", "allot:{own}:figures") == SKUS, "figures")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_full_memory_is_said_and_made_good(server: Server, client: Client, tmp_path: Path, kind: Kind) -> None:
+    with Store(kind, tmp_path / "store") as store, relay(server, store.url) as running:
+        settled(client, store.url)
+        store.ask("CONFIG", "SET", "maxmemory", 1)
+        with Load(server.address):
+            wait_until(lambda: "REDIS_OUT_OF_MEMORY" in running.reasons, "the relay says so")
+        store.ask("CONFIG", "SET", "maxmemory", 0)
+        settled(client, store.url)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_replica_is_not_written_to(server: Server, client: Client, tmp_path: Path, kind: Kind) -> None:
+    with (
+        Store(kind, tmp_path / "master") as master,
+        Store(kind, tmp_path / "replica", replica_of=master) as replica,
+        relay(server, replica.url) as running,
+    ):
+        wait_until(lambda: "REDIS_READ_ONLY" in running.reasons, "the relay says so")
+        replica.ask("REPLICAOF", "NO", "ONE")
+        settled(client, replica.url)
+
+
+def test_a_failover_by_sentinel(server: Server, client: Client, sentinel: Sentinel) -> None:
+    url = f"redis+sentinel://{HOST}:{sentinel.port}/{SENTINEL_NAME}"
+    with relay(server, url):
+        settled(client, url)
+        with Load(server.address):
+            sentinel.fail_over()
+        settled(client, url)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # redis-py closes not all that it opens
+@pytest.mark.parametrize("how", ["kill", "emptied", "paused"])
+def test_a_cluster_of_three_masters(server: Server, client: Client, cluster: Cluster, how: str) -> None:
+    url = "redis+cluster://" + ",".join(one.removeprefix("redis://") for one in cluster.urls)
+    with relay(server, url):
+        settled(client, url)
+        index = next(i for i, node in enumerate(cluster.nodes) if node is cluster.node_of("allot:{own}:figures"))
+        with Load(server.address):
+            time.sleep(0.2)
+            if how == "paused":
+                cluster.pause(index)
+                time.sleep(2)
+                cluster.resume(index)
+            else:
+                cluster.kill(index)
+                time.sleep(1)
+                cluster.restart(index, empty=how == "emptied")
+            cluster.wait()
+        settled(client, url)
+
+
+def test_a_policy_that_changes_is_published_at_once(server: Server, client: Client, store: Store) -> None:
+    with relay(server, store.url):
+        settled(client, store.url)
+        client.put_channel("flipkart", policy={"cap": 3})
+        began = time.monotonic()
+        wait_until(lambda: {units for units, _ in of_redis(store.url, "flipkart").values()} == {3}, "the cap")
+        assert time.monotonic() - began < 2
+        client.put_channel("new one")
+        wait_until(lambda: of_redis(store.url, "new one") == of_engine(client, "new one"), "a channel that is new")
+
+
+def test_another_engine_is_refused_unless_it_takes_over(
+    server: Server, client: Client, store: Store, tmp_path: Path
+) -> None:
+    with relay(server, store.url):
+        settled(client, store.url)
+    mine = of_redis(store.url, "own")
+    other = started(tmp_path / "other")
+    try:
+        with relay(other, store.url) as running:
+            wait_until(lambda: "OTHER_ENGINE" in running.reasons, "the relay says so")
+        assert of_redis(store.url, "own") == mine
+        with Client(other.address) as theirs, relay(other, store.url, "--take-over"):
+            settled(theirs, store.url)
+    finally:
+        other.kill()
+
+
+def test_a_folder_that_was_put_back_begins_anew(store: Store, tmp_path: Path) -> None:
+    """Redis is ahead of it then."""
+    running = Server(tmp_path / "data")
+    with Client(running.address) as client:
+        prepare(client)
+    running.stop()
+    shutil.copytree(tmp_path / "data", tmp_path / "kept")
+    running = Server(tmp_path / "data")
+    with Client(running.address) as client, relay(running, store.url), Load(running.address) as load:
+        wait_until(lambda: load.orders > 50, "orders")
+    running.stop()
+    running = Server(tmp_path / "kept")
+    try:
+        with Client(running.address) as client, relay(running, store.url) as relaying:
+            settled(client, store.url)
+            assert any("ahead of the engine" in line for line in relaying.log)
+    finally:
+        running.kill()
+
+
+def test_two_relays_by_mistake_do_no_harm(server: Server, client: Client, store: Store) -> None:
+    with relay(server, store.url), relay(server, store.url), Load(server.address) as load:
+        wait_until(lambda: load.orders > 300, "orders")
+    with relay(server, store.url):
+        settled(client, store.url)
+
+
+def test_the_server_runs_a_relay_by_itself(store: Store, tmp_path: Path) -> None:
+    running = Server(tmp_path / "data", f"--redis={store.url}", "--redis-prefix=shop")
+    try:
+        with Client(running.address) as client:
+            prepare(client)
+            settled(client, store.url, "shop")
+            relaying = processes_of("relay", store.url)
+            assert len(relaying) == 1
+            os.kill(relaying[0], signal.SIGKILL)
+            with Load(running.address) as load:
+                wait_until(lambda: load.orders > 20, "orders")
+            settled(client, store.url, "shop")
+        assert running.stop() == 0, "".join(running.log)
+        assert processes_of("relay", store.url) == []
+    finally:
+        running.kill()
+
+
+def processes_of(*words: str) -> list[int]:
+    """Those whose command line holds all words."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            command = entry.read_bytes().decode(errors="replace")
+            if all(word in command for word in words) and "serve" not in command.split("\0"):
+                found.append(int(entry.parent.name))
+    return found
+
+
+def test_a_call_that_arrives_late_changes_nothing(store: Store) -> None:
+    def publish(writes: int, version: int, units: int) -> At:
+        pairs, lines = [b"A", b"%d:%d" % (units, version)], b"A\t%d\t%d\n" % (units, version)
+        return on_store(store.url, lambda one: one.publish("own", "engine", writes, version, 1, 1, lines, pairs))  # type: ignore[no-any-return]
+
+    assert publish(0, 5, 50) == At("OK", "1")
+    assert publish(1, 9, 90) == At("OK", "2")
+    assert publish(0, 5, 50) == At("AT", "2")
+    assert publish(1, 9, 91) == At("AT", "2")
+    assert of_redis(store.url, "own") == {"A": (90, 9)}
+    assert on_store(store.url, lambda one: one.begin("own", "other")) == At("OK", "3")
+    assert publish(3, 1, 1) == At("ENGINE", "other")
+    assert of_redis(store.url, "own") == {}
