@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 from pydantic.fields import FieldInfo
 
 from server.workers.redis_address import Address as RedisAddress
+from server.workers.redis_address import check_prefix
 
 PREFIX = "ALLOT_"
 CONFIG_VARIABLE = "ALLOT_CONFIG"
@@ -155,6 +156,12 @@ class Settings(BaseModel):
         if text:
             RedisAddress.parse(text)
         return text
+
+    @field_validator("redis_prefix")
+    @classmethod
+    def _keys_stay_together(cls, prefix: str) -> str:
+        check_prefix(prefix)
+        return prefix
 
     @model_validator(mode="after")
     def _relay_may_call(self) -> "Settings":

@@ -55,7 +55,7 @@ def relay(
     from server.log import open_log
     from server.workers.frame import run
     from server.workers.rations import budgets as parse_budgets
-    from server.workers.redis_address import Address
+    from server.workers.redis_address import Address, check_prefix
     from server.workers.redis_store import RedisStore
     from server.workers.relay import Relay
 
@@ -67,6 +67,10 @@ def relay(
         budgets = parse_budgets(budget)
     except ValueError as error:
         fail(f"--budget: {error}", BAD_USAGE)
+    try:
+        check_prefix(prefix)
+    except ValueError as error:
+        fail(f"--prefix: {error}", BAD_USAGE)
     try:
         password = password_file.read_text().strip() if password_file else None
         token_env = "ALLOT_TOKEN" if token_file is None and os.environ.get("ALLOT_TOKEN") else None

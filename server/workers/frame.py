@@ -1,6 +1,7 @@
 """What every worker is given: the engine's gRPC channel, repeats with pauses, health, metrics, a cursor, and its end.
 
-    run(name, work, ...)  ->  Frame  ->  await work(frame): one or many parts, each kept going by `Frame.keep`
+    run(name, work, ...)  ->  Frame  ->  await work(frame): one or many parts, each kept going by `Frame.keep`, or by
+                                         `Frame.follow` where it does something for every event
 
 A part that fails is tried again for ever, after pauses that grow to two seconds: what it works on is not lost, since it
 reads on from its cursor. README.md has a worker in whole.
@@ -11,22 +12,26 @@ import json
 import os
 import random
 import signal
-import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import grpc
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, start_http_server
 
+from allot.v1 import events_pb2, events_pb2_grpc
 from allot_client.connection import Connection
-from allot_client.errors import error_of
+from allot_client.errors import AllotError, error_of
 from allot_client.patience import PAUSE_SECONDS_MAX, PAUSE_SECONDS_MIN
 from server.config import parse_address
 from server.workers.failure import WorkerError
 
+_END_SECONDS = 0.5
 Work = Callable[["Frame"], Awaitable[None]]
+Kind = events_pb2.EventKind
+Effect = Callable[[events_pb2.Event], Awaitable[None]]
 
 
 class Frame:
@@ -64,16 +69,40 @@ class Frame:
             try:
                 await work()
                 continue
-            except grpc.RpcError as error:
-                failure = error_of(error)
+            except (grpc.RpcError, AllotError) as error:
+                failure = error if isinstance(error, AllotError) else error_of(error)
                 self._fails(part, failure.reason or failure.code.name, str(failure))
             except WorkerError as error:
                 self._fails(part, error.reason, str(error))
             except Exception as error:  # ours: the other parts go on
-                self.log.exception("a part of a worker has failed", worker=self.name, part=part)
-                self._fails(part, type(error).__name__, str(error))
+                self._fails(part, type(error).__name__, str(error), exc_info=True)
             longest = min(PAUSE_SECONDS_MAX, PAUSE_SECONDS_MIN * 2.0 ** min(self._failing[part][1], 16))
             await self.pause(random.uniform(longest / 2, longest))
+
+    async def follow(self, part: str, cursor: "Cursor", effect: Effect, kinds: Iterable[Kind] = ()) -> None:
+        """Have an effect for each event after the cursor, in sequence, over and over until it succeeds: at least once.
+
+        kinds: those wanted, of EventKind; none: all.
+        """
+        await self.keep(part, partial(self._follow, part, cursor, effect, tuple(kinds)))
+
+    async def _follow(self, part: str, cursor: "Cursor", effect: Effect, kinds: tuple[Kind, ...]) -> None:
+        events: Any = events_pb2_grpc.EventServiceStub(self.channel)
+        for once in (True, False):  # to the present, then each as it comes: only who is at the present is well
+            asked = events_pb2.StreamEventsRequest(after_event_id=cursor.read(), kinds=kinds, once=once)
+            call, done = events.StreamEvents(asked, metadata=self.metadata), ""
+            try:
+                async for page in call:
+                    for event in page.events:
+                        await effect(event)
+                        done = event.event_id
+                    cursor.write(done)
+                    self.well(part)
+            finally:
+                call.cancel()
+                if done:
+                    cursor.write(done)
+            self.well(part)
 
     async def pause(self, seconds: float) -> None:
         """Wait, but not beyond the worker's end."""
@@ -88,10 +117,12 @@ class Frame:
             self.log.info("it works again", worker=self.name, part=part)
         self._is_well.labels(part).set(1)
 
-    def _fails(self, part: str, reason: str, text: str) -> None:
+    def _fails(self, part: str, reason: str, text: str, **traceback: bool) -> None:
         before, times = self._failing.get(part, ("", 0))
         if reason != before:  # a failure that lasts is told once
-            self.log.warning("tried again until it works", worker=self.name, part=part, reason=reason, error=text)
+            self.log.warning(
+                "tried again until it works", worker=self.name, part=part, reason=reason, error=text, **traceback
+            )
         self._failing[part] = (reason, times + 1)
         self._is_well.labels(part).set(0)
         self._failures.labels(part, reason).inc()
@@ -104,11 +135,19 @@ class Cursor:
         self._path = path
 
     def read(self, default: str = "") -> str:
-        """Where to go on."""
+        """Where to go on; the default where nothing is done yet. Raises WorkerError where the file is damaged."""
         try:
-            return str(json.loads(self._path.read_text())["cursor"])
+            at = json.loads(self._path.read_bytes())["cursor"]
+            if isinstance(at, str):
+                return at
         except FileNotFoundError:
             return default
+        except (ValueError, KeyError, TypeError):
+            pass
+        raise WorkerError(
+            "CURSOR_DAMAGED", f"{self._path} holds no cursor: put it back from a backup, or remove it, and all is done "
+            "again from the beginning",
+        )  # fmt: skip
 
     def write(self, at: str) -> None:
         """Durable when it returns; a crash leaves the old one or the new one."""
@@ -126,6 +165,14 @@ class Cursor:
             os.close(folder)
 
 
+async def end(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Cancel tasks until they have ended: libraries take a single cancellation for their own now and then."""
+    while running := [task for task in tasks if not task.done()]:
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running, timeout=_END_SECONDS)
+
+
 def run(
     name: str, work: Work, connection: Connection, log: Any, metrics_listen: str = "", with_parent: bool = False
 ) -> int:
@@ -139,16 +186,20 @@ def run(
             loop.add_signal_handler(number, frame.stopping.set)
         if with_parent:
             threading.Thread(target=_await_parent, args=(loop, frame.stopping), name="parent", daemon=True).start()
-        if metrics_listen:
-            address = parse_address(metrics_listen)
-            start_http_server(address.port, address.host, registry=frame.registry)
-        working, ending = asyncio.ensure_future(work(frame)), asyncio.ensure_future(frame.stopping.wait())
+
+        async def whole() -> None:
+            if metrics_listen:
+                address = parse_address(metrics_listen)
+                start_http_server(address.port, address.host, registry=frame.registry)
+            await work(frame)
+
+        working, ending = asyncio.ensure_future(whole()), asyncio.ensure_future(frame.stopping.wait())
         log.info("started", worker=name, server=connection.target)
         await asyncio.wait((working, ending), return_when=asyncio.FIRST_COMPLETED)
         ending.cancel()
         frame.stopping.set()
-        working.cancel()
-        done = (await asyncio.gather(working, return_exceptions=True))[0]
+        await end([working])
+        done = None if working.cancelled() else working.exception()
         await frame.channel.close()
         if isinstance(done, Exception):
             log.critical("a worker has failed", worker=name, error=f"{type(done).__name__}: {done}")
@@ -161,5 +212,6 @@ def run(
 
 def _await_parent(loop: asyncio.AbstractEventLoop, stopping: asyncio.Event) -> None:
     """Whoever started this holds the other end of stdin: its end is theirs."""
-    sys.stdin.read()
+    while os.read(0, 4096):  # past sys.stdin, which decodes, and whose lock, held here, would abort the exit
+        pass
     loop.call_soon_threadsafe(stopping.set)

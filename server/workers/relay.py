@@ -24,7 +24,7 @@ from kernels.publications import (
     write_publication,
 )
 from server.workers.failure import WorkerError
-from server.workers.frame import Frame
+from server.workers.frame import Frame, end
 from server.workers.rations import Rations
 from server.workers.redis_store import At, RedisStore
 
@@ -74,9 +74,7 @@ class Relay:
         try:
             await frame.keep("channels", self._look_for_channels)
         finally:
-            for task in self._channels.values():
-                task.cancel()
-            await asyncio.gather(*self._channels.values(), return_exceptions=True)
+            await end(self._channels.values())
             await self._store.close()
 
     def _count(self, frame: Frame) -> None:
