@@ -5,7 +5,7 @@ what they hold. All writes go through it.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
@@ -24,6 +24,7 @@ SECONDS_MAX = 5.0  # a call may take: a server that is slower counts as one that
 CONNECT_SECONDS_MAX = 2.0
 CALL_SECONDS_MAX = 8.0  # all of it, where a Sentinel or a cluster's plan is asked too
 CHANGES_KEPT = 10_000  # entries of a channel's stream, about
+_SCAN_FIGURES = 1000  # read at once
 _SENTINEL_PORT, _PORT = 26379, 6379
 _BODY = (Path(__file__).parent / "publish.lua").read_text()
 _FUNCTIONS = "".join(
@@ -126,10 +127,39 @@ class RedisStore:
             raise told(error) from error
         return {sku.decode(): _figure(value) for sku, value in found.items()}
 
-    async def changes(self, channel: str, after: str = "$", wait_ms: int = 1000) -> list[tuple[str, dict[str, str]]]:
+    async def scan_figures(self, channel: str) -> AsyncIterator[list[tuple[str, int, int]]]:
+        """SKU, units and version of every SKU, some at a time: Redis serves others between. One that changes meanwhile
+        is told as it was or as it is.
+        """
+        cursor: Any = None
+        while cursor != 0:
+            try:
+                cursor, found = await self._client.hscan(self.keys(channel)[0], cursor or 0, count=_SCAN_FIGURES)
+            except Exception as error:
+                raise told(error) from error
+            yield [(sku.decode(), *_figure(value)) for sku, value in found.items()]
+
+    async def last_change(self, channel: str) -> str | None:
+        """The id of the last entry of a channel's stream; None where it has none."""
+        try:
+            found = await self._client.xrevrange(self.keys(channel)[1], count=1)
+        except Exception as error:
+            raise told(error) from error
+        return found[0][0].decode() if found else None
+
+    async def has_change(self, channel: str, key: str) -> bool:
+        """Whether an entry is in the stream."""
+        try:
+            return bool(await self._client.xrange(self.keys(channel)[1], key, key))
+        except Exception as error:
+            raise told(error) from error
+
+    async def changes(
+        self, channel: str, after: str = "$", wait_ms: int = 1000, count: int | None = None
+    ) -> list[tuple[str, dict[str, str]]]:
         """Entries of a channel's stream after an id ("$": those to come), waiting for the first: id and fields."""
         try:
-            found = await self._client.xread({self.keys(channel)[1]: after}, block=wait_ms)
+            found = await self._client.xread({self.keys(channel)[1]: after}, count=count, block=wait_ms)
         except Exception as error:
             raise told(error) from error
         entries = [entry for _, some in (found.items() if isinstance(found, dict) else found or ()) for entry in some]
