@@ -12,10 +12,13 @@ from typing import Any
 
 import pytest
 
+from allot_client import Client
 from server.workers.reading_redis import RedisWatch
 from server.workers.redis_store import Address, RedisStore
 from tests.command_line import Outcome, run, spawn
-from tests.stores import Store
+from tests.fake_service import FakeService, serving
+from tests.running import server as running_server
+from tests.stores import Store, until
 
 ENGINE = "0123456789abcdef"
 
@@ -267,6 +270,78 @@ def test_figures_that_are_not_complete_are_not_taken_for_all(store: Store, monke
     found = run("watch", "own", "--once", "--redis", address_of(store))
     assert (found.code, found.out) == (1, "")
     assert "not complete yet" in found.err
+
+
+# With a server and its relay
+
+
+@contextmanager
+def relaying(address: str, store: Store) -> Iterator[None]:
+    relay = spawn("relay", "--server", address, "--redis", address_of(store))
+    try:
+        yield
+    finally:
+        relay.terminate()
+        said = relay.communicate(timeout=60)
+        assert relay.returncode == 0, said
+
+
+def channels_of(server: str, *options: object) -> dict[str, dict[str, Any]]:
+    found = run("channels", "--json", "--server", server, *options)
+    assert (found.code, found.err) == (0, "")
+    return {row["channel"]: row for row in found.json["channels"]}
+
+
+def test_channels_and_watch_with_a_server_and_its_relay(store: Store, tmp_path: Path):
+    with running_server(tmp_path / "data") as started, Client(started.address) as shop:
+        shop.put_nodes([("BLR", 12.97, 77.59)])
+        shop.put_channel("own", on_short="refuse")
+        shop.put_channel("new", policy={"cap": 3})
+        shop.receive_stock([("S", "BLR", 10), ("T", "BLR", 5)])
+        ask = (started.address, "--redis", address_of(store))
+        assert channels_of(*ask)["own"]["redis"] is None
+        with relaying(started.address, store):
+            until(lambda: (there := channels_of(*ask)["own"]["redis"]) and not there["commits_behind"], "it relays")
+            with watching("own", "--redis", address_of(store)) as shown:
+                assert sorted(shown.next().split("\t")[1:] for _ in range(2)) == [["10", "S"], ["5", "T"]]
+                shop.place_order(channel="own", order_id="A", postal_code="560001", lines=[("S", 4), ("T", 1)])
+                assert sorted(shown.next().split("\t")[1:] for _ in range(2)) == [["4", "T"], ["6", "S"]]
+            shop.cancel_order("own", "A", line=1, quantity=1)
+            shop.place_order(channel="own", order_id="B", postal_code="560001", lines=[("S", 40)])
+            until(lambda: channels_of(started.address)["own"]["refused_orders"], "the views take it in")
+            until(lambda: not channels_of(*ask)["own"]["redis"]["commits_behind"], "it relays")
+            found = channels_of(*ask)
+            own, there = found["own"], found["own"]["redis"]
+            assert {name: own[name] for name in own if name.startswith(("orders", "units"))} == {
+                "orders": 1, "units_ordered": 5, "units_cancelled": 1, "units_shipped": 0, "units_sold": 4,
+                "units_available": 11,
+            }  # fmt: skip
+            assert (own["refused_orders"], own["sell_through"]) == (1, round(4 / 15, 4))
+            assert (found["new"]["units_sold"], found["new"]["units_available"]) == (0, 6)
+            assert there["lag_seconds"] < 30
+            assert there["figures_written"] >= 5
+            assert there["writes_refused"] == 0
+            assert "commits behind" in " ".join(run("channels", "--server", *ask).out.split())
+
+
+def test_redis_counts_what_was_told_together_and_what_was_refused(store: Store):
+    shop = Publisher(store)
+    shop.publish(3, ("A", 1))
+    shop.publish(7, ("A", 2))
+    shop.publish(9)
+    shop.publish(10, ("A", 3))
+    shop.writes -= 1
+    shop.publish(11, ("A", 4))
+    state = with_store(store, lambda to: to.state("own"))
+    assert (state["published"], state["coalesced"], state["refused"]) == ("4", "3", "1")
+
+
+def test_channels_says_that_redis_is_not_there(tmp_path: Path):
+    with serving(FakeService()) as server:
+        found = run("channels", "--server", server, "--redis", "redis://127.0.0.1:1")
+        assert (found.code, found.out, found.err.count("\n")) == (1, "", 1)
+        assert "redis://127.0.0.1:1: is it running" in found.err
+        assert run("channels", "--server", server, "--redis", "nonsense").code == 2
 
 
 # What goes wrong

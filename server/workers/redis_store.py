@@ -104,7 +104,8 @@ class RedisStore:
         return f"{name}:figures", f"{name}:changes", f"{name}:state"
 
     async def state(self, channel: str) -> dict[str, str]:
-        """engine, version, as_of_us, durable_at_us, figures, published, writes; empty where nothing is there."""
+        """engine, version, as_of_us, durable_at_us, figures, writes, and the counts published, coalesced and refused;
+        empty where nothing is there."""
         try:
             found = await self._client.hgetall(self.keys(channel)[2])
         except Exception as error:
