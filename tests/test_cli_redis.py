@@ -18,7 +18,7 @@ from server.workers.redis_store import Address, RedisStore
 from tests.command_line import Outcome, run, spawn
 from tests.fake_service import FakeService, serving
 from tests.running import server as running_server
-from tests.stores import Store, until
+from tests.stores import SENTINEL_NAME, Cluster, Sentinel, Store, until
 
 ENGINE = "0123456789abcdef"
 
@@ -387,3 +387,37 @@ def test_a_channel_that_is_not_there_and_a_wrong_password_end_it_at_once(store: 
         (tmp_path / "password").write_text(text)
         found = run("watch", "own", "--redis", address_of(store), "--password-file", tmp_path / "password")
         assert (found.code, "--password-file" in found.err) == (code, text == "wrong")
+
+
+# A cluster, and a master that a Sentinel names
+
+
+def watched_at(url: str) -> list[str]:
+    """A figure is written and changed there, and watched from its beginning on."""
+
+    async def act() -> list[str]:
+        store = RedisStore(Address.parse(url))
+        lines: list[str] = []
+        try:
+            await store.publish("own", ENGINE, 0, 3, 1, 1, b"A\t1\t3\n", [b"A", b"1:3"])
+            async for answer in RedisWatch(store, "own").answers():
+                lines += [f"{figure.version}\t{figure.units}\t{figure.sku}" for figure in answer.figures]
+                if answer.complete and answer.version == 3:
+                    await store.publish("own", ENGINE, 1, 4, 1, 1, b"A\t2\t4\n", [b"A", b"2:4"])
+                elif answer.complete:
+                    break
+        finally:
+            await store.close()
+        return lines
+
+    found = asyncio.run(act())
+    assert lines_of(run("watch", "own", "--once", "--redis", url)) == found[-1:]
+    return found
+
+
+def test_watch_reads_from_a_cluster(cluster: Cluster):
+    assert watched_at(f"redis+cluster://127.0.0.1:{cluster.nodes[0].port}") == ["3\t1\tA", "4\t2\tA"]
+
+
+def test_watch_reads_from_the_master_that_a_sentinel_names(sentinel: Sentinel):
+    assert watched_at(f"redis+sentinel://127.0.0.1:{sentinel.port}/{SENTINEL_NAME}") == ["3\t1\tA", "4\t2\tA"]

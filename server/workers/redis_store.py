@@ -7,6 +7,7 @@ what they hold. All writes go through it.
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
@@ -26,6 +27,7 @@ CALL_SECONDS_MAX = 8.0  # all of it, where a Sentinel or a cluster's plan is ask
 CHANGES_KEPT = 10_000  # entries of a channel's stream, about
 _SCAN_FIGURES = 1000  # read at once
 _SENTINEL_PORT, _PORT = 26379, 6379
+_NONE = SimpleNamespace(sentinels=())
 _BODY = (Path(__file__).parent / "publish.lua").read_text()
 _FUNCTIONS = "".join(
     f"\nredis.register_function('{LIBRARY}_{name}', {name})" for name in ("publish", "begin")
@@ -188,6 +190,8 @@ class RedisStore:
     async def close(self) -> None:
         """Let go of the connections."""
         await self._client.aclose()
+        for sentinel in getattr(getattr(self._client, "connection_pool", None), "sentinel_manager", _NONE).sentinels:
+            await sentinel.aclose()
 
     async def _run(self, name: str, channel: str, *arguments: Any) -> At:
         keys = self.keys(channel)
