@@ -20,7 +20,7 @@ from tests.command_line import run, run_without_privilege, spawn, write_csv
 COMMANDS = (
     "allocate", "import amazon-report", "verify", "export", "serve", "snapshot", "warm", "doctor", "config", "token",
     "order place", "order get", "order list", "order cancel", "order send", "stock receive", "stock count", "stock get",
-    "stock list", "node put", "node list", "channel put", "channel list", "watch", "events",
+    "stock list", "node put", "node list", "channel put", "channel list", "watch", "channels", "relay", "events",
 )  # fmt: skip
 TOOLS = real_data.DATA.parent / "tools"
 REPORT_CUT = 3000  # lines of the report that the outside judge sees

@@ -324,6 +324,21 @@ def test_channels_and_watch_with_a_server_and_its_relay(store: Store, tmp_path: 
             assert "commits behind" in " ".join(run("channels", "--server", *ask).out.split())
 
 
+def test_channels_are_two_tables_where_one_is_too_wide(store: Store, monkeypatch: pytest.MonkeyPatch):
+    shop = Publisher(store)
+    shop.publish(3, ("A", 1))
+    with serving(FakeService()) as server:
+        ask = ("channels", "--server", server, "--redis", address_of(store))
+        assert "in Redis" not in run(*ask).out
+        monkeypatch.setattr("server.cli.answers.WIDTH", 80)
+        sold, there = run(*ask).out.split("in Redis\n")
+    assert "3,600" in sold
+    assert max(map(len, (sold + there).splitlines())) <= 80
+    own, new = there.splitlines()[-3:-1]
+    assert own.split()[2:] == ["s", "7", "1", "0", "0"]
+    assert new.split() == ["new", "not", "there"]
+
+
 def test_redis_counts_what_was_told_together_and_what_was_refused(store: Store):
     shop = Publisher(store)
     shop.publish(3, ("A", 1))

@@ -44,8 +44,12 @@ def show_rows(title: str, names: tuple[str, ...], rows: list[tuple[Any, ...]]) -
         table.add_column(name, justify="right" if is_figure else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
-    width = None if sys.stdout.isatty() else WIDTH  # a file's lines are not folded
-    Console(highlight=False, markup=False, emoji=False, width=width).print(table)
+    Console(highlight=False, markup=False, emoji=False, width=width()).print(table)
+
+
+def width() -> int:
+    """Characters of a line of a table: the terminal's, or enough that the lines of a file are not folded."""
+    return Console().width if sys.stdout.isatty() else WIDTH
 
 
 def _cell(value: Any) -> Text:

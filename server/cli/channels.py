@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = ("channel", "orders", "refused", "units sold", "sell-through", "shipped", "to sell")
 _REDIS_COLUMNS = ("lag", "commits behind", "figures written", "coalesced", "writes refused")
+_BESIDE_WIDTH = 160  # of a terminal, for all columns in one table
 
 
 def channels(
@@ -36,12 +37,9 @@ def channels(
     There is no column of oversold units: the engine takes none that it does not have. `allot verify` proves it of a
     data folder.
 
-    \b
-    Example:
-    allot channels
-    allot channels --redis redis://127.0.0.1:6379/0
+    Example: allot channels --redis redis://127.0.0.1:6379/0
     """
-    from server.cli.answers import show_rows
+    from server.cli.answers import show_rows, width
     from server.cli.output import show_json
 
     with connected(server, token_file, ca) as client:
@@ -52,7 +50,16 @@ def channels(
         show_json({"view_sequence": told.view_sequence, "version": told.version, "channels": found})
         return
     title = f"channels: {len(found):,}; sold as of commit {told.view_sequence:,}, to sell as of {told.version:,}"
-    show_rows(title, _COLUMNS + (_REDIS_COLUMNS if redis else ()), [_cells(row) for row in found])
+    sold = [_cells(row) for row in found]
+    there = [_redis_cells(row["redis"]) for row in found] if redis else []
+    if redis and width() >= _BESIDE_WIDTH:
+        both = [(*one, *other) for one, other in zip(sold, there, strict=True)]
+        show_rows(title, _COLUMNS + _REDIS_COLUMNS, both)
+        return
+    show_rows(title, _COLUMNS, sold)
+    if redis:
+        rows = [(row["channel"], *cells) for row, cells in zip(found, there, strict=True)]
+        show_rows("in Redis", ("channel", *_REDIS_COLUMNS), rows)
 
 
 def _states(
@@ -104,16 +111,14 @@ def _in_redis(state: dict[str, str], newest: int, version: int) -> dict[str, Any
 
 def _cells(row: dict[str, Any]) -> tuple[Any, ...]:
     through = row["sell_through"]
-    cells = (
+    return (
         row["channel"], row["orders"], row["refused_orders"], row["units_sold"],
         "-" if through is None else f"{through:.1%}", row["units_shipped"], row["units_available"],
     )  # fmt: skip
-    if "redis" not in row:
-        return cells
-    if (there := row["redis"]) is None:
-        return (*cells, "not there", None, None, None, None)
+
+
+def _redis_cells(there: dict[str, Any] | None) -> tuple[Any, ...]:
+    if there is None:
+        return "not there", None, None, None, None
     lag = "-" if there["lag_seconds"] is None else f"{there['lag_seconds']:.1f} s"
-    return (
-        *cells, lag, there["commits_behind"], there["figures_written"], there["coalesced_commits"],
-        there["writes_refused"],
-    )  # fmt: skip
+    return lag, there["commits_behind"], there["figures_written"], there["coalesced_commits"], there["writes_refused"]

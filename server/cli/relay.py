@@ -39,7 +39,7 @@ def relay(
     Of each channel, PREFIX:{CHANNEL}:figures is a hash of SKU to units:version, :changes a stream of what changed, and
     :state says what commit that is complete up to, and as of when. Where Redis is away, it goes on when it is back.
 
-    Example: allot relay --redis redis://127.0.0.1:6379/0 --server 127.0.0.1:50051
+    Example: allot relay --redis redis://127.0.0.1:6379/0
     """
     import os
 

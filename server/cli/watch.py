@@ -34,10 +34,7 @@ def watch(
     A line is version, units, SKU. Resume with the last version: --from VERSION. With --redis the figures are those that
     the relay has written there; a terminal is told when they are old.
 
-    \b
-    Example:
-    allot watch own --once
-    allot watch own --redis redis://127.0.0.1:6379/0
+    Example: allot watch own --once
     """
     if redis:
         _watch_redis(channel, after, once, redis, password_file, prefix, json)
