@@ -204,6 +204,20 @@ class Views:
                     )
         return found
 
+    def sales(self) -> Answer:
+        """Orders and their units, a row each channel that has any. Looks at all there are."""
+        gone = ", ".join(f"{stage:d}" for stage in (Stage.SHIPPED, Stage.DELIVERED, Stage.RETURNED))
+        sql = f"""SELECT {_text(Namespace.CHANNEL, "channel")}, orders, refused_orders,
+              coalesce(ordered, 0) AS units_ordered, coalesce(cancelled, 0) AS units_cancelled,
+              coalesce(shipped, 0) AS units_shipped
+            FROM (SELECT channel, sum(number > 0) AS orders, sum(number < 0) AS refused_orders
+              FROM orders WHERE NOT is_reservation GROUP BY channel)
+            LEFT JOIN (SELECT channel, sum(units) AS ordered,
+                sum(CASE WHEN stage = {Stage.CANCELLED:d} THEN units ELSE 0 END) AS cancelled,
+                sum(CASE WHEN stage IN ({gone}) THEN units ELSE 0 END) AS shipped
+              FROM parts CROSS JOIN orders USING(number) WHERE NOT is_reservation GROUP BY channel) USING(channel)"""
+        return self._ask(sql, ())
+
     def search(self, text: str, limit: int = 100) -> Answer:
         """Orders whose id begins with the text, whose customer it is, or whose number."""
         number = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0

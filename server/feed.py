@@ -113,6 +113,15 @@ class Feed:
         units[is_unknown], versions[is_unknown] = 0, 0
         return Figures(units, versions, sequence)
 
+    def totals(self) -> list[tuple[int, int, int]]:
+        """Of each channel all units, its newest version, and the last durable commit that they take in. Any thread."""
+        found = []
+        for channel in range(self._channels):
+            with self._lock:
+                units = int(self._units[channel, : self.skus].sum(dtype=np.int64))
+                found.append((units, self.newest(channel), self.sequence))
+        return found
+
     def changed_since(self, channel: int, version: int, first_sku: int = 0, count: int | None = None) -> Since:
         """Figures of a channel that are newer than a version, every SKU where that is 0: `count` of them at most, from
         an SKU on.

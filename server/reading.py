@@ -6,6 +6,7 @@ them waits for it.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from functools import partial
@@ -32,6 +33,7 @@ SEQUENCE_MAX = (1 << 63) - 1
 LOOK_SECONDS = 0.025  # between two looks at views that lag
 WAIT_SECONDS_MAX = 30.0  # for views that lag, where the caller has more time
 RETRY_MS = 1000
+SALES_REST = 20  # times as long as what was sold took to read, before it is read again
 _LINE_OPTIONS = ("unit_price", "discount", "tax")
 Result = TypeVar("Result")
 
@@ -43,6 +45,8 @@ class OrderReading:
         self._batcher = batcher
         self._lookup = lookup
         self._views = views
+        self._sales: asyncio.Task[Answer] | None = None  # the last one, or the one that is read
+        self._sales_until = 0.0
 
     async def get(self, request: orders_pb2.GetOrderRequest, deadline: float) -> orders_pb2.GetOrderResponse:
         """One order. Raises Rejection."""
@@ -79,6 +83,22 @@ class OrderReading:
             orders=[self._as_viewed(row) for row in answer.rows], next_page_token=following,
             view_sequence=answer.view_sequence,
         )  # fmt: skip
+
+    async def sales(self) -> Answer:
+        """What every channel has sold. Raises Rejection. It takes about a second a million orders, so it is read for
+        all who ask together, and not all the time: else it is the last answer again.
+        """
+        if self._sales is None or (self._sales.done() and time.monotonic() >= self._sales_until):
+            self._sales_until = 0.0
+            self._sales = asyncio.ensure_future(self._read_sales())
+        return await asyncio.shield(self._sales)  # goes on for the others, and for who asks again
+
+    async def _read_sales(self) -> Answer:
+        began = time.monotonic()
+        answer = await self._ask(Views.sales, 0, math.inf)
+        ended = time.monotonic()
+        self._sales_until = ended + (ended - began) * SALES_REST
+        return answer
 
     def _channel(self, name: str) -> int:
         index = self._lookup.find(Namespace.CHANNEL, text("channel", name, CHANNEL_CHARACTERS_MAX))

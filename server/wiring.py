@@ -246,7 +246,7 @@ def open_parts(service: Service) -> Parts:
         (reservations_pb2_grpc, ReservationService(desk)),
         (catalogue_pb2_grpc, CatalogueService(batcher, naming)),
         (stock_pb2_grpc, StockService(batcher)),
-        (availability_pb2_grpc, AvailabilityService(feed, engine.state.names, surge_meter())),
+        (availability_pb2_grpc, AvailabilityService(feed, engine.state.names, surge_meter(), reading.sales)),
         (events_pb2_grpc, event_service),
     ]
 

@@ -188,6 +188,17 @@ class FakeService(
                 yield from self._broken(context)
                 return
 
+    def ListChannelFigures(self, request: Any, context: Any) -> Any:
+        self._meet(request, context)
+        return availability_pb2.ListChannelFiguresResponse(
+            channels=[
+                {"channel": "own", "orders": 4, "refused_orders": 1, "units_ordered": 1300, "units_cancelled": 100,
+                 "units_shipped": 7, "units_available": 3600, "version": 8},
+                {"channel": "new"},
+            ],
+            view_sequence=9, version=10,
+        )  # fmt: skip
+
     def StreamEvents(self, request: Any, context: Any) -> Any:
         self._note(request, context)
         last = int(request.after_event_id.split("-")[0] or 0)

@@ -19,8 +19,8 @@ from tests.test_client import Code
 
 COMMANDS = (
     "order place", "order get", "order list", "order cancel", "order send", "stock receive", "stock count",
-    "stock get", "stock list", "node put", "node list", "channel put", "channel close", "channel list", "watch",
-    "events",
+    "stock get", "stock list", "node put", "node list", "channel put", "channel close", "channel list", "channels",
+    "watch", "events",
 )  # fmt: skip
 HEADER = "order_id,channel,postal_code,sku,quantity"
 PLACE = ("order", "place", "A-1", "--channel", "own", "--postal-code", "560001", "--line", "SKU-1=2")
@@ -161,7 +161,22 @@ def test_watch_once_prints_a_line_a_figure(service: FakeService):
     found = run("watch", "own", "--once", "--json").out.splitlines()
     assert json.loads(found[0]) == {
         "figures": [{"sku": "S", "units": 1, "version": 1}], "version": 1, "complete": True,
+        "as_of_us": 0, "durable_at_us": 0, "engine_id": "",
     }  # fmt: skip
+
+
+def test_channels_prints_a_row_a_channel():
+    title, _, header, _, own, new, *_ = run("channels").out.splitlines()
+    assert title == "channels: 2; sold as of commit 9, to sell as of 10"
+    assert header.split() == ["channel", "orders", "refused", "units", "sold", "sell-through", "shipped", "to", "sell"]
+    assert own.split() == ["own", "4", "1", "1,200", "25.0%", "7", "3,600"]
+    assert new.split() == ["new", "0", "0", "0", "-", "0", "0"]
+    found = run("channels", "--json").json
+    assert (found["view_sequence"], found["version"]) == (9, 10)
+    assert [(row["units_sold"], row["sell_through"], "redis" in row) for row in found["channels"]] == [
+        (1200, 0.25, False),
+        (0, None, False),
+    ]
 
 
 def test_events_once_prints_a_line_an_event(service: FakeService):

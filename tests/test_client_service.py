@@ -126,6 +126,8 @@ def test_the_catalogue_and_stock_are_put_and_listed(shop: Any, own: str):
     assert {node.node_id for node in shop.list_nodes()} >= {"BLR", "DEL", "BOM"}
     assert {own, f"{own}-x"} <= set(shop.list_skus(page_size=3))
     assert own in {channel.channel for channel in shop.list_channels()}
+    figures = {channel.channel: channel for channel in shop.list_channel_figures().channels}
+    assert figures[own].units_available >= 20
     cells = {cell.node_id: cell for cell in shop.list_stock(page_size=2) if cell.sku == own}
     assert (cells["BLR"].unavailable, cells["DEL"].on_hand) == (1, 8)
 

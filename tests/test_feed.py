@@ -245,6 +245,17 @@ def test_many_are_woken_some_at_a_time_and_in_turns(monkeypatch: Any) -> None:
     run(test)
 
 
+def test_totals_are_the_units_of_all_skus_and_the_newest_version(tmp_path: Path) -> None:
+    async def test(shop: Shop) -> None:
+        before = shop.feed.totals()
+        await shop.receive("more", ("sku-0", "A", 7))
+        (units, newest, sequence), *_ = shop.feed.totals()
+        assert units == before[0][0] + 7 == sum(shop.feed.figures(0, np.arange(shop.feed.skus)).units)
+        assert before[0][1] < newest == shop.feed.newest(0) <= sequence == shop.feed.sequence
+
+    in_shop(tmp_path, test)
+
+
 # The service
 
 

@@ -112,7 +112,7 @@ def test_what_each_role_may_do():
     policies = {"PutChannel", "ListChannels", "PutExceptions", "PutFences"}
     placing = {"PlaceOrder", "PlaceOrders", "AllocateBatches", "Reserve", "Confirm", "Release"}
     assert may[Role.SHOP] == placing | orders | figures
-    assert may[Role.CHANNEL] == figures | policies | {"ListSkus", "StreamEvents"}
+    assert may[Role.CHANNEL] == figures | policies | {"ListSkus", "StreamEvents", "ListChannelFigures"}
     assert may[Role.WAREHOUSE] == stock | orders | {"ListNodes", "StreamEvents"}
     assert may[Role.OPERATOR] - may[Role.SHOP] - may[Role.CHANNEL] - may[Role.WAREHOUSE] == {
         "PutNodes", "PutSkus", "PutPostalCodes",

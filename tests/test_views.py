@@ -332,3 +332,30 @@ def test_views_follow_a_journal_that_goes_on(tmp_path: Path) -> None:
     assert states(views) == {"later": "CANCELLED"}
     assert len(pair.state.names[Namespace.SKU]) == 2
     views.close()
+
+
+def test_sales_are_what_each_channel_ordered_cancelled_and_shipped(tmp_path: Path) -> None:
+    pair = busy_day()
+    pair.commit(act("split", Action.RETURN, 1), place("more", (0, 1)))
+    views = Views.open(tmp_path / FILE)
+    views.catch_up(pair.engine.journal)
+    found = views.sales()
+    assert found.view_sequence == views.view_sequence
+    orders = [order for order in views.list_orders(limit=1000).rows if not order["is_reservation"]]
+    ordered, cancelled, shipped, taken, refused = ({row["channel"]: 0 for row in found.rows} for _ in range(5))
+    for order in orders:
+        channel = order["channel"]
+        (refused if order["number"] < 0 else taken)[channel] += 1
+        for (_, stage, _), count in units(views, order["number"]).items():
+            ordered[channel] += count
+            cancelled[channel] += count if stage == Stage.CANCELLED else 0
+            shipped[channel] += count if stage in (Stage.SHIPPED, Stage.DELIVERED, Stage.RETURNED) else 0
+    assert sum(shipped.values()) == 22
+    assert sum(cancelled.values()) == 2
+    assert sum(refused.values()) == 1
+    assert found.rows == [
+        {"channel": name, "orders": taken[name], "refused_orders": refused[name], "units_ordered": ordered[name],
+         "units_cancelled": cancelled[name], "units_shipped": shipped[name]}
+        for name in (row["channel"] for row in found.rows)
+    ]  # fmt: skip
+    views.close()

@@ -262,6 +262,12 @@ class AsyncClient:
         request = availability_pb2.GetAvailabilityRequest(channel=channel, skus=requests.texts(skus, "skus"))
         return await self._ask(calls.GET_AVAILABILITY, request, timeout)
 
+    async def list_channel_figures(
+        self, *, timeout: float | None = None
+    ) -> availability_pb2.ListChannelFiguresResponse:
+        """What every channel has sold so far, and may sell now."""
+        return await self._ask(calls.LIST_CHANNEL_FIGURES, availability_pb2.ListChannelFiguresRequest(), timeout)
+
     async def watch_availability(
         self, channel: str, after_version: int = 0, *, once: bool = False
     ) -> AsyncIterator[availability_pb2.WatchAvailabilityResponse]:

@@ -54,6 +54,11 @@ WATCH_AVAILABILITY = Call(
     availability.WatchAvailabilityRequest,
     availability.WatchAvailabilityResponse,
 )
+LIST_CHANNEL_FIGURES = Call(
+    "AvailabilityService/ListChannelFigures",
+    availability.ListChannelFiguresRequest,
+    availability.ListChannelFiguresResponse,
+)
 STREAM_EVENTS = Call("EventService/StreamEvents", events.StreamEventsRequest, events.StreamEventsResponse)
 
 PUT_NODES = Call("CatalogueService/PutNodes", catalogue.PutNodesRequest, catalogue.PutNodesResponse)

@@ -260,6 +260,10 @@ class Client:
         request = availability_pb2.GetAvailabilityRequest(channel=channel, skus=requests.texts(skus, "skus"))
         return self._ask(calls.GET_AVAILABILITY, request, timeout)
 
+    def list_channel_figures(self, *, timeout: float | None = None) -> availability_pb2.ListChannelFiguresResponse:
+        """What every channel has sold so far, and may sell now."""
+        return self._ask(calls.LIST_CHANNEL_FIGURES, availability_pb2.ListChannelFiguresRequest(), timeout)
+
     def watch_availability(
         self, channel: str, after_version: int = 0, *, once: bool = False
     ) -> Iterator[availability_pb2.WatchAvailabilityResponse]:

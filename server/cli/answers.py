@@ -1,5 +1,6 @@
 """Answers of the server for people and for programs: tables with a row each, and JSON with short names of enums."""
 
+import sys
 from typing import Any
 
 from google.protobuf.message import Message
@@ -11,6 +12,8 @@ from rich.text import Text
 from allot.v1 import types_pb2
 from allot_client.requests import enum_name
 from server.cli.output import FOUND_WRONG, say, show_json
+
+WIDTH = 200  # where it is no terminal
 
 
 def as_dict(message: Message) -> dict[str, Any]:
@@ -41,7 +44,12 @@ def show_rows(title: str, names: tuple[str, ...], rows: list[tuple[Any, ...]]) -
         table.add_column(name, justify="right" if is_figure else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
-    Console(highlight=False, markup=False, emoji=False).print(table)
+    Console(highlight=False, markup=False, emoji=False, width=width()).print(table)
+
+
+def width() -> int:
+    """Characters of a line of a table: the terminal's, or enough that the lines of a file are not folded."""
+    return Console().width if sys.stdout.isatty() else WIDTH
 
 
 def _cell(value: Any) -> Text:

@@ -12,6 +12,7 @@ import typer
 from server.cli import (
     allocate,
     channel,
+    channels,
     config,
     doctor,
     events,
@@ -56,6 +57,7 @@ app.command("config")(config.config)
 app.command("token")(token.token)
 for name, group in (("order", order), ("stock", stock), ("node", node), ("channel", channel)):
     app.add_typer(group.app, name=name)
+app.command("channels")(channels.channels)
 app.command("watch")(watch.watch)
 app.command("events")(events.events)
 

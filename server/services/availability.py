@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NamedTuple
 
 import grpc
@@ -14,6 +14,7 @@ from allot.v1 import availability_pb2_grpc
 from engine.intake.orders import CHANNEL_CHARACTERS_MAX, SKU_CHARACTERS_MAX
 from engine.names import Names, text_buffers
 from engine.outcomes import Namespace
+from engine.views import Answer
 from kernels.messages import FIGURE_BYTES_MAX, write_figures
 from server.errors import Rejection, invalid
 from server.feed import Feed
@@ -40,11 +41,21 @@ class _Piece(NamedTuple):
     next_sku: int  # -1: the last of its pass
 
 
+async def _nothing_sold() -> Answer:
+    return Answer(0, [])
+
+
 class AvailabilityService(availability_pb2_grpc.AvailabilityServiceServicer):
     """Reads the feed."""
 
-    def __init__(self, feed: Feed, names: dict[Namespace, Names], in_surge: Callable[[], bool] = lambda: False) -> None:
-        """in_surge: whether figures had better come less often. Asked from the event loop."""
+    def __init__(
+        self, feed: Feed, names: dict[Namespace, Names], in_surge: Callable[[], bool] = lambda: False,
+        sales: Callable[[], Awaitable[Answer]] = _nothing_sold,
+    ) -> None:  # fmt: skip
+        """in_surge: whether figures had better come less often. Asked from the event loop. sales: reads what
+        channels have sold.
+        """
+        self._sales = sales
         self._feed, self._in_surge = feed, in_surge
         self._names = names
         self._engine = pb.WatchAvailabilityResponse(engine_id=feed.engine_id).SerializeToString()
@@ -64,6 +75,21 @@ class AvailabilityService(availability_pb2_grpc.AvailabilityServiceServicer):
         units, versions, sequence = self._feed.figures(channel, sku)
         figures = await offload(sku.size, lambda: _message(pa.array(request.skus, pa.string()), units, versions))
         return figures + pb.GetAvailabilityResponse(version=sequence).SerializeToString()
+
+    async def ListChannelFigures(  # noqa: N802
+        self, request: pb.ListChannelFiguresRequest, context: Any
+    ) -> pb.ListChannelFiguresResponse:
+        """What every channel has sold and may sell."""
+        sales = await self._sales()
+        totals = await asyncio.to_thread(self._feed.totals)
+        names = self._names[Namespace.CHANNEL].texts(np.arange(len(totals), dtype=np.int32)).to_pylist()
+        sold = {row["channel"]: row for row in sales.rows}
+        channels = [
+            pb.ChannelFigures(**sold.get(name, {"channel": name}), units_available=units, version=version)
+            for name, (units, version, _) in zip(names, totals, strict=True)
+        ]
+        version = min((sequence for _, _, sequence in totals), default=self._feed.sequence)
+        return pb.ListChannelFiguresResponse(channels=channels, view_sequence=sales.view_sequence, version=version)
 
     async def WatchAvailability(  # noqa: N802
         self, request: pb.WatchAvailabilityRequest, context: Any

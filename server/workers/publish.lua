@@ -1,14 +1,14 @@
--- What the relay runs inside Redis, each call atomic there. Loaded as the library `allot`; where Redis has no functions
--- (before 7.0), the same text runs as a script.
+-- What the relay runs inside Redis, each call atomic there. Loaded as a library whose name has a hash of this text;
+-- where Redis has no functions (before 7.0), the same text runs as a script.
 --
 -- KEYS, of one channel and in one slot: its figures (hash: SKU -> units:version), its changes (stream), its state (hash).
 
 -- ARGV: engine, writes, version, as_of_us, durable_at_us, changes kept, lines, then SKU and units:version of each figure.
 -- Only who knows of every write so far may write: so a version never goes back, nothing is left out between two writes, and
--- a call that arrives late, when its sender has given it up, changes nothing.
+-- a call that arrives late, when its sender has given it up, changes nothing but the count of those refused.
 local function publish(keys, args)
   local figures, changes, state = keys[1], keys[2], keys[3]
-  local was = redis.call('HMGET', state, 'engine', 'writes', 'figures')
+  local was = redis.call('HMGET', state, 'engine', 'writes', 'figures', 'version')
   local writes = was[2] or '0'
   if was[1] and was[1] ~= args[1] then
     return {'ENGINE', was[1]}
@@ -16,10 +16,12 @@ local function publish(keys, args)
   local there = redis.call('HLEN', figures)
   if tonumber(was[3] or 0) ~= there then -- somebody took figures away, or put some there: all are written anew
     redis.call('HINCRBY', state, 'writes', 1)
+    redis.call('HINCRBY', state, 'refused', 1)
     redis.call('HSET', state, 'version', '0', 'figures', there)
     return {'AT', tostring(writes + 1)}
   end
   if writes ~= args[2] then
+    redis.call('HINCRBY', state, 'refused', 1)
     return {'AT', writes}
   end
   local count = (#args - 7) / 2
@@ -29,6 +31,10 @@ local function publish(keys, args)
   if count > 0 then
     redis.call('XADD', changes, 'MAXLEN', '~', args[6], '*', 'version', args[3], 'as_of_us', args[4], 'figures', args[7])
     redis.call('HINCRBY', state, 'published', count)
+    local left_out = args[3] - (was[4] or 0) - 1 -- commits between, which are told with this one
+    if left_out > 0 and (was[4] or '0') ~= '0' and args[4] ~= '0' then
+      redis.call('HINCRBY', state, 'coalesced', string.format('%.0f', left_out))
+    end
     there = redis.call('HLEN', figures)
   end
   redis.call('HSET', state, 'engine', args[1], 'version', args[3], 'figures', there)

@@ -5,7 +5,8 @@ what they hold. All writes go through it.
 """
 
 import asyncio
-from collections.abc import Sequence
+import hashlib
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,12 +20,13 @@ from redis.backoff import NoBackoff
 from server.workers.failure import WorkerError
 from server.workers.redis_address import PREFIX, Address, Keys
 
-LIBRARY = "allot"
 SECONDS_MAX = 5.0  # a call may take: a server that is slower counts as one that is not there
 CONNECT_SECONDS_MAX = 2.0
 CALL_SECONDS_MAX = 8.0  # all of it, where a Sentinel or a cluster's plan is asked too
 CHANGES_KEPT = 10_000  # entries of a channel's stream, about
+_SCAN_FIGURES = 1000  # read at once
 _BODY = (Path(__file__).parent / "publish.lua").read_text()
+LIBRARY = f"allot_{hashlib.blake2b(_BODY.encode(), digest_size=4).hexdigest()}"  # another text is another library
 _FUNCTIONS = "".join(
     f"\nredis.register_function('{LIBRARY}_{name}', {name})" for name in ("publish", "begin")
 )  # fmt: skip
@@ -44,14 +46,14 @@ class RedisStore:
         self._prefix = prefix
         self._client, self._sentinels = _client(address, password)
         self._scripts: dict[str, str] | None = None  # by name, where there are no functions; None: not known yet
-        self._loaded = False
 
     def keys(self, channel: str) -> Keys:
         """Figures, changes and state of a channel, all in one slot of a cluster."""
         return Keys.of(channel, self._prefix)
 
     async def state(self, channel: str) -> dict[str, str]:
-        """engine, version, as_of_us, durable_at_us, figures, published, writes; empty where nothing is there."""
+        """engine, version, as_of_us, durable_at_us, figures, writes, and the counts published, coalesced and refused;
+        empty where nothing is there."""
         try:
             found = await self._client.hgetall(self.keys(channel)[2])
         except Exception as error:
@@ -74,10 +76,39 @@ class RedisStore:
             raise told(error) from error
         return {sku.decode(): _figure(value) for sku, value in found.items()}
 
-    async def changes(self, channel: str, after: str = "$", wait_ms: int = 1000) -> list[tuple[str, dict[str, str]]]:
+    async def scan_figures(self, channel: str) -> AsyncIterator[list[tuple[str, int, int]]]:
+        """SKU, units and version of every SKU, some at a time: Redis serves others between. One that changes meanwhile
+        is told as it was or as it is.
+        """
+        cursor: Any = None
+        while cursor != 0:
+            try:
+                cursor, found = await self._client.hscan(self.keys(channel)[0], cursor or 0, count=_SCAN_FIGURES)
+            except Exception as error:
+                raise told(error) from error
+            yield [(sku.decode(), *_figure(value)) for sku, value in found.items()]
+
+    async def last_change(self, channel: str) -> str | None:
+        """The id of the last entry of a channel's stream; None where it has none."""
+        try:
+            found = await self._client.xrevrange(self.keys(channel)[1], count=1)
+        except Exception as error:
+            raise told(error) from error
+        return found[0][0].decode() if found else None
+
+    async def has_change(self, channel: str, key: str) -> bool:
+        """Whether an entry is in the stream."""
+        try:
+            return bool(await self._client.xrange(self.keys(channel)[1], key, key))
+        except Exception as error:
+            raise told(error) from error
+
+    async def changes(
+        self, channel: str, after: str = "$", wait_ms: int = 1000, count: int | None = None
+    ) -> list[tuple[str, dict[str, str]]]:
         """Entries of a channel's stream after an id ("$": those to come), waiting for the first: id and fields."""
         try:
-            found = await self._client.xread({self.keys(channel)[1]: after}, block=wait_ms)
+            found = await self._client.xread({self.keys(channel)[1]: after}, count=count, block=wait_ms)
         except Exception as error:
             raise told(error) from error
         entries = [entry for _, some in (found.items() if isinstance(found, dict) else found or ()) for entry in some]

@@ -59,3 +59,37 @@ class WatchAvailabilityResponse(_message.Message):
     durable_at_us: int
     engine_id: str
     def __init__(self, figures: _Optional[_Iterable[_Union[Availability, _Mapping]]] = ..., version: _Optional[int] = ..., complete: _Optional[bool] = ..., as_of_us: _Optional[int] = ..., durable_at_us: _Optional[int] = ..., engine_id: _Optional[str] = ...) -> None: ...
+
+class ListChannelFiguresRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ChannelFigures(_message.Message):
+    __slots__ = ("channel", "orders", "refused_orders", "units_ordered", "units_cancelled", "units_shipped", "units_available", "version")
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    ORDERS_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_ORDERS_FIELD_NUMBER: _ClassVar[int]
+    UNITS_ORDERED_FIELD_NUMBER: _ClassVar[int]
+    UNITS_CANCELLED_FIELD_NUMBER: _ClassVar[int]
+    UNITS_SHIPPED_FIELD_NUMBER: _ClassVar[int]
+    UNITS_AVAILABLE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    channel: str
+    orders: int
+    refused_orders: int
+    units_ordered: int
+    units_cancelled: int
+    units_shipped: int
+    units_available: int
+    version: int
+    def __init__(self, channel: _Optional[str] = ..., orders: _Optional[int] = ..., refused_orders: _Optional[int] = ..., units_ordered: _Optional[int] = ..., units_cancelled: _Optional[int] = ..., units_shipped: _Optional[int] = ..., units_available: _Optional[int] = ..., version: _Optional[int] = ...) -> None: ...
+
+class ListChannelFiguresResponse(_message.Message):
+    __slots__ = ("channels", "view_sequence", "version")
+    CHANNELS_FIELD_NUMBER: _ClassVar[int]
+    VIEW_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    channels: _containers.RepeatedCompositeFieldContainer[ChannelFigures]
+    view_sequence: int
+    version: int
+    def __init__(self, channels: _Optional[_Iterable[_Union[ChannelFigures, _Mapping]]] = ..., view_sequence: _Optional[int] = ..., version: _Optional[int] = ...) -> None: ...

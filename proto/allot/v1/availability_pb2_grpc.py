@@ -45,6 +45,11 @@ class AvailabilityServiceStub:
                 request_serializer=allot_dot_v1_dot_availability__pb2.WatchAvailabilityRequest.SerializeToString,
                 response_deserializer=allot_dot_v1_dot_availability__pb2.WatchAvailabilityResponse.FromString,
                 _registered_method=True)
+        self.ListChannelFigures = channel.unary_unary(
+                '/allot.v1.AvailabilityService/ListChannelFigures',
+                request_serializer=allot_dot_v1_dot_availability__pb2.ListChannelFiguresRequest.SerializeToString,
+                response_deserializer=allot_dot_v1_dot_availability__pb2.ListChannelFiguresResponse.FromString,
+                _registered_method=True)
 
 
 class AvailabilityServiceServicer:
@@ -66,6 +71,13 @@ class AvailabilityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListChannelFigures(self, request, context):
+        """What every channel has sold so far, and may sell now. From the views, which may lag.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AvailabilityServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -78,6 +90,11 @@ def add_AvailabilityServiceServicer_to_server(servicer, server):
                     servicer.WatchAvailability,
                     request_deserializer=allot_dot_v1_dot_availability__pb2.WatchAvailabilityRequest.FromString,
                     response_serializer=allot_dot_v1_dot_availability__pb2.WatchAvailabilityResponse.SerializeToString,
+            ),
+            'ListChannelFigures': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListChannelFigures,
+                    request_deserializer=allot_dot_v1_dot_availability__pb2.ListChannelFiguresRequest.FromString,
+                    response_serializer=allot_dot_v1_dot_availability__pb2.ListChannelFiguresResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -135,6 +152,33 @@ class AvailabilityService:
             '/allot.v1.AvailabilityService/WatchAvailability',
             allot_dot_v1_dot_availability__pb2.WatchAvailabilityRequest.SerializeToString,
             allot_dot_v1_dot_availability__pb2.WatchAvailabilityResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListChannelFigures(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/allot.v1.AvailabilityService/ListChannelFigures',
+            allot_dot_v1_dot_availability__pb2.ListChannelFiguresRequest.SerializeToString,
+            allot_dot_v1_dot_availability__pb2.ListChannelFiguresResponse.FromString,
             options,
             channel_credentials,
             insecure,
