@@ -31,7 +31,7 @@ FOLLOW_SECONDS = 0.1  # between two sequences that are told to the follower
 REST_SECONDS = 10.0  # in a surge, after each transaction of the views: they take a tenth of a core at most
 SURGE_SNAPSHOT_SECONDS = 60.0  # in a surge, from one snapshot to the next: each replays what came since, and is longer
 RESTS_OF_SNAPSHOT = 4.0  # in a surge, for so many times as long as it worked: it wants memory and the disk too
-NICE = 19  # views may lag in a surge: the orders go first
+NICE = 10  # a tenth of what others get where all cores are wanted: views may lag, but not for ever
 _LOOK_SECONDS = 1.0  # between two looks at a snapshot process
 _log = structlog.get_logger("background")
 
@@ -258,13 +258,6 @@ def _build_snapshot(data: Path) -> None:
     build_snapshot(pace.of_disk(folder.disk), journal, State(folder.secret, folder.limits), pace.rest)
 
 
-def _step_back() -> None:
-    """Take of the cores what nobody else wants, now: niceness alone lets a thread that wakes up wait."""
-    os.nice(NICE)
-    if hasattr(os, "SCHED_IDLE"):
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-
-
 def main(arguments: list[str] | None = None) -> int:
     """What this process is for."""
     parser = argparse.ArgumentParser(prog="python -m server.background", description="Started by the server.")
@@ -273,7 +266,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--snapshots", action="store_true", help="build snapshots of what is sealed")
     parser.add_argument("--one-snapshot", action="store_true", help="build one, then end")
     chosen = parser.parse_args(arguments)
-    _step_back()
+    os.nice(NICE)
     try:
         if chosen.one_snapshot:
             _build_snapshot(chosen.data)

@@ -21,7 +21,8 @@ COMMANDS = (
     "allocate", "import amazon-report", "verify", "export", "serve",
     "relay", "snapshot", "warm", "doctor", "config", "token",
     "order place", "order get", "order list", "order cancel", "order send", "stock receive", "stock count", "stock get",
-    "stock list", "node put", "node list", "channel put", "channel close", "channel list", "watch", "channels", "events",
+    "stock list", "node put", "node list", "channel put", "channel close", "channel list", "watch", "channels",
+    "events",
 )  # fmt: skip
 TOOLS = real_data.DATA.parent / "tools"
 REPORT_CUT = 3000  # lines of the report that the outside judge sees
