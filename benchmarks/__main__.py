@@ -17,6 +17,7 @@ BENCHMARKS = {
     "P6": "benchmarks.p6_replay",
     "P7": "benchmarks.p7_start",
     "mixed": "benchmarks.mixed",
+    "relay": "benchmarks.relay",
     "engine": "benchmarks.engine_alone",
 }
 

@@ -33,6 +33,7 @@ ECHO_MESSAGES = 2_000  # and sent again and again
 CONTENTS_MAX = 500_000  # orders of the lane with content of their own
 WARM_UP_BATCHES = 6
 _TRY_AGAIN_SECONDS = 0.01
+PROBE_LOOK_SECONDS, PROBE_GAP_SECONDS, PROBE_SECONDS_MAX = 0.0003, 0.005, 30.0
 KEPT_ANSWERS = 8  # of the lane, looked into afterwards
 _OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 _channels: dict[str, Any] = {}
@@ -266,6 +267,41 @@ async def watch(job: dict[str, Any]) -> dict[str, Any]:
     return {**told, "seconds": time.perf_counter() - started}
 
 
+async def probe(job: dict[str, Any]) -> dict[str, Any]:
+    """Single orders, each for an SKU that nobody else orders, and how soon Redis has another figure for it."""
+    from redis.asyncio import Redis
+
+    call, redis = channel(job["address"]).unary_unary(PLACE), Redis.from_url(job["redis"])
+    keys = [f"allot:{{{name}}}:figures" for name in wire.CHANNELS]
+    prefix, number = _prefix(), 0
+    answered: list[float] = []
+    called: list[float] = []
+    reads: list[float] = []
+    started, cpu = time.perf_counter(), time.process_time()
+    while (began := time.perf_counter()) < started + job["seconds"]:
+        sku, key = f"PROBE-{number % job['skus']}", keys[number % len(keys)]
+        was = await redis.hget(key, sku)
+        reads.append(time.perf_counter() - began)
+        message = wire.probe_request(f"{prefix}-{number}", sku)
+        number += 1
+        began = time.perf_counter()
+        await call(message)
+        heard = time.perf_counter()
+        while await redis.hget(key, sku) == was:
+            assert time.perf_counter() - heard < PROBE_SECONDS_MAX, "an order does not come to Redis"
+            await asyncio.sleep(PROBE_LOOK_SECONDS)
+        seen = time.perf_counter()
+        answered.append(seen - heard)
+        called.append(seen - began)
+        await asyncio.sleep(PROBE_GAP_SECONDS)
+    elapsed, cpu = time.perf_counter() - started, time.process_time() - cpu
+    await redis.aclose()
+    return _summary(
+        answered, elapsed, cpu, within_10_ms=float((np.array(answered) <= 0.01).mean()),
+        call_p99_ms=1e3 * float(np.percentile(called, 99)), read_p99_ms=1e3 * float(np.percentile(reads, 99)),
+    )  # fmt: skip
+
+
 async def stalled(job: dict[str, Any]) -> dict[str, Any]:
     """A stream of the lane that is written to and never read, until the time is over."""
     made = _Lane(job)
@@ -317,7 +353,7 @@ async def together(job: dict[str, Any]) -> dict[str, Any]:
 
 
 JOBS: dict[str, Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]] = {
-    job.__name__: job for job in (closed, open_loop, carts, lane, watch, stalled, ready, first_order, together)
+    job.__name__: job for job in (closed, open_loop, carts, lane, watch, probe, stalled, ready, first_order, together)
 }
 
 

@@ -74,6 +74,13 @@ def empty_folder() -> Iterator[Path]:
         shutil.rmtree(path)
 
 
+def metrics_at(address: str) -> list[str]:
+    """Lines of metrics, as Prometheus reads them."""
+    with urllib.request.urlopen(f"http://{address}/metrics") as answer:
+        lines: list[str] = answer.read().decode().splitlines()
+    return lines
+
+
 class Measured:
     """A running `allot serve`, seen from outside: its metrics, its processor time, its memory."""
 
@@ -83,16 +90,15 @@ class Measured:
 
     def metric(self, name: str) -> float:
         """A figure without labels, as Prometheus would read it."""
-        with urllib.request.urlopen(f"http://{self._metrics}/metrics") as answer:
-            for line in answer.read().decode().splitlines():
-                if line.startswith(f"{name} "):
-                    return float(line.split()[1])
+        for line in metrics_at(self._metrics):
+            if line.startswith(f"{name} "):
+                return float(line.split()[1])
         raise AssertionError(f"no metric {name}")
 
     def cpu_seconds(self) -> tuple[float, float]:
         """Processor time so far: of the server, and of the processes beside it that are there now."""
         children = _children(self.process.pid)
-        return _cpu_seconds(self.process.pid), sum(_cpu_seconds(pid) for pid in children)
+        return cpu_seconds(self.process.pid), sum(cpu_seconds(pid) for pid in children)
 
     def resident_bytes(self) -> tuple[int, int]:
         """Memory: of the server, and of the processes beside it."""
@@ -240,7 +246,8 @@ def _children(pid: int) -> list[int]:
     return found
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
+    """Processor time of a process so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return sum(int(field) for field in fields[11:15]) / _TICKS  # its own, and of children that have ended
 

@@ -18,6 +18,7 @@ POPULAR_SKUS, POPULAR_CODES = 20_000, 5_000  # of single orders
 POPULARITY = 0.75  # exponent: the first tenth of the SKUs has half of the lines
 CHANNELS = ("web", "amazon.in", "flipkart", "social")
 HOLD_SECONDS = 1800
+PROBE_QUANTITY = 10
 _ID_BYTES, _PASS_DIGITS = 19, range(10, 4, -1)
 _SINGLES_SEED = 21
 
@@ -93,6 +94,15 @@ def single_orders(count: int, prefix: str, seed: int = 0) -> list[types_pb2.Orde
 def place_requests(count: int, prefix: str, seed: int = 0) -> list[bytes]:
     """Messages of PlaceOrder."""
     return [orders_pb2.PlaceOrderRequest(order=o).SerializeToString() for o in single_orders(count, prefix, seed)]
+
+
+def probe_request(order_id: str, sku: str) -> bytes:
+    """An order that no figure can overlook."""
+    draft = types_pb2.OrderDraft(
+        channel=CHANNELS[0], order_id=order_id, postal_code="110000",
+        lines=[types_pb2.LineDraft(sku=sku, quantity=PROBE_QUANTITY)],
+    )  # fmt: skip
+    return orders_pb2.PlaceOrderRequest(order=draft).SerializeToString()
 
 
 def carts(count: int, prefix: str, now_us: int, seed: int = 1) -> list[tuple[bytes, str, bytes]]:
