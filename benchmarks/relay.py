@@ -45,6 +45,7 @@ PROBES, PROBE_UNITS = 500, 1_000_000  # SKUs of the probe, and what there is of 
 BARE_PIECE = 850  # figures of one HSET, as the relay brings them: what changes in 10 ms
 LOOK_SECONDS = 0.02  # between two looks at how far Redis is
 CATCH_UP_SECONDS_MAX = 60.0
+STOCKED_ORDERS_MIN = 10_000_000  # or most figures would stay 0, and nothing would change
 _RATE_SEED = 1  # its batches have ids of their own
 _PAGE = 10_000
 
@@ -129,7 +130,7 @@ def rows(quick: bool = False) -> list[Row]:
 
 def measure(seconds: float, rate: int, surge_seconds: float, rounds: int) -> list[Row]:
     """One run of all."""
-    orders = int(seconds * rate + 2 * rounds * surge_seconds * ORDERS_PER_SECOND_MAX)
+    orders = STOCKED_ORDERS_MIN + int(seconds * rate + 2 * rounds * surge_seconds * ORDERS_PER_SECOND_MAX)
     with (
         stocked_folder(orders) as folder, empty_folder() as beside, local_redis(beside.resolve() / "redis") as redis,
         serving(folder) as service, clients(2) as (lane, probe),

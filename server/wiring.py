@@ -48,6 +48,7 @@ GARBAGE_OBJECTS = 10_000  # made, and not freed by themselves, between two looks
 SURGE_WORK_PER_SECOND = 100_000  # orders by Arrow batches, or a thousand single requests: a surge
 CALM_SECONDS = 0.5  # without one: it is over
 METER_SECONDS = 0.1  # over which orders are counted, at least
+FIGURES_METER_SECONDS = 0.5  # the same for what watchers are told: batches that were held up for a moment are no surge
 
 
 class Service:
@@ -232,8 +233,8 @@ def open_parts(service: Service) -> Parts:
     feed, events = Feed(engine), EventLog(engine)
     batcher = Batcher(engine, settings.queue_requests_max, settings.queue_batches_max)
 
-    def surge_meter() -> Callable[[], bool]:
-        return SurgeMeter(lambda: batcher.work).in_surge
+    def surge_meter(seconds: float) -> Callable[[], bool]:
+        return SurgeMeter(lambda: batcher.work, seconds).in_surge
 
     lookup = Lookup(engine.state)
     naming = Naming(batcher, lambda: places_of(settings))
@@ -246,7 +247,10 @@ def open_parts(service: Service) -> Parts:
         (reservations_pb2_grpc, ReservationService(desk)),
         (catalogue_pb2_grpc, CatalogueService(batcher, naming)),
         (stock_pb2_grpc, StockService(batcher)),
-        (availability_pb2_grpc, AvailabilityService(feed, engine.state.names, surge_meter(), reading.sales)),
+        (
+            availability_pb2_grpc,
+            AvailabilityService(feed, engine.state.names, surge_meter(FIGURES_METER_SECONDS), reading.sales),
+        ),
         (events_pb2_grpc, event_service),
     ]
 
@@ -257,7 +261,7 @@ def open_parts(service: Service) -> Parts:
         count_turn(metrics, lookup, turn)
 
     beside = Background(
-        settings.data, lambda: engine.durable_sequence, surge_meter(), views=settings.views,
+        settings.data, lambda: engine.durable_sequence, surge_meter(METER_SECONDS), views=settings.views,
         snapshots=settings.snapshots,
     )  # fmt: skip
     watch(metrics, batcher, beside)
@@ -287,16 +291,16 @@ class SurgeMeter:
     """Whether a surge is on: what can wait then leaves the cores to the orders. Views that follow a surge of batches
     would take a third of its speed (`python -m benchmarks --only P1` shows their lag)."""
 
-    def __init__(self, work: Callable[[], int]) -> None:
-        """work: that has come so far, as the batcher counts it."""
-        self._work = work
+    def __init__(self, work: Callable[[], int], seconds_min: float = METER_SECONDS) -> None:
+        """work: that has come so far, as the batcher counts it. seconds_min: over which it is counted."""
+        self._work, self._seconds_min = work, seconds_min
         self._seen, self._seen_at = work(), time.monotonic()
         self._surge_at = -math.inf
 
     def in_surge(self) -> bool:
         """How it stands. For one thread, which asks all the time."""
         now = time.monotonic()
-        if (seconds := now - self._seen_at) >= METER_SECONDS:
+        if (seconds := now - self._seen_at) >= self._seconds_min:
             work = self._work()
             if work - self._seen > SURGE_WORK_PER_SECOND * seconds:
                 self._surge_at = now
