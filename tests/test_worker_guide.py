@@ -220,6 +220,7 @@ def test_it_outlives_a_server_that_is_killed_and_comes_back(tmp_path: Path):
                     place(shop, order_id)
                 last = last_order_event(shop)
                 until(lambda: at(worker) == last, "the worker has done all")
+                until(lambda: len(list(shop.list_orders(channel="own"))) == 60, "the views take it in")
                 numbers = {int(order.order_id): order.number for order in shop.list_orders(channel="own")}
                 assert cancelled(shop) == Counter(number for order_id, number in numbers.items() if order_id % 2 == 0)
             assert len(numbers) == len({told["order"] for told in outside.heard}) == 60
