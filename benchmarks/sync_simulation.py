@@ -25,7 +25,7 @@ QUICK_WEIGHTS, QUICK_DAYS = (math.inf, 8.0, 2.0, 0.5, 0.15), 20
 EXAMPLES = """examples:
   python -m benchmarks.sync_simulation --quick             one seed, a third of the days: seconds, only printed
   python -m benchmarks.sync_simulation                     everything, into benchmarks/RESULTS.md and its plot
-  python -m benchmarks.sync_simulation --seeds 2 --out /tmp --json /tmp/runs.json
+  python -m benchmarks.sync_simulation --seeds 2 --out results --json runs.json
 """
 
 

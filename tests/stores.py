@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from functools import cache
@@ -90,11 +91,12 @@ def until(condition: Callable[[], object], what: str, seconds: float = SETTLES_W
     raise NotSettled(f"not within {seconds} s: {what} (last: {last!r})")
 
 
-class _Closing:
+class _Closing(ABC):
     """A context that ends what it began."""
 
+    @abstractmethod
     def stop(self) -> None:
-        raise NotImplementedError
+        """End it, whatever state it is in."""
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.stop()

@@ -3,6 +3,7 @@ is told."""
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Any
@@ -17,7 +18,7 @@ LAST_ANSWER_SECONDS_MAX = 1.0
 SKUS_MAX = 10_000  # of one look
 
 
-class Watcher:
+class Watcher(ABC):
     """One channel's, in a thread of its own, until what it watches is closed."""
 
     def __init__(self, channel: str) -> None:
@@ -29,8 +30,9 @@ class Watcher:
         self._changed = threading.Condition()
         threading.Thread(target=self._watch, name=f"watch-{channel}", daemon=True).start()
 
+    @abstractmethod
     def _watch(self) -> None:
-        raise NotImplementedError
+        """Call `_told` for whatever comes, until there is no more."""
 
     def _told(self, version: int) -> None:
         """All up to this version."""
