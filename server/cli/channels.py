@@ -71,7 +71,7 @@ def _states(
     from server.workers.failure import WorkerError
 
     async def read() -> dict[str, dict[str, str]]:
-        store = store_at(url, password_file, prefix)
+        store = store_at(url, password_file, prefix)()
         try:
             return {channel.channel: await store.state(channel.channel) for channel in told.channels}
         finally:

@@ -1,5 +1,6 @@
 """Redis, for commands that read from it: the options that say which one, and how its failures become one line."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -23,9 +24,9 @@ PasswordFile = Annotated[
 Prefix = Annotated[str, typer.Option("--prefix", envvar="ALLOT_REDIS_PREFIX", help="The relay's, in Redis.")]
 
 
-def store_at(url: str, password_file: Path | None, prefix: str) -> "RedisStore":
-    """The store that the options name; for the event loop. Ends the command where they will not do."""
-    from server.workers.redis_address import Address
+def store_at(url: str, password_file: Path | None, prefix: str) -> "Callable[[], RedisStore]":
+    """What makes the store that the options name, within an event loop. Ends the command where they will not do."""
+    from server.workers.redis_address import Address, check_prefix
     from server.workers.redis_store import RedisStore
 
     try:
@@ -33,10 +34,14 @@ def store_at(url: str, password_file: Path | None, prefix: str) -> "RedisStore":
     except ValueError as error:
         fail(f"--redis: {str(error).replace('redis_password_file', '--password-file')}", BAD_USAGE)
     try:
+        check_prefix(prefix)
+    except ValueError as error:
+        fail(f"--prefix: {error}", BAD_USAGE)
+    try:
         password = password_file.read_text().strip() if password_file else None
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}", BAD_USAGE)
-    return RedisStore(address, password, prefix)
+    return lambda: RedisStore(address, password, prefix)
 
 
 def fail_with(url: str, error: Exception) -> NoReturn:

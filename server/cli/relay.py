@@ -1,12 +1,12 @@
 """`allot relay`: the worker that keeps what channels may sell in Redis."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from server.cli.connection import DEFAULT_SERVER, Ca, Server, TokenFile
 from server.cli.output import BAD_USAGE, fail
+from server.cli.redis_options import DEFAULT_PREFIX, PasswordFile, Prefix, store_at
 
 
 def relay(
@@ -17,12 +17,8 @@ def relay(
             help="redis://host:6379/0, rediss:// for TLS, redis+sentinel://host:26379/master, redis+cluster://host:6379",
         ),
     ],
-    password_file: Annotated[
-        Path | None, typer.Option(envvar="ALLOT_REDIS_PASSWORD_FILE", metavar="FILE", help="Holds Redis' password.")
-    ] = None,
-    prefix: Annotated[
-        str, typer.Option(envvar="ALLOT_REDIS_PREFIX", help="Begins the name of each key.")
-    ] = "allot",
+    password_file: PasswordFile = None,
+    prefix: Prefix = DEFAULT_PREFIX,
     take_over: Annotated[
         bool, typer.Option("--take-over", help="Begin channels anew that another engine has published there.")
     ] = False,
@@ -55,24 +51,14 @@ def relay(
     from server.log import open_log
     from server.workers.frame import run
     from server.workers.rations import budgets as parse_budgets
-    from server.workers.redis_address import Address, check_prefix
-    from server.workers.redis_store import RedisStore
     from server.workers.relay import Relay
 
-    try:
-        address = Address.parse(redis)
-    except ValueError as error:
-        fail(f"--redis: {error}", BAD_USAGE)
+    connect = store_at(redis, password_file, prefix)
     try:
         budgets = parse_budgets(budget)
     except ValueError as error:
         fail(f"--budget: {error}", BAD_USAGE)
     try:
-        check_prefix(prefix)
-    except ValueError as error:
-        fail(f"--prefix: {error}", BAD_USAGE)
-    try:
-        password = password_file.read_text().strip() if password_file else None
         token_env = "ALLOT_TOKEN" if token_file is None and os.environ.get("ALLOT_TOKEN") else None
         connection = Connection(server, token_file=token_file, token_env=token_env, ca_file=ca)
         connection.metadata()
@@ -83,5 +69,6 @@ def relay(
         fail(f"{error.filename}: {error.strerror}", BAD_USAGE)
     except (ValueError, KeyError) as error:
         fail(str(error), BAD_USAGE)
-    worker = Relay(lambda: RedisStore(address, password, prefix), take_over, budgets)
-    raise typer.Exit(run("relay", worker.work, connection, log, metrics_listen, with_parent))
+    raise typer.Exit(
+        run("relay", Relay(connect, take_over, budgets).work, connection, log, metrics_listen, with_parent)
+    )

@@ -69,7 +69,7 @@ def _watch_redis(
             note(f"{channel}: {text}")
 
     async def follow() -> None:
-        store = store_at(url, password_file, prefix)
+        store = store_at(url, password_file, prefix)()
         try:
             async for answer in RedisWatch(store, channel, after, PATIENCE_SECONDS, remark).answers(once):
                 _print([answer], json)
