@@ -35,7 +35,8 @@ from benchmarks.service import (
     stocked_folder,
 )
 from server.local_redis import LocalRedis, local_redis
-from server.workers.redis_store import Address, RedisStore
+from server.workers.redis_address import Address, Keys
+from server.workers.redis_store import RedisStore
 from tests.relays import relay
 
 RATE, RATE_BATCH, RATE_WINDOW = 50_000, 500, 32
@@ -94,7 +95,7 @@ def behind(service: Measured, url: str) -> float:
 
 def _state(redis: Any, channel: str) -> tuple[int, int]:
     """Version, and as_of_us, of a channel."""
-    version, as_of_us = redis.hmget(f"allot:{{{channel}}}:state", "version", "as_of_us")
+    version, as_of_us = redis.hmget(Keys.of(channel).state, "version", "as_of_us")
     return int(version or 0), int(as_of_us or 0)
 
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 from pydantic.fields import FieldInfo
 
 from server.workers.redis_address import Address as RedisAddress
-from server.workers.redis_address import check_prefix
+from server.workers.redis_address import budgets, check_prefix
 
 PREFIX = "ALLOT_"
 CONFIG_VARIABLE = "ALLOT_CONFIG"
@@ -162,6 +162,12 @@ class Settings(BaseModel):
     def _keys_stay_together(cls, prefix: str) -> str:
         check_prefix(prefix)
         return prefix
+
+    @field_validator("redis_budgets")
+    @classmethod
+    def _budgets_can_be_read(cls, text: str) -> str:
+        budgets(text)
+        return text
 
     @model_validator(mode="after")
     def _relay_may_call(self) -> "Settings":

@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from server.workers.rations import Rations, budgets
+from server.workers.rations import Rations
+from server.workers.redis_address import budgets
 
 
 def figures(*rows: tuple[str, int, int]) -> list[bytes]:
@@ -65,6 +66,19 @@ def test_a_figure_that_is_older_changes_nothing() -> None:
     rations.take_in(figures(("A", 5, 9)), 0.0)
     rations.take_in(figures(("A", 8, 3)), 0.0)
     assert read(rations.due(1.0)[0]) == {"A": (5, 9)}
+
+
+def test_the_wait_is_measured_from_news_until_it_is_told_by_any_clock() -> None:
+    """Not from the clock's zero, and not from a buffer that shrinks long after."""
+    start = 1e6
+    rations = Rations(1, {}, start)
+    for step in range(30):
+        rations.take_in(figures(("A", 1000 - 9 * step, 1 + step)), start + step)
+        rations.due(start + step + 0.5)
+        assert rations.wait_seconds <= 1
+    for step in range(400):
+        rations.due(start + 1000 * step)
+        assert rations.wait_seconds <= 1
 
 
 @pytest.mark.parametrize("text", ["amazon", "amazon=", "=3", "amazon=x", "amazon=0", "amazon=-1", "a=1,b"])

@@ -50,7 +50,7 @@ def relay(
     from server.config import parse_address
     from server.log import open_log
     from server.workers.frame import run
-    from server.workers.rations import budgets as parse_budgets
+    from server.workers.redis_address import budgets as parse_budgets
     from server.workers.relay import Relay
 
     connect = store_at(redis, password_file, prefix)

@@ -96,7 +96,8 @@ class Frame:
                     for event in page.events:
                         await effect(event)
                         done = event.event_id
-                    cursor.write(done)
+                    if done:
+                        cursor.write(done)
                     self.well(part)
             finally:
                 call.cancel()

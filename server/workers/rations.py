@@ -54,10 +54,11 @@ class Rations:
         figures = np.array([value.split(b":") for value in pairs[1::2]], np.int64).reshape(-1, 2)
         is_new = self._versions[rows] < figures[:, 1]
         rows, figures = rows[is_new], figures[is_new]
-        was_told = self._told_versions[rows] == self._versions[rows]
-        self._since[rows[was_told]] = now
+        is_first = self._versions[rows] == 0  # not known before
+        did_not_wait = is_first | (self._told_versions[rows] == self._versions[rows])
+        self._since[rows[did_not_wait]] = now
         drops = (self._units[rows] - figures[:, 0]).astype(np.float64)
-        drops[self._versions[rows] == 0] = 0  # not known before
+        drops[is_first] = 0
         self._velocity.update(rows, drops, now, (figures[:, 0] > 0).astype(np.uint8))
         self._units[rows], self._versions[rows] = figures[:, 0], figures[:, 1]
 
@@ -82,21 +83,9 @@ class Rations:
         for row, units, version in zip(rows.tolist(), shown.tolist(), self._versions[rows].tolist(), strict=True):
             pairs += [self._skus[row], b"%d:%d" % (units, version)]
             lines.append(b"%b\t%d\t%d\n" % (self._skus[row], units, version))
-        waited = float(np.mean(now - self._since[rows]))
-        self.wait_seconds += WAIT_SHARE * (waited - self.wait_seconds)
+        is_news = self._told_versions[rows] != self._versions[rows]  # else only its buffer has changed, since long ago
+        if is_news.any():
+            waited = float(np.mean(now - self._since[rows[is_news]]))
+            self.wait_seconds += WAIT_SHARE * (waited - self.wait_seconds)
         self._told[rows], self._told_versions[rows] = shown, self._versions[rows]
         return pairs, b"".join(lines), int(is_pending.sum()) - granted
-
-
-def budgets(text: str) -> dict[str, float]:
-    """`amazon=10,flipkart=0.5`: SKUs a second by channel. Raises ValueError with the mend."""
-    found: dict[str, float] = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        channel, equals, rate = part.rpartition("=")
-        try:
-            found[channel] = float(rate)
-        except ValueError:
-            equals = ""
-        if not equals or not channel or not 0 < found[channel] < 1e9:
-            raise ValueError(f"{part!r}: write CHANNEL=SKUS, the SKUs that it takes a second, as amazon=10")
-    return found

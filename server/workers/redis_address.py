@@ -1,4 +1,6 @@
-"""Where Redis is, as one URL, and the names of keys there. Light: settings read it, and import no client."""
+"""Where Redis is, as one URL, the names of keys there, and budgets of channels. Light: settings read it, and import no
+client.
+"""
 
 import re
 from typing import NamedTuple
@@ -83,3 +85,17 @@ def _host(text: str, default: int) -> tuple[str, int]:
     if not 0 < port < 65536:
         raise ValueError(f"{text!r}: a port is 1 to 65535")
     return found["ipv6"] or found["name"], port
+
+
+def budgets(text: str) -> dict[str, float]:
+    """`amazon=10,flipkart=0.5`: SKUs a second by channel. Raises ValueError with the mend."""
+    found: dict[str, float] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        channel, equals, rate = part.rpartition("=")
+        try:
+            found[channel] = float(rate)
+        except ValueError:
+            equals = ""
+        if not equals or not channel or not 0 < found[channel] < 1e9:
+            raise ValueError(f"{part!r}: write CHANNEL=SKUS, the SKUs that it takes a second, as amazon=10")
+    return found
