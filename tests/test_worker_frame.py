@@ -218,6 +218,7 @@ class Engine(events_pb2_grpc.EventServiceServicer):
         at = int(request.after_event_id.partition("-")[0] or 0)
         if at > self.count:
             await context.abort(grpc.StatusCode.OUT_OF_RANGE, "restored?")
+        yield pb.StreamEventsResponse()  # a page without events is a page
         while True:
             while at < self.count:
                 some = range(at + 1, min(at + 2, self.count) + 1)
@@ -281,6 +282,20 @@ def test_events_come_in_sequence_from_the_cursor_on_and_then_as_they_happen(tmp_
         assert one.did == [3, 4, 5, 6, 7, 8]
         assert [(asked.after_event_id, asked.once) for asked in one.engine.asked] == [("2-1", True), ("5-1", False)]
         assert [list(asked.kinds) for asked in one.engine.asked] == [[pb.EVENT_KIND_ORDER_DECIDED]] * 2
+
+    following(tmp_path / "cursor", test)
+
+
+def test_a_page_without_events_moves_no_cursor(tmp_path: Path):
+    async def test(one: Following) -> None:
+        one.cursor.write("5-1")
+        task = asyncio.ensure_future(one.follow())
+        await one.until(lambda: len(one.engine.asked) == 2)
+        await asyncio.sleep(0.05)
+        assert one.cursor.read() == "5-1"
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert one.did == []
 
     following(tmp_path / "cursor", test)
 
