@@ -96,9 +96,9 @@ class Frame:
                     for event in page.events:
                         await effect(event)
                         done = event.event_id
-                    if done:
+                    if page.events:
                         cursor.write(done)
-                    self.well(part)
+                        self.well(part)
             finally:
                 call.cancel()
                 if done:
