@@ -7,6 +7,7 @@ import contextlib
 import json
 import subprocess
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -58,17 +59,18 @@ class KeptProcess:
             pass
 
     def progress(self) -> Any:
-        """What has changed since the last start where it got on: then it is started again soon."""
+        """What has changed where it got on: then it is started again soon, as where it ran for long."""
         return None
 
     def _keep_running(self) -> None:
         wait = RESTART_SECONDS_MIN
         while not self._ends.is_set():
-            before = self.progress()
+            before, began = self.progress(), time.monotonic()
             code = self._run()
             if self._ends.is_set():
                 return
-            wait = RESTART_SECONDS_MIN if before != self.progress() else min(2 * wait, RESTART_SECONDS_MAX)
+            got_on = before != self.progress() or time.monotonic() - began > RESTART_SECONDS_MAX
+            wait = RESTART_SECONDS_MIN if got_on else min(2 * wait, RESTART_SECONDS_MAX)
             _log.warning(f"{self._name} has stopped", exit_code=code, starts_again_in_seconds=wait)
             self._ends.wait(wait)
 

@@ -229,6 +229,24 @@ def test_a_snapshot_has_the_state_of_what_is_sealed(server: Server) -> None:
     assert state.digest() == digest
 
 
+def test_who_ran_for_long_is_started_again_soon_and_others_later_and_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(kept_process, "RESTART_SECONDS_MIN", 0.02)
+    waits: dict[float, list[float]] = {}
+    for lives in (0.0, 0.4):
+        monkeypatch.setattr(kept_process, "RESTART_SECONDS_MAX", 0.2)
+        process = kept_process.KeptProcess("test", [sys.executable, "-c", f"import time; time.sleep({lives})"])
+        said = waits.setdefault(lives, [])
+        warn = lambda *_, starts_again_in_seconds, said=said, **__: said.append(starts_again_in_seconds)  # noqa: E731
+        monkeypatch.setattr(kept_process._log, "warning", warn, raising=False)
+        process.start()
+        wait_until(lambda process=process: process.starts >= 4)
+        process.stop()
+    assert waits[0.0][:3] == [0.04, 0.08, 0.16]
+    assert waits[0.4][:3] == [0.02] * 3
+
+
 def test_it_steps_back_behind_the_server(server: Server) -> None:
     server.beside.start()
     wait_until(lambda: server.beside.view_sequence == server.engine.durable_sequence)
