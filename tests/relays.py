@@ -107,14 +107,15 @@ class Load:
 
 
 def of_engine(client: Client, channel: str) -> dict[str, tuple[int, int]]:
-    """Units and version of every SKU, by the engine."""
+    """Units and version of every SKU of which there ever was any to sell, by the engine."""
     answer = client.get_availability(channel, list(client.list_skus()))
-    return {figure.sku: (figure.units, figure.version) for figure in answer.figures}
+    return {figure.sku: (figure.units, figure.version) for figure in answer.figures if figure.version}
 
 
 def of_redis(url: str, channel: str, prefix: str = "allot") -> dict[str, tuple[int, int]]:
     """The same by Redis."""
-    return on_store(url, lambda store: store.all_figures(channel), prefix)
+    said: dict[str, tuple[int, int]] = on_store(url, lambda store: store.all_figures(channel), prefix)
+    return {sku: figure for sku, figure in said.items() if figure[1]}
 
 
 def state(url: str, channel: str, prefix: str = "allot") -> dict[str, str]:

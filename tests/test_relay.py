@@ -63,6 +63,21 @@ def test_every_figure_is_in_redis_and_then_every_change(server: Server, client: 
         )
 
 
+def test_a_sku_that_never_was_for_sale_need_not_be_there(store: Store, tmp_path: Path) -> None:
+    """Named after the relay's first pass; as soon as there is one to sell it is."""
+    running = started(tmp_path / "data")
+    try:
+        with Client(running.address) as client, relay(running, store.url):
+            settled(client, store.url)
+            client.put_skus(["new"])
+            settled(client, store.url)
+            client.receive_stock([("new", "BLR", 50)])
+            wait_until(lambda: "new" in of_redis(store.url, "own"), "it is for sale")
+            settled(client, store.url)
+    finally:
+        running.kill()
+
+
 def test_the_stream_has_every_figure_in_the_order_of_versions(server: Server, client: Client, store: Store) -> None:
     with relay(server, store.url):
         settled(client, store.url)

@@ -16,6 +16,7 @@ from server.workers.redis_address import Keys
 FIRST_ANSWER_SECONDS_MAX = 30.0
 LAST_ANSWER_SECONDS_MAX = 1.0
 SKUS_MAX = 10_000  # of one look
+NEVER = "0:0"  # the figure of a SKU of which there was never anything to sell: Redis need not have it
 
 
 class Watcher(ABC):
@@ -105,7 +106,7 @@ def _unlike(client: Client, store: Any, channel: str, skus: list[str]) -> int:
     said = store.hgetall(Keys.of(channel).figures)
     pages = (skus[first : first + SKUS_MAX] for first in range(0, len(skus), SKUS_MAX))
     figures = (figure for page in pages for figure in client.get_availability(channel, page).figures)
-    return sum(said.get(figure.sku) != f"{figure.units}:{figure.version}" for figure in figures)
+    return sum(said.get(figure.sku, NEVER) != f"{figure.units}:{figure.version}" for figure in figures)
 
 
 def watch_all(client: Client, url: str, channels: Iterable[str]) -> tuple[list[Watcher], list[Watcher]]:

@@ -2,6 +2,7 @@
 -- where Redis has no functions (before 7.0), the same text runs as a script.
 --
 -- KEYS, of one channel and in one slot: its figures (hash: SKU -> units:version), its changes (stream), its state (hash).
+-- A SKU that the figures do not have was never there to be sold: 0 units.
 
 -- ARGV: engine, writes, version, as_of_us, durable_at_us, changes kept, lines, then SKU and units:version of each figure.
 -- Only who knows of every write so far may write: so a version never goes back, nothing is left out between two writes, and
