@@ -277,6 +277,25 @@ def _tell(changes: Changes, sequence: int, block_bits: int, told: Told) -> None:
 tell, tell_few = kernel(_tell), brief(_tell)
 
 
+@brief
+def find_newer(versions: I64, blocks: I64, version: int, first: int, block_bits: int, out: I32) -> int:
+    """Write the SKUs from `first` on whose version is newer, until `out` is full; returns how many.
+
+    versions: int64 [sku]; blocks: int64 [block], the newest version among 2**block_bits SKUs; out: int32, its size is
+    the most that are found.
+    """
+    count, sku = 0, first
+    while sku < versions.size and count < out.size:
+        end = min(((sku >> block_bits) + 1) << block_bits, versions.size)
+        if blocks[sku >> block_bits] > version:
+            while sku < end and count < out.size:
+                out[count] = sku
+                count += versions[sku] > version
+                sku += 1
+        sku = end if count < out.size else sku
+    return count
+
+
 def groups_of(nodes: U64x2) -> Groups:
     """The distinct groups among nodes [channel, word]: Policies.nodes of the channels there are."""
     distinct, of = np.unique(nodes, axis=0, return_inverse=True)

@@ -1,7 +1,7 @@
-"""ATS figures as protobuf: `Availability` messages of proto/allot/v1/availability.proto, in a repeated field 1.
+"""ATS figures as bytes: protobuf for who watches, lines of text for who pulls (proto/allot/v1/availability.proto).
 
-A watcher is told of a hundred thousand figures at a time; a message object each would take a microsecond of the
-interpreter. Source of the format: protobuf.dev, "Encoding".
+A hundred thousand figures are told at a time; a message object each would take a microsecond of the interpreter. Source
+of the format of `Availability`, in a repeated field 1: protobuf.dev, "Encoding".
 """
 
 import numpy as np
@@ -10,6 +10,8 @@ from kernels.keys import Bytes, Offsets
 from kernels.options import I32, I64, U8, kernel, leaf
 
 FIGURE_BYTES_MAX = 32  # of one figure, beside its text
+TAB, LINE_FEED = 0x09, 0x0A
+_ZERO, _TEN = np.uint8(0x30), np.uint64(10)
 _ROW, _SKU, _UNITS, _VERSION = 0x0A, 0x0A, 0x10, 0x18  # tags: 1 of length, then 1 of length, 2 and 3 varints
 _7, _LOW, _MORE = np.uint64(7), np.uint64(0x7F), np.uint64(0x80)
 
@@ -71,4 +73,38 @@ def write_figures(offsets: Offsets, data: Bytes, units: I32, versions: I64, out:
                 at += 1
         at = _write_figure(_UNITS, count, out, at)
         at = _write_figure(_VERSION, version, out, at)
+    return at
+
+
+@leaf
+def write_number(value: np.uint64, out: U8, at: int) -> int:
+    """Write its digits; returns where they end."""
+    rest, end = value // _TEN, at + 1
+    while rest:
+        rest //= _TEN
+        end += 1
+    for place in range(end - 1, at - 1, -1):
+        rest = value // _TEN
+        out[place] = np.uint8(value - rest * _TEN) + _ZERO
+        value = rest
+    return end
+
+
+@kernel
+def write_lines(offsets: Offsets, data: Bytes, units: I32, versions: I64, out: U8) -> int:
+    """Write figures [n] as lines `SKU TAB units TAB version LF`; returns the bytes written.
+
+    The columns are those of `write_figures`. out: room for the texts and FIGURE_BYTES_MAX for each figure.
+    """
+    at = 0
+    for row in range(units.size):
+        for byte in range(offsets[row], offsets[row + 1]):
+            out[at] = data[byte]
+            at += 1
+        out[at] = TAB
+        at = write_number(np.uint64(units[row]), out, at + 1)
+        out[at] = TAB
+        at = write_number(np.uint64(versions[row]), out, at + 1)
+        out[at] = LINE_FEED
+        at += 1
     return at

@@ -6,6 +6,8 @@ what changed since a version and gets the latest figures, so one that is slow co
 
 import asyncio
 import threading
+import time
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,11 +16,12 @@ from engine.availability import AtsChanges
 from engine.columns import reserve
 from engine.outcomes import Namespace
 from engine.writer import Engine
-from kernels.availability import Changes, Told, tell, tell_few
+from kernels.availability import Changes, Told, find_newer, tell, tell_few
 from kernels.options import FEW
 from server.wakeups import Wakeups
 
 BLOCK_BITS = 10  # a block of SKUs has one version too, so that a look for changes passes over those without any
+ANY_CHANNEL = -1
 _CHANNELS_MIN = 8
 
 
@@ -140,20 +143,13 @@ class Feed:
             return Since(sku, self._units[channel, sku], self._versions[channel, sku], sequence, following)
 
     def _newer(self, channel: int, version: int, first: int, known: int, count: int | None) -> Any:
-        """int32 [n]: SKUs from `first` on whose version is newer; it may stop after more than `count` of them."""
+        """int32 [n]: SKUs from `first` on whose version is newer, one more than `count` of them at most."""
+        last = known if count is None else min(known, first + count + 1)
         if version == 0 or first >= known:
-            return np.arange(first, known if count is None else min(known, first + count + 1), dtype=np.int32)
-        begin, size = first >> BLOCK_BITS, 1 << BLOCK_BITS
-        blocks = np.flatnonzero(self._blocks[channel, begin : (known - 1 >> BLOCK_BITS) + 1] > version) + begin
-        pieces, total = [np.empty(0, np.int32)], 0
-        for block in blocks.tolist():
-            at = max(block * size, first)
-            newer = np.flatnonzero(self._versions[channel, at : min((block + 1) * size, known)] > version)
-            pieces.append((newer + at).astype(np.int32))
-            total += newer.size
-            if count is not None and total > count:
-                break
-        return np.concatenate(pieces)
+            return np.arange(first, last, dtype=np.int32)
+        found = np.empty(last - first, np.int32)
+        versions, blocks = self._versions[channel, :known], self._blocks[channel]
+        return found[: find_newer(versions, blocks, version, first, BLOCK_BITS, found)]
 
     async def changed(self, channel: int, version: int, seconds_max: float | None = None) -> bool:
         """Return when a channel has figures newer than a version, together with others who wait: the latest wins.
@@ -166,6 +162,16 @@ class Feed:
             return False
         return True
 
+    async def any_changed(self, channels: Sequence[int], versions: Sequence[int], seconds_max: float) -> bool:
+        """The same for any of several channels."""
+        end = time.monotonic() + seconds_max
+        while True:
+            seen = self.newest(ANY_CHANNEL)  # before looking: what comes later is newer
+            if any(self.newest(channel) > version for channel, version in zip(channels, versions, strict=True)):
+                return True
+            if not await self.changed(ANY_CHANNEL, seen, end - time.monotonic()):
+                return False
+
     def quiet_until(self, channel: int, version: int) -> int | None:
         """The last durable commit, where a channel has no figure newer than a version; else None."""
         with self._lock:
@@ -173,4 +179,6 @@ class Feed:
 
     def newest(self, channel: Any) -> int:
         """The newest version of a channel's figures; 0 where the channel has none."""
+        if channel == ANY_CHANNEL:
+            return int(self._latest.max())
         return int(self._latest[channel]) if channel < self._channels else 0

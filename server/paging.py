@@ -28,7 +28,7 @@ def token_of(listing: str, position: int) -> str:
     return base64.urlsafe_b64encode(packed).decode()
 
 
-def position_of(listing: str, token: str) -> int | None:
+def position_of(listing: str, token: str, field: str = "page_token") -> int | None:
     """The position that a token stands for; None for the first page."""
     if not token:
         return None
@@ -38,8 +38,8 @@ def position_of(listing: str, token: str) -> int | None:
         position, check = 0, -1
     if check != _check(listing, position):
         raise invalid(
-            "page_token",
-            f"page_token: {shown(token)} was given by no page of this list: send the next_page_token of the page "
+            field,
+            f"{field}: {shown(token)} was given by no page of this list: send the next_page_token of the page "
             "before, with the same filters",
             "BAD_PAGE_TOKEN",
         )

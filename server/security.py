@@ -92,6 +92,7 @@ ACCESS: Mapping[str, Access] = {
     "allot.v1.ReservationService/Release": _for(_SHOP, channel="channel"),
     "allot.v1.AvailabilityService/GetAvailability": _for(_SHOP, _CHANNEL, channel="channel"),
     "allot.v1.AvailabilityService/WatchAvailability": _for(_SHOP, _CHANNEL, channel="channel"),
+    "allot.v1.AvailabilityService/PullAvailability": _for(_SHOP, _CHANNEL, channel="cursors.channel"),
     "allot.v1.AvailabilityService/ListChannelFigures": _for(_CHANNEL, shows="channels.channel"),
     "allot.v1.CatalogueService/PutNodes": _for(),
     "allot.v1.CatalogueService/ListNodes": _for(_WAREHOUSE),

@@ -34,15 +34,14 @@ class Publisher:
         self.store, self.channel, self.writes, self.engine = store, channel, 0, ENGINE
 
     def publish(self, version: int, *figures: tuple[str, int], as_of: float | None = None, kept: int = 0) -> None:
-        pairs = [part for sku, units in figures for part in (sku.encode(), f"{units}:{version}".encode())]
         lines = b"".join(f"{sku}\t{units}\t{version}\n".encode() for sku, units in figures)
         as_of_us = int((time.time() if as_of is None else as_of) * 1e6)
 
         async def write(to: RedisStore) -> None:
-            ended = await to.publish(self.channel, self.engine, self.writes, version, as_of_us, 1, lines, pairs)
+            ended = await to.publish(self.channel, self.engine, self.writes, version, as_of_us, 1, lines)
             if ended.kind == "AT":
                 self.writes = int(ended.value)
-                ended = await to.publish(self.channel, self.engine, self.writes, version, as_of_us, 1, lines, pairs)
+                ended = await to.publish(self.channel, self.engine, self.writes, version, as_of_us, 1, lines)
             assert ended.kind == "OK"
             self.writes = int(ended.value)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
 import grpc
@@ -15,15 +15,19 @@ from engine.intake.orders import CHANNEL_CHARACTERS_MAX, SKU_CHARACTERS_MAX
 from engine.names import Names, text_buffers
 from engine.outcomes import Namespace
 from engine.views import Answer
-from kernels.messages import FIGURE_BYTES_MAX, write_figures
+from kernels.messages import FIGURE_BYTES_MAX, write_figures, write_lines
 from server.errors import Rejection, invalid
 from server.feed import Feed
 from server.offload import offload
+from server.paging import position_of, token_of
 from server.validation.catalogue import ADD_A_CHANNEL
-from server.validation.values import find, known, rows, text
+from server.validation.values import find, known, number, rows, text
 
 SKUS_MAX = 10_000  # of one request
 FIGURES_MAX = 4096  # of one message of a watch
+PULLED_MAX = 16_384  # figures of one answer to a pull, all channels together
+CURSORS_MAX = 1024
+WAIT_MS_MAX = 60_000
 BYTES_PER_SECOND_MAX = 64 << 20  # to all watchers together: a third of a core
 SURGE_BYTES_PER_SECOND_MAX = 8 << 20  # while a surge wants the cores
 MESSAGE_BYTES = 4096  # that a message costs as much as, beside its own
@@ -39,6 +43,14 @@ class _Piece(NamedTuple):
     sequence: int
     is_complete: bool
     next_sku: int  # -1: the last of its pass
+
+
+class _Cursor(NamedTuple):
+    """Where a channel's page begins."""
+
+    channel: int
+    after: int  # version
+    first_sku: int
 
 
 async def _nothing_sold() -> Answer:
@@ -96,12 +108,7 @@ class AvailabilityService(availability_pb2_grpc.AvailabilityServiceServicer):
     ) -> AsyncIterator[bytes]:
         """What changed since a version, then every change, pass after pass."""
         channel, after = self._channel(request.channel), request.after_version
-        if after > self._feed.sequence:
-            raise Rejection(
-                grpc.StatusCode.OUT_OF_RANGE, "VERSION_AHEAD",
-                f"after_version: {after} is beyond the last commit, {self._feed.sequence}: give 0 to begin anew",
-                "after_version",
-            )  # fmt: skip
+        self._check_version("after_version", after)
         beat = _beat_seconds(request)
         is_first = True
         while True:
@@ -126,6 +133,48 @@ class AvailabilityService(availability_pb2_grpc.AvailabilityServiceServicer):
                     break
                 after = quiet
                 yield self._end(after, as_of)
+
+    async def PullAvailability(  # noqa: N802
+        self, request: pb.PullAvailabilityRequest, context: Any
+    ) -> pb.PullAvailabilityResponse:
+        """What changed for several channels since their versions, a page of it."""
+        rows("cursors", len(request.cursors), CURSORS_MAX)
+        wait_ms = number("wait_ms", request.wait_ms, 0, WAIT_MS_MAX)
+        cursors = self._cursors(request.cursors)
+        if wait_ms and all(cursor.after and not cursor.first_sku for cursor in cursors):
+            channels, versions = [cursor.channel for cursor in cursors], [cursor.after for cursor in cursors]
+            await self._feed.any_changed(channels, versions, wait_ms / 1000)
+        await self._in_measure()
+        answer, left = pb.PullAvailabilityResponse(as_of_us=_now_us(), engine_id=self._feed.engine_id), PULLED_MAX
+        for cursor, asked in zip(cursors, request.cursors, strict=True):
+            if left == 0:
+                break
+            since = self._feed.changed_since(cursor.channel, cursor.after, cursor.first_sku, left)
+            left -= since.sku.size
+            page = answer.channels.add(channel=asked.channel, version=since.sequence)
+            if since.sku.size:
+                page.lines = _lines(self._names[Namespace.SKU].texts(since.sku), since.units, since.versions)
+            if since.next_sku >= 0:
+                page.next_page_token = token_of(_pass(asked), since.next_sku)
+        answer.durable_at_us = self._feed.durable_at_us
+        self._charge(answer.ByteSize())
+        return answer
+
+    def _cursors(self, asked: Sequence[pb.AvailabilityCursor]) -> list[_Cursor]:
+        channels = self._known([cursor.channel for cursor in asked], lambda row: f"cursors[{row}].channel")
+        cursors = []
+        for row, (channel, cursor) in enumerate(zip(channels, asked, strict=True)):
+            self._check_version(f"cursors[{row}].after_version", cursor.after_version)
+            first_sku = position_of(_pass(cursor), cursor.page_token, f"cursors[{row}].page_token") or 0
+            cursors.append(_Cursor(channel, cursor.after_version, first_sku))
+        return cursors
+
+    def _check_version(self, field: str, version: int) -> None:
+        if version > self._feed.sequence:
+            raise Rejection(
+                grpc.StatusCode.OUT_OF_RANGE, "VERSION_AHEAD",
+                f"{field}: {version} is beyond the last commit, {self._feed.sequence}: give 0 to begin anew", field,
+            )  # fmt: skip
 
     def _charge(self, sent: int) -> None:
         """Put off the messages to come after so many bytes: in a surge figures come less often, and newer."""
@@ -170,12 +219,14 @@ class AvailabilityService(availability_pb2_grpc.AvailabilityServiceServicer):
         ).SerializeToString()  # fmt: skip
 
     def _channel(self, name: str) -> int:
-        return int(
-            known(
-                self._names[Namespace.CHANNEL], lambda _: "channel", [name], CHANNEL_CHARACTERS_MAX, "channel",
-                ADD_A_CHANNEL,
-            )[0]
-        )  # fmt: skip
+        return self._known([name], lambda _: "channel")[0]
+
+    def _known(self, names: list[str], field: Callable[[int], str]) -> list[int]:
+        channels = self._names[Namespace.CHANNEL]
+        found: list[int] = known(
+            channels, field, names, CHANNEL_CHARACTERS_MAX, "channel", ADD_A_CHANNEL
+        ).tolist()  # fmt: skip
+        return found
 
 
 def _now_us() -> int:
@@ -189,8 +240,22 @@ def _beat_seconds(request: pb.WatchAvailabilityRequest) -> float | None:
     return beat / 1000 if beat else None
 
 
+def _pass(asked: pb.AvailabilityCursor) -> str:
+    """What a page's token belongs to."""
+    return f"availability {asked.channel} {asked.after_version}"
+
+
 def _message(skus: pa.StringArray, units: Any, versions: Any) -> bytes:
     """Figures as field 1 of an answer; the other fields of it may follow: messages that are joined are merged."""
+    return _written(write_figures, skus, units, versions)
+
+
+def _lines(skus: pa.StringArray, units: Any, versions: Any) -> bytes:
+    """Figures as lines of text."""
+    return _written(write_lines, skus, units, versions)
+
+
+def _written(write: Callable[..., int], skus: pa.StringArray, units: Any, versions: Any) -> bytes:
     offsets, data = text_buffers(skus)
     out = np.empty(int(offsets[-1] - offsets[0]) + FIGURE_BYTES_MAX * len(skus), np.uint8)
-    return out[: write_figures(offsets, data, units, versions, out)].tobytes()
+    return out[: write(offsets, data, units, versions, out)].tobytes()

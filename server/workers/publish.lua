@@ -4,7 +4,8 @@
 -- KEYS, of one channel and in one slot: its figures (hash: SKU -> units:version), its changes (stream), its state (hash).
 -- A SKU that the figures do not have was never there to be sold: 0 units.
 
--- ARGV: engine, writes, version, as_of_us, durable_at_us, changes kept, lines, then SKU and units:version of each figure.
+-- ARGV: engine, writes, version, as_of_us, durable_at_us, changes kept, lines, and the same figures as an array of
+-- MessagePack, SKU and units:version of each: that is read faster than as many arguments.
 -- Only who knows of every write so far may write: so a version never goes back, nothing is left out between two writes, and
 -- a call that arrives late, when its sender has given it up, changes nothing but the count of those refused.
 local function publish(keys, args)
@@ -25,9 +26,10 @@ local function publish(keys, args)
     redis.call('HINCRBY', state, 'refused', 1)
     return {'AT', writes}
   end
-  local count = (#args - 7) / 2
-  for first = 8, #args, 4000 do
-    redis.call('HSET', figures, unpack(args, first, math.min(first + 3999, #args)))
+  local texts = cmsgpack.unpack(args[8])
+  local count = #texts / 2
+  for first = 1, #texts, 4000 do
+    redis.call('HSET', figures, unpack(texts, first, math.min(first + 3999, #texts)))
   end
   if count > 0 then
     redis.call('XADD', changes, 'MAXLEN', '~', args[6], '*', 'version', args[3], 'as_of_us', args[4], 'figures', args[7])

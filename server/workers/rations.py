@@ -48,10 +48,11 @@ class Rations:
             setattr(self, name, after)
         self._velocity.grow(room)
 
-    def take_in(self, pairs: list[bytes], now: float) -> None:
-        """Newer figures of the engine: SKU, units:version, and so on."""
-        rows = np.array([self._row(sku) for sku in pairs[::2]], np.int32)
-        figures = np.array([value.split(b":") for value in pairs[1::2]], np.int64).reshape(-1, 2)
+    def take_in(self, lines: bytes, now: float) -> None:
+        """Newer figures of the engine, `SKU TAB units TAB version LF` each."""
+        fields = [line.split(b"\t") for line in lines.split(b"\n")[:-1]]
+        rows = np.array([self._row(sku) for sku, _, _ in fields], np.int32)
+        figures = np.array([numbers for _, *numbers in fields], np.int64).reshape(-1, 2)
         is_new = self._versions[rows] < figures[:, 1]
         rows, figures = rows[is_new], figures[is_new]
         is_first = self._versions[rows] == 0  # not known before
@@ -67,25 +68,23 @@ class Rations:
         velocity = self._velocity.per_second(rows, now)
         return np.maximum(0, self._units[rows] - buffer(velocity, self.wait_seconds)), velocity
 
-    def due(self, now: float) -> tuple[list[bytes], bytes, int]:
-        """What to tell now: pairs of SKU and units:version, the same as lines, and how many SKUs go on waiting."""
+    def due(self, now: float) -> tuple[bytes, int]:
+        """What to tell now, as lines, and how many SKUs go on waiting."""
         rows = np.arange(len(self._skus), dtype=np.int32)
         shown, velocity = self._shown(rows, now)
         is_pending = (shown != self._told[rows]) | (self._versions[rows] != self._told_versions[rows])
         rows, shown, velocity = rows[is_pending], shown[is_pending], velocity[is_pending]
         granted = self._budget.take(now, rows.size)
         if granted == 0:
-            return [], b"", rows.size
+            return b"", rows.size
         told = np.maximum(self._told[rows], 0)
         chosen = choose(risk(told, shown, velocity), self._since[rows], granted)
         rows, shown = rows[chosen], shown[chosen]
-        pairs, lines = [], []
-        for row, units, version in zip(rows.tolist(), shown.tolist(), self._versions[rows].tolist(), strict=True):
-            pairs += [self._skus[row], b"%d:%d" % (units, version)]
-            lines.append(b"%b\t%d\t%d\n" % (self._skus[row], units, version))
+        figures = zip(rows.tolist(), shown.tolist(), self._versions[rows].tolist(), strict=True)
+        lines = [b"%b\t%d\t%d\n" % (self._skus[row], units, version) for row, units, version in figures]
         is_news = self._told_versions[rows] != self._versions[rows]  # else only its buffer has changed, since long ago
         if is_news.any():
             waited = float(np.mean(now - self._since[rows[is_news]]))
             self.wait_seconds += WAIT_SHARE * (waited - self.wait_seconds)
         self._told[rows], self._told_versions[rows] = shown, self._versions[rows]
-        return pairs, b"".join(lines), int(is_pending.sum()) - granted
+        return b"".join(lines), int(is_pending.sum()) - granted

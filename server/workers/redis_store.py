@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from redis import exceptions as failures
 from redis.asyncio import Redis, RedisCluster, Sentinel
 from redis.asyncio.cluster import ClusterNode
@@ -17,13 +18,15 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import MasterNotFoundError
 from redis.backoff import NoBackoff
 
+from kernels.publications import TEXTS_ROOM, write_texts
 from server.workers.failure import WorkerError
 from server.workers.redis_address import PREFIX, Address, Keys
 
 SECONDS_MAX = 5.0  # a call may take: a server that is slower counts as one that is not there
 CONNECT_SECONDS_MAX = 2.0
 CALL_SECONDS_MAX = 8.0  # all of it, where a Sentinel or a cluster's plan is asked too
-CHANGES_KEPT = 10_000  # entries of a channel's stream, about
+CHANGES_KEPT = 10_000  # entries of a channel's stream, about; fewer where they are large,
+CHANGES_BYTES_KEPT, CHANGES_KEPT_MIN = 32 << 20, 100
 _SCAN_FIGURES = 1000  # read at once
 _BODY = (Path(__file__).parent / "publish.lua").read_text()
 LIBRARY = f"allot_{hashlib.blake2b(_BODY.encode(), digest_size=4).hexdigest()}"  # another text is another library
@@ -116,18 +119,19 @@ class RedisStore:
         return [(key.decode(), {k.decode(): v.decode() for k, v in fields.items()}) for key, fields in entries]
 
     async def publish(
-        self, channel: str, engine: str, writes: int, version: int, as_of_us: int, durable_at_us: int, lines: bytes,
-        pairs: Sequence[bytes],
-    ) -> At:  # fmt: skip
+        self, channel: str, engine: str, writes: int, version: int, as_of_us: int, durable_at_us: int, lines: bytes
+    ) -> At:
         """Write what changed after the channel's version; it is complete up to `version` then. Nothing is written where
         there were not just so many writes before.
 
-        as_of_us: 0 for a piece of a pass, whose last one brings the new version. lines: `SKU TAB units TAB version LF`
-        of each figure; pairs: SKU, then units:version, of each.
+        as_of_us: 0 for a page of a pass, whose last one brings the new version. lines: `SKU TAB units TAB version LF`
+        of each figure.
         """
+        texts = _texts(lines)
+        kept = max(CHANGES_KEPT_MIN, min(CHANGES_KEPT, CHANGES_BYTES_KEPT // max(1, len(lines))))
         return await self._run(
-            "publish", channel, engine, writes, version, as_of_us, durable_at_us, CHANGES_KEPT, lines, *pairs
-        )
+            "publish", channel, engine, writes, version, as_of_us, durable_at_us, kept, lines, texts
+        )  # fmt: skip
 
     async def begin(self, channel: str, engine: str) -> At:
         """Forget what a channel has: it begins anew, with this engine's figures."""
@@ -176,6 +180,15 @@ class RedisStore:
                 found = await self._client.execute_command("SCRIPT LOAD", script, **everywhere)
                 found = next(iter(found.values())) if isinstance(found, dict) else found
                 self._scripts[name] = found.decode() if isinstance(found, bytes) else found
+
+
+def _texts(lines: bytes) -> bytes:
+    """The SKU, then `units:version`, of each line as an array of MessagePack."""
+    texts = np.empty(TEXTS_ROOM * len(lines), np.uint8)
+    count, size = write_texts(np.frombuffer(lines, np.uint8), texts)
+    if count < 0:
+        raise WorkerError("BROKEN_LINES", "the server sent lines that cannot be read: is it a newer one?")
+    return b"\xdd" + (2 * count).to_bytes(4, "big") + texts[:size].tobytes()
 
 
 def _client(address: Address, password: str | None) -> tuple[Any, list[Any]]:

@@ -1,6 +1,6 @@
 """The relay: what every channel may sell, from the engine's feed into Redis, channel by channel.
 
-    WatchAvailability (from the channel's version in Redis)  ->  Publication  ->  RedisStore.publish (atomic)
+    PullAvailability (from the channels' versions in Redis)  ->  Pulls: page by page  ->  RedisStore.publish (atomic)
 
 The cursor of a channel stands in Redis, beside its figures and written with them: a relay that starts again, a Redis
 that was emptied or has lost its last writes, a second relay by mistake: each goes on from where the figures are. The
@@ -9,47 +9,23 @@ latest figure wins on the whole way, so a relay that was away for an hour sends 
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-import grpc
-import numpy as np
 from prometheus_client import Counter, Gauge, Histogram
 
-from allot.v1 import availability_pb2, catalogue_pb2, catalogue_pb2_grpc
-from kernels.publications import (
-    ROOM,
-    TOLD,
-    write_publication,
-)
+from allot.v1 import catalogue_pb2, catalogue_pb2_grpc
 from server.workers.failure import WorkerError
 from server.workers.frame import Frame, end
+from server.workers.pulls import Following, Pulled, Pulls, VersionAhead
 from server.workers.rations import Rations
 from server.workers.redis_store import At, RedisStore
 
 CHANNELS_SECONDS = 1.0  # between two looks for new channels
-BEAT_MS = 1000  # a channel without changes is confirmed so often
 TICK_SECONDS = 0.25  # between two looks at what a channel's budget pays for
 LAG_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 30.0)  # upper bounds
 _PAGE = 1000
-_WATCH = "/allot.v1.AvailabilityService/WatchAvailability"
-
-
-class Publication:
-    """A message of the feed, as Redis takes it."""
-
-    def __init__(self, message: bytes) -> None:
-        told = np.zeros(TOLD, np.int64)
-        pairs, lines = np.empty(ROOM * len(message), np.uint8), np.empty(ROOM * len(message), np.uint8)
-        self.count = write_publication(np.frombuffer(message, np.uint8), pairs, lines, told)
-        if self.count < 0:
-            raise WorkerError("BROKEN_MESSAGE", "the server sent a message that cannot be read: is it a newer one?")
-        pairs_end, lines_end, *fields, first, end = told.tolist()
-        self.version, self.is_complete, self.as_of_us, self.durable_at_us = fields
-        self.engine = message[first:end].decode()
-        self.lines = lines[:lines_end].tobytes()
-        self.pairs = pairs[:pairs_end].tobytes().split(b"\0")[:-1]
 
 
 class Relay:
@@ -65,16 +41,14 @@ class Relay:
     async def work(self, frame: Frame) -> None:
         """Until it is cancelled."""
         self._count(frame)
-        self._frame, self._store = frame, self._connect()
-        self._watch: Any = frame.channel.unary_stream(
-            _WATCH, request_serializer=availability_pb2.WatchAvailabilityRequest.SerializeToString
-        )
+        self._frame, self._store, self._pulls = frame, self._connect(), Pulls(frame)
         self._catalogue = catalogue_pb2_grpc.CatalogueServiceStub(frame.channel)
         self._channels: dict[str, asyncio.Task[None]] = {}
         try:
             await frame.keep("channels", self._look_for_channels)
         finally:
             await end(self._channels.values())
+            await self._pulls.close()
             await self._store.close()
 
     def _count(self, frame: Frame) -> None:
@@ -100,71 +74,75 @@ class Relay:
             answer = await self._catalogue.ListChannels(asked, metadata=self._frame.metadata, timeout=10)
             for name in (channel.channel for channel in answer.channels):
                 if name not in self._channels:
-                    self._channels[name] = asyncio.ensure_future(
-                        self._frame.keep(
-                            name, partial(self._rationed if name in self._budgets else self._publish, name)
-                        )
-                    )
+                    self._channels[name] = asyncio.ensure_future(self._frame.keep(name, partial(self._follow, name)))
             page = answer.next_page_token
             if not page:
                 break
         self._frame.well("channels")
         await self._frame.pause(CHANNELS_SECONDS)
 
-    async def _publish(self, channel: str) -> None:
-        """Follow the feed from where Redis is, until that no longer fits."""
+    async def _follow(self, channel: str) -> None:
+        """From where Redis is, until that no longer fits."""
         state = await self._store.state(channel)
         at, writes = int(state.get("version", 0)), int(state.get("writes", 0))
-        async for message in self._followed(channel, at):
-            publication = Publication(message)
-            upto = publication.version if publication.is_complete else at
+        following = Following(self._pulls, channel, at)
+        try:
+            await (self._ration if channel in self._budgets else self._publish)(channel, following, at, writes)
+        except VersionAhead:
+            self._frame.log.warning("Redis is ahead of the engine, which begins anew", channel=channel, version=at)
+            engine = await self._pulls.engine(channel)
+            other = (await self._store.state(channel)).get("engine", engine)
+            if other != engine:
+                await self._begin(channel, engine, other)
+            else:
+                await self._store.begin(channel, engine)
+
+    async def _publish(self, channel: str, following: Following, at: int, writes: int) -> None:
+        """Every figure as it comes."""
+        while True:
+            pulled = await following.page()
+            upto = pulled.version if pulled.is_complete else at
             ended = await self._store.publish(
-                channel, publication.engine, writes, upto, publication.as_of_us, publication.durable_at_us,
-                publication.lines, publication.pairs,
+                channel, pulled.engine, writes, upto, pulled.as_of_us if pulled.is_complete else 0,
+                pulled.durable_at_us, pulled.lines,
             )  # fmt: skip
-            if not await self._has_taken(channel, ended, publication.engine, writes):
+            if not await self._has_taken(channel, ended, pulled.engine, writes):
                 return
-            self._written(channel, publication, at, upto)
+            self._written(channel, pulled, at)
             at, writes = upto, int(ended.value)
 
-    async def _rationed(self, channel: str) -> None:
-        """The same for a channel that takes so many SKUs a second: it is complete when nothing waits."""
-        state = await self._store.state(channel)
-        at, writes = int(state.get("version", 0)), int(state.get("writes", 0))
+    async def _ration(self, channel: str, following: Following, at: int, writes: int) -> None:
+        """As many SKUs a second as the channel takes: it is complete when nothing waits."""
         told = await self._store.all_figures(channel) if at else {}
         rations = Rations(self._budgets[channel], told, time.monotonic())
-        feed = self._followed(channel, at)
-        coming: asyncio.Future[bytes] = asyncio.ensure_future(anext(feed, b""))
-        last: Publication | None = None
+        coming = asyncio.ensure_future(following.page())
+        last: Pulled | None = None
         try:
             while True:
                 await asyncio.wait({coming}, timeout=TICK_SECONDS)
                 has_news = coming.done()
                 if has_news:
-                    if not (message := coming.result()):
-                        return
-                    last = Publication(message)
-                    rations.take_in(last.pairs, time.monotonic())
-                    coming = asyncio.ensure_future(anext(feed, b""))
-                pairs, lines, waiting = rations.due(time.monotonic())
+                    last = coming.result()
+                    rations.take_in(last.lines, time.monotonic())
+                    coming = asyncio.ensure_future(following.page())
+                lines, waiting = rations.due(time.monotonic())
                 self._waiting.labels(channel).set(waiting)
                 is_whole = last is not None and last.is_complete and waiting == 0
-                if last is None or not (pairs or (is_whole and has_news)):
+                if last is None or not (lines or (is_whole and has_news)):
                     continue
-                upto, as_of = (last.version, last.as_of_us) if is_whole else (at, 0)
+                upto, as_of_us = (last.version, last.as_of_us) if is_whole else (at, 0)
                 ended = await self._store.publish(
-                    channel, last.engine, writes, upto, as_of, last.durable_at_us, lines, pairs
-                )
+                    channel, last.engine, writes, upto, as_of_us, last.durable_at_us, lines
+                )  # fmt: skip
                 if not await self._has_taken(channel, ended, last.engine, writes):
                     return
                 self._frame.well(channel)
-                self._figures.labels(channel).inc(len(pairs) // 2)
+                self._figures.labels(channel).inc(lines.count(b"\n"))
                 at, writes = upto, int(ended.value)
                 self._version.labels(channel).set(at)
         finally:
             coming.cancel()
             await asyncio.gather(coming, return_exceptions=True)
-            await feed.aclose()
 
     async def _has_taken(self, channel: str, ended: At, engine: str, writes: int) -> bool:
         """Whether Redis took a write; where it did not, all begins with what is there."""
@@ -184,41 +162,13 @@ class Relay:
         self._frame.log.warning("a channel is taken over", channel=channel, engine=engine, other=other)
         await self._store.begin(channel, engine)
 
-    def _written(self, channel: str, publication: Publication, at: int, upto: int) -> None:
+    def _written(self, channel: str, pulled: Pulled, at: int) -> None:
         self._frame.well(channel)
-        self._figures.labels(channel).inc(publication.count)
-        if not publication.is_complete:
+        self._figures.labels(channel).inc(pulled.lines.count(b"\n"))
+        if not pulled.is_complete:
             return
-        self._version.labels(channel).set(upto)
-        self._as_of.labels(channel).set(publication.as_of_us / 1e6)
-        if publication.count:
-            self._coalesced.labels(channel).inc(max(0, upto - at - 1) if at else 0)
-            self._lag.labels(channel).observe(max(0.0, time.time() - publication.durable_at_us / 1e6))
-
-    async def _followed(self, channel: str, at: int) -> AsyncGenerator[bytes, None]:
-        asked = availability_pb2.WatchAvailabilityRequest(channel=channel, after_version=at, beat_ms=BEAT_MS)
-        call = self._watch(asked, metadata=self._frame.metadata)
-        try:
-            async for message in call:
-                yield message
-        except grpc.aio.AioRpcError as error:
-            if error.code() is not grpc.StatusCode.OUT_OF_RANGE:
-                raise
-            self._frame.log.warning("Redis is ahead of the engine, which begins anew", channel=channel, version=at)
-            engine = await self._engine(channel)
-            other = (await self._store.state(channel)).get("engine", engine)
-            if other != engine:
-                await self._begin(channel, engine, other)
-            else:
-                await self._store.begin(channel, engine)
-        finally:
-            call.cancel()
-
-    async def _engine(self, channel: str) -> str:
-        """Which engine this is."""
-        asked = availability_pb2.WatchAvailabilityRequest(channel=channel, once=True)
-        call = self._watch(asked, metadata=self._frame.metadata)
-        try:
-            return Publication(await call.read()).engine
-        finally:
-            call.cancel()
+        self._version.labels(channel).set(pulled.version)
+        self._as_of.labels(channel).set(pulled.as_of_us / 1e6)
+        if pulled.lines:
+            self._coalesced.labels(channel).inc(max(0, pulled.version - at - 1) if at else 0)
+            self._lag.labels(channel).observe(max(0.0, time.time() - pulled.durable_at_us / 1e6))

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x61llot/v1/availability.proto\x12\x08\x61llot.v1\";\n\x0c\x41vailability\x12\x0b\n\x03sku\x18\x01 \x01(\t\x12\r\n\x05units\x18\x02 \x01(\r\x12\x0f\n\x07version\x18\x03 \x01(\x04\"7\n\x16GetAvailabilityRequest\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\x0c\n\x04skus\x18\x02 \x03(\t\"S\n\x17GetAvailabilityResponse\x12\'\n\x07\x66igures\x18\x01 \x03(\x0b\x32\x16.allot.v1.Availability\x12\x0f\n\x07version\x18\x02 \x01(\x04\"a\n\x18WatchAvailabilityRequest\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\x15\n\rafter_version\x18\x02 \x01(\x04\x12\x0c\n\x04once\x18\x03 \x01(\x08\x12\x0f\n\x07\x62\x65\x61t_ms\x18\x04 \x01(\r\"\xa3\x01\n\x19WatchAvailabilityResponse\x12\'\n\x07\x66igures\x18\x01 \x03(\x0b\x32\x16.allot.v1.Availability\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\x10\n\x08\x63omplete\x18\x03 \x01(\x08\x12\x10\n\x08\x61s_of_us\x18\x04 \x01(\x03\x12\x15\n\rdurable_at_us\x18\x05 \x01(\x03\x12\x11\n\tengine_id\x18\x06 \x01(\t\"\x1b\n\x19ListChannelFiguresRequest\"\xba\x01\n\x0e\x43hannelFigures\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\x0e\n\x06orders\x18\x02 \x01(\x04\x12\x16\n\x0erefused_orders\x18\x03 \x01(\x04\x12\x15\n\runits_ordered\x18\x04 \x01(\x04\x12\x17\n\x0funits_cancelled\x18\x05 \x01(\x04\x12\x15\n\runits_shipped\x18\x06 \x01(\x04\x12\x17\n\x0funits_available\x18\x07 \x01(\x04\x12\x0f\n\x07version\x18\x08 \x01(\x04\"p\n\x1aListChannelFiguresResponse\x12*\n\x08\x63hannels\x18\x01 \x03(\x0b\x32\x18.allot.v1.ChannelFigures\x12\x15\n\rview_sequence\x18\x02 \x01(\x04\x12\x0f\n\x07version\x18\x03 \x01(\x04\x32\xae\x02\n\x13\x41vailabilityService\x12V\n\x0fGetAvailability\x12 .allot.v1.GetAvailabilityRequest\x1a!.allot.v1.GetAvailabilityResponse\x12^\n\x11WatchAvailability\x12\".allot.v1.WatchAvailabilityRequest\x1a#.allot.v1.WatchAvailabilityResponse0\x01\x12_\n\x12ListChannelFigures\x12#.allot.v1.ListChannelFiguresRequest\x1a$.allot.v1.ListChannelFiguresResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x61llot/v1/availability.proto\x12\x08\x61llot.v1\";\n\x0c\x41vailability\x12\x0b\n\x03sku\x18\x01 \x01(\t\x12\r\n\x05units\x18\x02 \x01(\r\x12\x0f\n\x07version\x18\x03 \x01(\x04\"7\n\x16GetAvailabilityRequest\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\x0c\n\x04skus\x18\x02 \x03(\t\"S\n\x17GetAvailabilityResponse\x12\'\n\x07\x66igures\x18\x01 \x03(\x0b\x32\x16.allot.v1.Availability\x12\x0f\n\x07version\x18\x02 \x01(\x04\"a\n\x18WatchAvailabilityRequest\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\x15\n\rafter_version\x18\x02 \x01(\x04\x12\x0c\n\x04once\x18\x03 \x01(\x08\x12\x0f\n\x07\x62\x65\x61t_ms\x18\x04 \x01(\r\"\xa3\x01\n\x19WatchAvailabilityResponse\x12\'\n\x07\x66igures\x18\x01 \x03(\x0b\x32\x16.allot.v1.Availability\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\x10\n\x08\x63omplete\x18\x03 \x01(\x08\x12\x10\n\x08\x61s_of_us\x18\x04 \x01(\x03\x12\x15\n\rdurable_at_us\x18\x05 \x01(\x03\x12\x11\n\tengine_id\x18\x06 \x01(\t\"P\n\x12\x41vailabilityCursor\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\x15\n\rafter_version\x18\x02 \x01(\x04\x12\x12\n\npage_token\x18\x03 \x01(\t\"Y\n\x17PullAvailabilityRequest\x12-\n\x07\x63ursors\x18\x01 \x03(\x0b\x32\x1c.allot.v1.AvailabilityCursor\x12\x0f\n\x07wait_ms\x18\x02 \x01(\r\"_\n\x13\x43hannelAvailability\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\r\n\x05lines\x18\x02 \x01(\x0c\x12\x0f\n\x07version\x18\x03 \x01(\x04\x12\x17\n\x0fnext_page_token\x18\x04 \x01(\t\"\x87\x01\n\x18PullAvailabilityResponse\x12/\n\x08\x63hannels\x18\x01 \x03(\x0b\x32\x1d.allot.v1.ChannelAvailability\x12\x10\n\x08\x61s_of_us\x18\x02 \x01(\x03\x12\x15\n\rdurable_at_us\x18\x03 \x01(\x03\x12\x11\n\tengine_id\x18\x04 \x01(\t\"\x1b\n\x19ListChannelFiguresRequest\"\xba\x01\n\x0e\x43hannelFigures\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\x0e\n\x06orders\x18\x02 \x01(\x04\x12\x16\n\x0erefused_orders\x18\x03 \x01(\x04\x12\x15\n\runits_ordered\x18\x04 \x01(\x04\x12\x17\n\x0funits_cancelled\x18\x05 \x01(\x04\x12\x15\n\runits_shipped\x18\x06 \x01(\x04\x12\x17\n\x0funits_available\x18\x07 \x01(\x04\x12\x0f\n\x07version\x18\x08 \x01(\x04\"p\n\x1aListChannelFiguresResponse\x12*\n\x08\x63hannels\x18\x01 \x03(\x0b\x32\x18.allot.v1.ChannelFigures\x12\x15\n\rview_sequence\x18\x02 \x01(\x04\x12\x0f\n\x07version\x18\x03 \x01(\x04\x32\x89\x03\n\x13\x41vailabilityService\x12V\n\x0fGetAvailability\x12 .allot.v1.GetAvailabilityRequest\x1a!.allot.v1.GetAvailabilityResponse\x12^\n\x11WatchAvailability\x12\".allot.v1.WatchAvailabilityRequest\x1a#.allot.v1.WatchAvailabilityResponse0\x01\x12Y\n\x10PullAvailability\x12!.allot.v1.PullAvailabilityRequest\x1a\".allot.v1.PullAvailabilityResponse\x12_\n\x12ListChannelFigures\x12#.allot.v1.ListChannelFiguresRequest\x1a$.allot.v1.ListChannelFiguresResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,12 +41,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHAVAILABILITYREQUEST']._serialized_end=341
   _globals['_WATCHAVAILABILITYRESPONSE']._serialized_start=344
   _globals['_WATCHAVAILABILITYRESPONSE']._serialized_end=507
-  _globals['_LISTCHANNELFIGURESREQUEST']._serialized_start=509
-  _globals['_LISTCHANNELFIGURESREQUEST']._serialized_end=536
-  _globals['_CHANNELFIGURES']._serialized_start=539
-  _globals['_CHANNELFIGURES']._serialized_end=725
-  _globals['_LISTCHANNELFIGURESRESPONSE']._serialized_start=727
-  _globals['_LISTCHANNELFIGURESRESPONSE']._serialized_end=839
-  _globals['_AVAILABILITYSERVICE']._serialized_start=842
-  _globals['_AVAILABILITYSERVICE']._serialized_end=1144
+  _globals['_AVAILABILITYCURSOR']._serialized_start=509
+  _globals['_AVAILABILITYCURSOR']._serialized_end=589
+  _globals['_PULLAVAILABILITYREQUEST']._serialized_start=591
+  _globals['_PULLAVAILABILITYREQUEST']._serialized_end=680
+  _globals['_CHANNELAVAILABILITY']._serialized_start=682
+  _globals['_CHANNELAVAILABILITY']._serialized_end=777
+  _globals['_PULLAVAILABILITYRESPONSE']._serialized_start=780
+  _globals['_PULLAVAILABILITYRESPONSE']._serialized_end=915
+  _globals['_LISTCHANNELFIGURESREQUEST']._serialized_start=917
+  _globals['_LISTCHANNELFIGURESREQUEST']._serialized_end=944
+  _globals['_CHANNELFIGURES']._serialized_start=947
+  _globals['_CHANNELFIGURES']._serialized_end=1133
+  _globals['_LISTCHANNELFIGURESRESPONSE']._serialized_start=1135
+  _globals['_LISTCHANNELFIGURESRESPONSE']._serialized_end=1247
+  _globals['_AVAILABILITYSERVICE']._serialized_start=1250
+  _globals['_AVAILABILITYSERVICE']._serialized_end=1643
 # @@protoc_insertion_point(module_scope)

@@ -60,6 +60,48 @@ class WatchAvailabilityResponse(_message.Message):
     engine_id: str
     def __init__(self, figures: _Optional[_Iterable[_Union[Availability, _Mapping]]] = ..., version: _Optional[int] = ..., complete: _Optional[bool] = ..., as_of_us: _Optional[int] = ..., durable_at_us: _Optional[int] = ..., engine_id: _Optional[str] = ...) -> None: ...
 
+class AvailabilityCursor(_message.Message):
+    __slots__ = ("channel", "after_version", "page_token")
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    AFTER_VERSION_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    channel: str
+    after_version: int
+    page_token: str
+    def __init__(self, channel: _Optional[str] = ..., after_version: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class PullAvailabilityRequest(_message.Message):
+    __slots__ = ("cursors", "wait_ms")
+    CURSORS_FIELD_NUMBER: _ClassVar[int]
+    WAIT_MS_FIELD_NUMBER: _ClassVar[int]
+    cursors: _containers.RepeatedCompositeFieldContainer[AvailabilityCursor]
+    wait_ms: int
+    def __init__(self, cursors: _Optional[_Iterable[_Union[AvailabilityCursor, _Mapping]]] = ..., wait_ms: _Optional[int] = ...) -> None: ...
+
+class ChannelAvailability(_message.Message):
+    __slots__ = ("channel", "lines", "version", "next_page_token")
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    channel: str
+    lines: bytes
+    version: int
+    next_page_token: str
+    def __init__(self, channel: _Optional[str] = ..., lines: _Optional[bytes] = ..., version: _Optional[int] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class PullAvailabilityResponse(_message.Message):
+    __slots__ = ("channels", "as_of_us", "durable_at_us", "engine_id")
+    CHANNELS_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_US_FIELD_NUMBER: _ClassVar[int]
+    DURABLE_AT_US_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_ID_FIELD_NUMBER: _ClassVar[int]
+    channels: _containers.RepeatedCompositeFieldContainer[ChannelAvailability]
+    as_of_us: int
+    durable_at_us: int
+    engine_id: str
+    def __init__(self, channels: _Optional[_Iterable[_Union[ChannelAvailability, _Mapping]]] = ..., as_of_us: _Optional[int] = ..., durable_at_us: _Optional[int] = ..., engine_id: _Optional[str] = ...) -> None: ...
+
 class ListChannelFiguresRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

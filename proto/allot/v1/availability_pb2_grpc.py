@@ -45,6 +45,11 @@ class AvailabilityServiceStub:
                 request_serializer=allot_dot_v1_dot_availability__pb2.WatchAvailabilityRequest.SerializeToString,
                 response_deserializer=allot_dot_v1_dot_availability__pb2.WatchAvailabilityResponse.FromString,
                 _registered_method=True)
+        self.PullAvailability = channel.unary_unary(
+                '/allot.v1.AvailabilityService/PullAvailability',
+                request_serializer=allot_dot_v1_dot_availability__pb2.PullAvailabilityRequest.SerializeToString,
+                response_deserializer=allot_dot_v1_dot_availability__pb2.PullAvailabilityResponse.FromString,
+                _registered_method=True)
         self.ListChannelFigures = channel.unary_unary(
                 '/allot.v1.AvailabilityService/ListChannelFigures',
                 request_serializer=allot_dot_v1_dot_availability__pb2.ListChannelFiguresRequest.SerializeToString,
@@ -71,6 +76,15 @@ class AvailabilityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PullAvailability(self, request, context):
+        """What several channels may sell of every SKU that changed since their versions: at once where there is something new,
+        else as soon as there is. Nothing is sent ahead of the next call, so a slow caller gets fewer, newer figures. For
+        many channels, and for hundreds of thousands of figures a second.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListChannelFigures(self, request, context):
         """What every channel has sold so far, and may sell now. From the views, which may lag.
         """
@@ -90,6 +104,11 @@ def add_AvailabilityServiceServicer_to_server(servicer, server):
                     servicer.WatchAvailability,
                     request_deserializer=allot_dot_v1_dot_availability__pb2.WatchAvailabilityRequest.FromString,
                     response_serializer=allot_dot_v1_dot_availability__pb2.WatchAvailabilityResponse.SerializeToString,
+            ),
+            'PullAvailability': grpc.unary_unary_rpc_method_handler(
+                    servicer.PullAvailability,
+                    request_deserializer=allot_dot_v1_dot_availability__pb2.PullAvailabilityRequest.FromString,
+                    response_serializer=allot_dot_v1_dot_availability__pb2.PullAvailabilityResponse.SerializeToString,
             ),
             'ListChannelFigures': grpc.unary_unary_rpc_method_handler(
                     servicer.ListChannelFigures,
@@ -152,6 +171,33 @@ class AvailabilityService:
             '/allot.v1.AvailabilityService/WatchAvailability',
             allot_dot_v1_dot_availability__pb2.WatchAvailabilityRequest.SerializeToString,
             allot_dot_v1_dot_availability__pb2.WatchAvailabilityResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PullAvailability(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/allot.v1.AvailabilityService/PullAvailability',
+            allot_dot_v1_dot_availability__pb2.PullAvailabilityRequest.SerializeToString,
+            allot_dot_v1_dot_availability__pb2.PullAvailabilityResponse.FromString,
             options,
             channel_credentials,
             insecure,
