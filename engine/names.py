@@ -91,6 +91,11 @@ class Names:
         unknown = indices < 0
         return self._column().take(pa.array(indices, pa.int32(), mask=unknown if unknown.any() else None))
 
+    def buffers(self) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
+        """Where every text lies: offsets and bytes, for kernels. Texts that are added later do not touch them."""
+        _, offsets, data, _ = self._index
+        return offsets, data
+
     def digest(self) -> bytes:
         """Sixteen bytes that are equal for equal texts at equal indices."""
         offsets = self._index.offsets[: len(self) + 1]

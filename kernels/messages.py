@@ -91,14 +91,14 @@ def write_number(value: np.uint64, out: U8, at: int) -> int:
 
 
 @kernel
-def write_lines(offsets: Offsets, data: Bytes, units: I32, versions: I64, out: U8) -> int:
+def write_lines(sku: I32, offsets: Offsets, data: Bytes, units: I32, versions: I64, out: U8) -> int:
     """Write figures [n] as lines `SKU TAB units TAB version LF`; returns the bytes written.
 
-    The columns are those of `write_figures`. out: room for the texts and FIGURE_BYTES_MAX for each figure.
+    sku: which texts of the column theirs are. out: room for these and FIGURE_BYTES_MAX for each figure.
     """
     at = 0
     for row in range(units.size):
-        for byte in range(offsets[row], offsets[row + 1]):
+        for byte in range(offsets[sku[row]], offsets[sku[row] + 1]):
             out[at] = data[byte]
             at += 1
         out[at] = TAB

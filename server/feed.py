@@ -20,7 +20,7 @@ from kernels.availability import Changes, Told, find_newer, tell, tell_few
 from kernels.options import FEW
 from server.wakeups import Wakeups
 
-BLOCK_BITS = 10  # a block of SKUs has one version too, so that a look for changes passes over those without any
+BLOCK_BITS = 6  # a block of SKUs has one version too, so that a look for changes passes over those without any
 ANY_CHANNEL = -1
 _CHANNELS_MIN = 8
 

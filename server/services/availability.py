@@ -17,7 +17,7 @@ from engine.outcomes import Namespace
 from engine.views import Answer
 from kernels.messages import FIGURE_BYTES_MAX, write_figures, write_lines
 from server.errors import Rejection, invalid
-from server.feed import Feed
+from server.feed import Feed, Since
 from server.offload import offload
 from server.paging import position_of, token_of
 from server.validation.catalogue import ADD_A_CHANNEL
@@ -70,6 +70,7 @@ class AvailabilityService(availability_pb2_grpc.AvailabilityServiceServicer):
         self._sales = sales
         self._feed, self._in_surge = feed, in_surge
         self._names = names
+        self._channels: dict[str, int] = {}
         self._engine = pb.WatchAvailabilityResponse(engine_id=feed.engine_id).SerializeToString()
         self._pieces: dict[tuple[int, int, int], _Piece] = {}  # of this ring, see `_piece`
         self._rings = 0
@@ -153,17 +154,24 @@ class AvailabilityService(availability_pb2_grpc.AvailabilityServiceServicer):
             left -= since.sku.size
             page = answer.channels.add(channel=asked.channel, version=since.sequence)
             if since.sku.size:
-                page.lines = _lines(self._names[Namespace.SKU].texts(since.sku), since.units, since.versions)
+                page.lines = self._lines(since)
             if since.next_sku >= 0:
                 page.next_page_token = token_of(_pass(asked), since.next_sku)
         answer.durable_at_us = self._feed.durable_at_us
         self._charge(answer.ByteSize())
         return answer
 
+    def _lines(self, since: Since) -> bytes:
+        """Figures as lines of text."""
+        offsets, data = self._names[Namespace.SKU].buffers()
+        text_bytes = offsets[since.sku + 1].sum(dtype=np.int64) - offsets[since.sku].sum(dtype=np.int64)
+        out = np.empty(int(text_bytes) + FIGURE_BYTES_MAX * since.sku.size, np.uint8)
+        return out[: write_lines(since.sku, offsets, data, since.units, since.versions, out)].tobytes()
+
     def _cursors(self, asked: Sequence[pb.AvailabilityCursor]) -> list[_Cursor]:
-        channels = self._known([cursor.channel for cursor in asked], lambda row: f"cursors[{row}].channel")
         cursors = []
-        for row, (channel, cursor) in enumerate(zip(channels, asked, strict=True)):
+        for row, cursor in enumerate(asked):
+            channel = self._channel(cursor.channel, f"cursors[{row}].channel")
             self._check_version(f"cursors[{row}].after_version", cursor.after_version)
             first_sku = position_of(_pass(cursor), cursor.page_token, f"cursors[{row}].page_token") or 0
             cursors.append(_Cursor(channel, cursor.after_version, first_sku))
@@ -218,14 +226,13 @@ class AvailabilityService(availability_pb2_grpc.AvailabilityServiceServicer):
             engine_id=feed.engine_id,
         ).SerializeToString()  # fmt: skip
 
-    def _channel(self, name: str) -> int:
-        return self._known([name], lambda _: "channel")[0]
-
-    def _known(self, names: list[str], field: Callable[[int], str]) -> list[int]:
-        channels = self._names[Namespace.CHANNEL]
-        found: list[int] = known(
-            channels, field, names, CHANNEL_CHARACTERS_MAX, "channel", ADD_A_CHANNEL
-        ).tolist()  # fmt: skip
+    def _channel(self, name: str, field: str = "channel") -> int:
+        """Its index. It never changes, so what was found once is kept."""
+        found = self._channels.get(name)
+        if found is None:
+            names = self._names[Namespace.CHANNEL]
+            found = known(names, lambda _: field, [name], CHANNEL_CHARACTERS_MAX, "channel", ADD_A_CHANNEL)[0]
+            found = self._channels[name] = int(found)
         return found
 
 
@@ -247,15 +254,6 @@ def _pass(asked: pb.AvailabilityCursor) -> str:
 
 def _message(skus: pa.StringArray, units: Any, versions: Any) -> bytes:
     """Figures as field 1 of an answer; the other fields of it may follow: messages that are joined are merged."""
-    return _written(write_figures, skus, units, versions)
-
-
-def _lines(skus: pa.StringArray, units: Any, versions: Any) -> bytes:
-    """Figures as lines of text."""
-    return _written(write_lines, skus, units, versions)
-
-
-def _written(write: Callable[..., int], skus: pa.StringArray, units: Any, versions: Any) -> bytes:
     offsets, data = text_buffers(skus)
     out = np.empty(int(offsets[-1] - offsets[0]) + FIGURE_BYTES_MAX * len(skus), np.uint8)
-    return out[: write(offsets, data, units, versions, out)].tobytes()
+    return out[: write_figures(offsets, data, units, versions, out)].tobytes()
