@@ -1,17 +1,17 @@
-"""Lines of figures (`write_lines` of kernels/messages.py) as texts of MessagePack, which scripts in Redis read fast.
+"""Lines of figures (`write_lines` of kernels/messages.py) as arguments of a command of Redis: SKU, `units:version`, ...
 
-As many arguments would cost the sender, and Redis, more than the writing itself. Source of the format: the
-specification of MessagePack, "str format family".
+A library would take a microsecond of the interpreter for each. Source of the format: redis.io, "Redis serialization
+protocol specification", bulk strings.
 """
 
+import numpy as np
+
 from kernels.keys import Bytes
-from kernels.messages import LINE_FEED, TAB
+from kernels.messages import LINE_FEED, TAB, write_number
 from kernels.options import U8, kernel, leaf
 
-TEXTS_ROOM = 2  # bytes for each byte of the lines: always enough
-_TEXT_8, _TEXT_16 = 0xD9, 0xDA  # a text behind its length, in so many bits
-_SKU_BYTES_MAX, _FIGURE_BYTES_MAX = 0xFFFF, 0xFF
-_COLON, _0, _9, _BLANK = 0x3A, 0x30, 0x39, 0x20
+ARGUMENTS_ROOM = 4  # bytes for each byte of the lines: always enough
+_BULK, _COLON, _0, _9, _BLANK, _RETURN = 0x24, 0x3A, 0x30, 0x39, 0x20, 0x0D
 _BROKEN = -1
 
 
@@ -23,34 +23,45 @@ def _find(lines: Bytes, sought: int, at: int) -> int:
     return min(at, lines.size)
 
 
+@leaf
+def _write_head(size: int, out: U8, at: int) -> int:
+    """What stands before an argument of so many bytes; returns where it ends."""
+    out[at] = _BULK
+    return _write_end(out, write_number(np.uint64(size), out, at + 1))
+
+
+@leaf
+def _write_end(out: U8, at: int) -> int:
+    out[at], out[at + 1] = _RETURN, LINE_FEED
+    return at + 2
+
+
 @kernel
-def write_texts(lines: Bytes, texts: U8) -> tuple[int, int]:
+def write_arguments(lines: Bytes, out: U8) -> tuple[int, int]:
     """Write the SKU, then `units:version`, of each line; returns how many lines there are and the bytes written.
 
-    (-1, 0) where a line is not `SKU TAB units TAB version LF`. texts: room of TEXTS_ROOM bytes for each of the lines.
+    (-1, 0) where a line is not `SKU TAB units TAB version LF`. out: room of ARGUMENTS_ROOM bytes for each of the lines.
     """
     count, at, first = 0, 0, 0
     while first < lines.size:
         tab = _find(lines, TAB, first)
         second = _find(lines, TAB, tab + 1)
         end = _find(lines, LINE_FEED, second + 1)
-        size, numbers = tab - first, end - tab - 1
-        if end == lines.size or size > _SKU_BYTES_MAX or numbers > _FIGURE_BYTES_MAX:
+        if end == lines.size or second == tab + 1 or end == second + 1:
             return _BROKEN, 0
-        texts[at], texts[at + 1], texts[at + 2] = _TEXT_16, size >> 8, size & 0xFF
-        at += 3
+        at = _write_head(tab - first, out, at)
         for byte in range(first, tab):
             if lines[byte] < _BLANK:
                 return _BROKEN, 0
-            texts[at] = lines[byte]
+            out[at] = lines[byte]
             at += 1
-        texts[at], texts[at + 1] = _TEXT_8, numbers
-        at += 2
+        at = _write_head(end - tab - 1, out, _write_end(out, at))
         for byte in range(tab + 1, end):
             if byte != second and not _0 <= lines[byte] <= _9:
                 return _BROKEN, 0
-            texts[at] = _COLON if byte == second else lines[byte]
+            out[at] = _COLON if byte == second else lines[byte]
             at += 1
+        at = _write_end(out, at)
         count += 1
         first = end + 1
     return count, at

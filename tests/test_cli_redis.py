@@ -14,6 +14,7 @@ import pytest
 
 from allot_client import Client
 from server.workers.reading_redis import RedisWatch
+from server.workers.redis_link import News
 from server.workers.redis_store import Address, RedisStore
 from tests.command_line import Outcome, run, spawn
 from tests.fake_service import FakeService, serving
@@ -38,10 +39,10 @@ class Publisher:
         as_of_us = int((time.time() if as_of is None else as_of) * 1e6)
 
         async def write(to: RedisStore) -> None:
-            ended = await to.publish(self.channel, self.engine, self.writes, version, as_of_us, 1, lines)
+            news = News(self.engine, version, as_of_us, 1, lines)
+            ended = await to.publish(self.channel, news, self.writes)
             if ended.kind == "AT":
-                self.writes = int(ended.value)
-                ended = await to.publish(self.channel, self.engine, self.writes, version, as_of_us, 1, lines)
+                ended = await to.publish(self.channel, news, int(ended.value))
             assert ended.kind == "OK"
             self.writes = int(ended.value)
 
@@ -51,7 +52,8 @@ class Publisher:
 
     def begin(self, engine: str) -> None:
         async def write(to: RedisStore) -> None:
-            self.writes = int((await to.begin(self.channel, engine)).value)
+            await to.begin(self.channel, engine)
+            self.writes = int((await to.state(self.channel))["writes"])
 
         self.engine = engine
         with_store(self.store, write)
@@ -413,11 +415,11 @@ def watched_at(url: str) -> list[str]:
         store = RedisStore(Address.parse(url))
         lines: list[str] = []
         try:
-            await store.publish("own", ENGINE, 0, 3, 1, 1, b"A\t1\t3\n", [b"A", b"1:3"])
+            await store.publish("own", News(ENGINE, 3, 1, 1, b"A\t1\t3\n"), 0)
             async for answer in RedisWatch(store, "own").answers():
                 lines += [f"{figure.version}\t{figure.units}\t{figure.sku}" for figure in answer.figures]
                 if answer.complete and answer.version == 3:
-                    await store.publish("own", ENGINE, 1, 4, 1, 1, b"A\t2\t4\n", [b"A", b"2:4"])
+                    await store.publish("own", News(ENGINE, 4, 1, 1, b"A\t2\t4\n"), 1)
                 elif answer.complete:
                     break
         finally:

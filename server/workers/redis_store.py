@@ -1,16 +1,16 @@
 """Redis as the relay sees it: one server, the master that Sentinels name, or a cluster; Redis from 6.2 on, and Valkey.
 
 Of each channel there are three keys in one slot, `PREFIX:{CHANNEL}:figures`, `:changes` and `:state`; publish.lua says
-what they hold. All writes go through it.
+what they hold. All writes go through it, and through redis_link.py.
 """
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 from redis import exceptions as failures
 from redis.asyncio import Redis, RedisCluster, Sentinel
 from redis.asyncio.cluster import ClusterNode
@@ -18,28 +18,18 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import MasterNotFoundError
 from redis.backoff import NoBackoff
 
-from kernels.publications import TEXTS_ROOM, write_texts
 from server.workers.failure import WorkerError
 from server.workers.redis_address import PREFIX, Address, Keys
+from server.workers.redis_link import At, Link, News
 
 SECONDS_MAX = 5.0  # a call may take: a server that is slower counts as one that is not there
 CONNECT_SECONDS_MAX = 2.0
 CALL_SECONDS_MAX = 8.0  # all of it, where a Sentinel or a cluster's plan is asked too
-CHANGES_KEPT = 10_000  # entries of a channel's stream, about; fewer where they are large,
-CHANGES_BYTES_KEPT, CHANGES_KEPT_MIN = 32 << 20, 100
 _SCAN_FIGURES = 1000  # read at once
 _BODY = (Path(__file__).parent / "publish.lua").read_text()
 LIBRARY = f"allot_{hashlib.blake2b(_BODY.encode(), digest_size=4).hexdigest()}"  # another text is another library
-_FUNCTIONS = "".join(
-    f"\nredis.register_function('{LIBRARY}_{name}', {name})" for name in ("publish", "begin")
-)  # fmt: skip
-
-
-class At(NamedTuple):
-    """How a publication ended."""
-
-    kind: str  # OK; AT: there were other writes; ENGINE: the channel belongs to another engine
-    value: str  # how many writes there were, or the other engine
+_FUNCTIONS = ("look", "commit", "begin")
+_REGISTERED = "".join(f"\nredis.register_function('{LIBRARY}_{name}', {name})" for name in _FUNCTIONS)
 
 
 class RedisStore:
@@ -48,6 +38,8 @@ class RedisStore:
     def __init__(self, address: Address, password: str | None = None, prefix: str = PREFIX) -> None:
         self._prefix = prefix
         self._client, self._sentinels = _client(address, password)
+        self._links: dict[str, Link] = {}
+        self._refused: dict[str, int] = {}  # writes of a channel since the last one that was not
         self._scripts: dict[str, str] | None = None  # by name, where there are no functions; None: not known yet
 
     def keys(self, channel: str) -> Keys:
@@ -118,77 +110,97 @@ class RedisStore:
         entries = [pair for entry in entries for pair in (entry if isinstance(entry, list) else [entry])]
         return [(key.decode(), {k.decode(): v.decode() for k, v in fields.items()}) for key, fields in entries]
 
-    async def publish(
-        self, channel: str, engine: str, writes: int, version: int, as_of_us: int, durable_at_us: int, lines: bytes
-    ) -> At:
-        """Write what changed after the channel's version; it is complete up to `version` then. Nothing is written where
-        there were not just so many writes before.
-
-        as_of_us: 0 for a page of a pass, whose last one brings the new version. lines: `SKU TAB units TAB version LF`
-        of each figure.
+    async def publish(self, channel: str, news: News, writes: int) -> At:
+        """Write what changed after the channel's version. Nothing is written where there were not just so many writes
+        before.
         """
-        texts = _texts(lines)
-        kept = max(CHANGES_KEPT_MIN, min(CHANGES_KEPT, CHANGES_BYTES_KEPT // max(1, len(lines))))
-        return await self._run(
-            "publish", channel, engine, writes, version, as_of_us, durable_at_us, kept, lines, texts
-        )  # fmt: skip
+        try:
+            async with asyncio.timeout(CALL_SECONDS_MAX):
+                if channel not in self._links:
+                    self._links[channel] = await self._linked(channel)
+                ended = await self._links[channel].write(news, writes, self._refused.get(channel, 0))
+        except Exception as error:
+            await self._unlink(channel)
+            raise told(error) from error
+        except BaseException:
+            await self._unlink(channel)
+            raise
+        self._refused[channel] = self._refused.get(channel, 0) + 1 if ended.kind == "AT" else 0
+        return ended
 
-    async def begin(self, channel: str, engine: str) -> At:
+    async def begin(self, channel: str, engine: str) -> None:
         """Forget what a channel has: it begins anew, with this engine's figures."""
-        return await self._run("begin", channel, engine)
+        try:
+            async with asyncio.timeout(CALL_SECONDS_MAX):
+                await self._loaded(lambda: self._client.execute_command(*self._function(channel, "begin", engine)))
+        except Exception as error:
+            raise told(error) from error
 
     async def close(self) -> None:
         """Let go of the connections."""
+        for channel in list(self._links):
+            await self._unlink(channel)
         await self._client.aclose()
         for sentinel in self._sentinels:
             await sentinel.aclose()
 
-    async def _run(self, name: str, channel: str, *arguments: Any) -> At:
-        keys = self.keys(channel)
-        try:
-            async with asyncio.timeout(CALL_SECONDS_MAX):
-                for may_load in (True, False):
-                    try:
-                        kind, value = await self._call(name, keys, arguments)
-                        return At(kind.decode(), value.decode())
-                    except failures.RedisError as error:
-                        if not may_load or not _is_missing(error):
-                            raise
-                        await self._load()
-        except Exception as error:
-            raise told(error) from error
-        raise AssertionError("not reached")
+    async def _linked(self, channel: str) -> Link:
+        """A connection to the master that has the channel, which has seen where it is."""
+        if isinstance(self._client, RedisCluster):
+            await self._client.initialize()
+            node: Any = self._client.get_node_from_key(self.keys(channel)[0])
+            connection = node.acquire_connection()
 
-    async def _call(self, name: str, keys: tuple[str, str, str], arguments: tuple[Any, ...]) -> Any:
+            async def release(connection: Any) -> None:
+                node.release(connection)
+        else:
+            pool = self._client.connection_pool
+            connection, release = await pool.get_connection(), pool.release
+        link = Link(connection, release, self.keys(channel), partial(self._function, channel))
+        try:
+            await self._loaded(link.look)
+        except BaseException:
+            await link.close()
+            raise
+        return link
+
+    async def _unlink(self, channel: str) -> None:
+        if (link := self._links.pop(channel, None)) is not None:
+            await link.close()
+
+    def _function(self, channel: str, name: str, *arguments: Any) -> tuple[Any, ...]:
+        """The command that calls a function of publish.lua."""
+        keys = self.keys(channel)
         if self._scripts is None:
-            return await self._client.execute_command("FCALL", f"{LIBRARY}_{name}", len(keys), *keys, *arguments)
-        return await self._client.execute_command("EVALSHA", self._scripts[name], len(keys), *keys, *arguments)
+            return "FCALL", f"{LIBRARY}_{name}", len(keys), *keys, *arguments
+        return "EVALSHA", self._scripts[name], len(keys), *keys, *arguments
+
+    async def _loaded(self, call: Callable[[], Awaitable[Any]]) -> None:
+        """Call something that needs the functions; where Redis does not have them, give them first."""
+        try:
+            await call()
+        except failures.RedisError as error:
+            if not _is_missing(error):
+                raise
+            await self._load()
+            await call()
 
     async def _load(self) -> None:
         """Put the library, or the scripts, onto every master."""
         everywhere = {"target_nodes": RedisCluster.PRIMARIES} if isinstance(self._client, RedisCluster) else {}
         try:
-            text = f"#!lua name={LIBRARY}\n{_BODY}{_FUNCTIONS}\n"
+            text = f"#!lua name={LIBRARY}\n{_BODY}{_REGISTERED}\n"
             await self._client.execute_command("FUNCTION LOAD", "REPLACE", text, **everywhere)
             self._scripts = None
         except failures.ResponseError as error:
             if not _has_no_functions(error):
                 raise
             self._scripts = {}
-            for name in ("publish", "begin"):
+            for name in _FUNCTIONS:
                 script = f"{_BODY}\nreturn {name}(KEYS, ARGV)\n"
                 found = await self._client.execute_command("SCRIPT LOAD", script, **everywhere)
                 found = next(iter(found.values())) if isinstance(found, dict) else found
                 self._scripts[name] = found.decode() if isinstance(found, bytes) else found
-
-
-def _texts(lines: bytes) -> bytes:
-    """The SKU, then `units:version`, of each line as an array of MessagePack."""
-    texts = np.empty(TEXTS_ROOM * len(lines), np.uint8)
-    count, size = write_texts(np.frombuffer(lines, np.uint8), texts)
-    if count < 0:
-        raise WorkerError("BROKEN_LINES", "the server sent lines that cannot be read: is it a newer one?")
-    return b"\xdd" + (2 * count).to_bytes(4, "big") + texts[:size].tobytes()
 
 
 def _client(address: Address, password: str | None) -> tuple[Any, list[Any]]:
@@ -233,7 +245,10 @@ _REASONS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str
         (failures.AuthenticationError, failures.AuthenticationWrongNumberOfArgsError), "REDIS_PASSWORD",
         "the password or the user is wrong: put the right one into the file that redis_password_file names",
     ),
-    (failures.NoPermissionError, "REDIS_PERMISSION", "the user may not do this: let it run functions and scripts"),
+    (
+        failures.NoPermissionError, "REDIS_PERMISSION",
+        "the user may not do this: let it run functions, scripts and transactions",
+    ),
     (failures.ReadOnlyError, "REDIS_READ_ONLY", "it is a replica: name the master, or its Sentinels"),
     (failures.OutOfMemoryError, "REDIS_OUT_OF_MEMORY", "raise maxmemory, or lower what else it keeps"),
     (failures.BusyLoadingError, "REDIS_LOADING", "it reads its data still"),
@@ -242,6 +257,7 @@ _REASONS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str
         "REDIS_CLUSTER_DOWN", "some of its masters are not there",
     ),
     (MasterNotFoundError, "REDIS_NO_MASTER", "Sentinel names no master now"),
+    (failures.AskError, "REDIS_SLOT_MOVED", "another master has the channel now"),  # MovedError too
     ((failures.TimeoutError, TimeoutError), "REDIS_SLOW", f"no answer within {SECONDS_MAX:g} seconds"),
     ((failures.ConnectionError, OSError), "REDIS_UNREACHABLE", "is it running, and is the address right?"),
 )  # fmt: skip

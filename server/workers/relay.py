@@ -20,7 +20,8 @@ from server.workers.failure import WorkerError
 from server.workers.frame import Frame, end
 from server.workers.pulls import Following, Pulled, Pulls, VersionAhead
 from server.workers.rations import Rations
-from server.workers.redis_store import At, RedisStore
+from server.workers.redis_link import At, News
+from server.workers.redis_store import RedisStore
 
 CHANNELS_SECONDS = 1.0  # between two looks for new channels
 TICK_SECONDS = 0.25  # between two looks at what a channel's budget pays for
@@ -102,10 +103,9 @@ class Relay:
         while True:
             pulled = await following.page()
             upto = pulled.version if pulled.is_complete else at
-            ended = await self._store.publish(
-                channel, pulled.engine, writes, upto, pulled.as_of_us if pulled.is_complete else 0,
-                pulled.durable_at_us, pulled.lines,
-            )  # fmt: skip
+            as_of_us = pulled.as_of_us if pulled.is_complete else 0
+            news = News(pulled.engine, upto, as_of_us, pulled.durable_at_us, pulled.lines)
+            ended = await self._store.publish(channel, news, writes)
             if not await self._has_taken(channel, ended, pulled.engine, writes):
                 return
             self._written(channel, pulled, at)
@@ -131,9 +131,8 @@ class Relay:
                 if last is None or not (lines or (is_whole and has_news)):
                     continue
                 upto, as_of_us = (last.version, last.as_of_us) if is_whole else (at, 0)
-                ended = await self._store.publish(
-                    channel, last.engine, writes, upto, as_of_us, last.durable_at_us, lines
-                )  # fmt: skip
+                news = News(last.engine, upto, as_of_us, last.durable_at_us, lines)
+                ended = await self._store.publish(channel, news, writes)
                 if not await self._has_taken(channel, ended, last.engine, writes):
                     return
                 self._frame.well(channel)
