@@ -99,17 +99,22 @@ class Relay:
                 await self._store.begin(channel, engine)
 
     async def _publish(self, channel: str, following: Following, at: int, writes: int) -> None:
-        """Every figure as it comes."""
-        while True:
-            pulled = await following.page()
-            upto = pulled.version if pulled.is_complete else at
-            as_of_us = pulled.as_of_us if pulled.is_complete else 0
-            news = News(pulled.engine, upto, as_of_us, pulled.durable_at_us, pulled.lines)
-            ended = await self._store.publish(channel, news, writes)
-            if not await self._has_taken(channel, ended, pulled.engine, writes):
-                return
-            self._written(channel, pulled, at)
-            at, writes = upto, int(ended.value)
+        """Every figure as it comes: while a page is written, the next one is on its way."""
+        coming = asyncio.ensure_future(following.page())
+        try:
+            while True:
+                pulled = await coming
+                coming = asyncio.ensure_future(following.page())
+                upto = pulled.version if pulled.is_complete else at
+                as_of_us = pulled.as_of_us if pulled.is_complete else 0
+                news = News(pulled.engine, upto, as_of_us, pulled.durable_at_us, pulled.lines)
+                ended = await self._store.publish(channel, news, writes)
+                if not await self._has_taken(channel, ended, pulled.engine, writes):
+                    return
+                self._written(channel, pulled, at)
+                at, writes = upto, int(ended.value)
+        finally:
+            await end([coming])
 
     async def _ration(self, channel: str, following: Following, at: int, writes: int) -> None:
         """As many SKUs a second as the channel takes: it is complete when nothing waits."""
