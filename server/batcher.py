@@ -30,7 +30,7 @@ from server.errors import Rejection, busy
 
 TURN_REQUESTS_MAX = 2048  # single requests of one commit
 TURN_ORDERS_MAX = 12_288  # orders of Arrow batches: further batches wait for the next turn once so many are taken
-SINGLE_WORK = 100  # orders of a batch that cost as much as a single request, about
+SINGLE_WORK = 30  # orders of a batch that cost as much as a single request, about
 QUEUE_FULL = "QUEUE_FULL"
 RETRY_MS = 50  # what a full queue takes to become empty, about
 DISK_RETRY_MS = 5000

@@ -45,10 +45,11 @@ SWITCH_SECONDS = 0.0005  # how long a thread may hold the interpreter while anot
 DECODING_THREADS = max(1, (os.cpu_count() or 1) // 2)  # more of them quarrel with the writer over the interpreter
 DECODING_NICE = 8  # who decides goes first (measured: a tenth more orders a second beside single ones)
 GARBAGE_OBJECTS = 10_000  # made, and not freed by themselves, between two looks for garbage
-SURGE_WORK_PER_SECOND = 100_000  # orders by Arrow batches, or a thousand single requests: a surge
+SURGE_PER_SECOND = 30_000  # orders by Arrow batches, or a thousand single requests: more than the views can follow
 CALM_SECONDS = 0.5  # without one: it is over
 METER_SECONDS = 0.1  # over which orders are counted, at least
-FIGURES_METER_SECONDS = 0.5  # the same for what watchers are told: batches that were held up for a moment are no surge
+FIGURES_SURGE_PER_SECOND = 100_000  # the same for what watchers are told, which costs less,
+FIGURES_METER_SECONDS = 0.5  # and where batches that were held up for a moment are no surge
 
 
 class Service:
@@ -233,8 +234,8 @@ def open_parts(service: Service) -> Parts:
     feed, events = Feed(engine), EventLog(engine)
     batcher = Batcher(engine, settings.queue_requests_max, settings.queue_batches_max)
 
-    def surge_meter(seconds: float) -> Callable[[], bool]:
-        return SurgeMeter(lambda: batcher.work, seconds).in_surge
+    def surge_meter(per_second: int, seconds: float) -> Callable[[], bool]:
+        return SurgeMeter(lambda: batcher.work, per_second, seconds).in_surge
 
     lookup = Lookup(engine.state)
     naming = Naming(batcher, lambda: places_of(settings))
@@ -249,7 +250,9 @@ def open_parts(service: Service) -> Parts:
         (stock_pb2_grpc, StockService(batcher)),
         (
             availability_pb2_grpc,
-            AvailabilityService(feed, engine.state.names, surge_meter(FIGURES_METER_SECONDS), reading.sales),
+            AvailabilityService(
+                feed, engine.state.names, surge_meter(FIGURES_SURGE_PER_SECOND, FIGURES_METER_SECONDS), reading.sales
+            ),
         ),
         (events_pb2_grpc, event_service),
     ]
@@ -261,7 +264,7 @@ def open_parts(service: Service) -> Parts:
         count_turn(metrics, lookup, turn)
 
     beside = Background(
-        settings.data, lambda: engine.durable_sequence, surge_meter(METER_SECONDS), views=settings.views,
+        settings.data, lambda: engine.durable_sequence, surge_meter(SURGE_PER_SECOND, METER_SECONDS), views=settings.views,
         snapshots=settings.snapshots,
     )  # fmt: skip
     watch(metrics, batcher, beside)
@@ -291,9 +294,11 @@ class SurgeMeter:
     """Whether a surge is on: what can wait then leaves the cores to the orders. Views that follow a surge of batches
     would take a third of its speed (`python -m benchmarks --only P1` shows their lag)."""
 
-    def __init__(self, work: Callable[[], int], seconds_min: float = METER_SECONDS) -> None:
-        """work: that has come so far, as the batcher counts it. seconds_min: over which it is counted."""
-        self._work, self._seconds_min = work, seconds_min
+    def __init__(self, work: Callable[[], int], per_second: int, seconds_min: float) -> None:
+        """work: that has come so far, as the batcher counts it. per_second: more is a surge. seconds_min: over which
+        it is counted.
+        """
+        self._work, self._per_second, self._seconds_min = work, per_second, seconds_min
         self._seen, self._seen_at = work(), time.monotonic()
         self._surge_at = -math.inf
 
@@ -302,7 +307,7 @@ class SurgeMeter:
         now = time.monotonic()
         if (seconds := now - self._seen_at) >= self._seconds_min:
             work = self._work()
-            if work - self._seen > SURGE_WORK_PER_SECOND * seconds:
+            if work - self._seen > self._per_second * seconds:
                 self._surge_at = now
             self._seen, self._seen_at = work, now
         return now - self._surge_at < CALM_SECONDS

@@ -259,9 +259,9 @@ def test_it_steps_back_behind_the_server(server: Server) -> None:
 def test_a_surge_is_much_work_in_a_short_time(monkeypatch: pytest.MonkeyPatch):
     now, orders = 1000.0, 0
     monkeypatch.setattr(wiring.time, "monotonic", lambda: now)
-    meter = wiring.SurgeMeter(lambda: orders)
+    meter = wiring.SurgeMeter(lambda: orders, wiring.SURGE_PER_SECOND, wiring.METER_SECONDS)
     assert not meter.in_surge()
-    now, orders = now + 0.11, orders + wiring.SURGE_WORK_PER_SECOND // 20  # batches, but few
+    now, orders = now + 0.11, orders + wiring.SURGE_PER_SECOND // 20  # batches, but few
     assert not meter.in_surge()
     now, orders = now + 0.01, orders + 13_000  # a batch just came: whether more follow is not known yet
     assert not meter.in_surge()
