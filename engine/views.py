@@ -4,6 +4,8 @@
 The file may be thrown away at any time: it is made again.
 """
 
+import math
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -155,17 +157,17 @@ class Views:
         """The last commit taken in."""
         return int(self._one("SELECT view_sequence FROM meta"))
 
-    def catch_up(self, journal: JournalStore, goes_on: Callable[[], bool] = lambda: True) -> int:
+    def catch_up(self, journal: JournalStore, seconds_max: float | None = None) -> int:
         """Take in what the journal has; returns the new view_sequence. A kill at any moment changes nothing.
 
-        Damaged views are made again. Raises ViewsAhead, and what reading a journal raises. goes_on: asked
-        after each transaction; where it says no, the rest is for the next call.
+        Damaged views are made again. Raises ViewsAhead, and what reading a journal raises. seconds_max:
+        one transaction only, which ends with the record in which they are over; what is left is for the next call.
         """
         try:
-            return self._follow(journal, goes_on)
+            return self._follow(journal, seconds_max)
         except (apsw.CorruptError, apsw.NotADBError):
             self.make_anew()
-            return self._follow(journal, goes_on)
+            return self._follow(journal, seconds_max)
 
     # What may be asked
 
@@ -279,7 +281,7 @@ class Views:
 
     # Following the journal
 
-    def _follow(self, journal: JournalStore, goes_on: Callable[[], bool]) -> int:
+    def _follow(self, journal: JournalStore, seconds_max: float | None) -> int:
         last, sequence = journal.next_sequence - 1, self.view_sequence
         if sequence > last:
             raise ViewsAhead(
@@ -291,13 +293,16 @@ class Views:
         history, self._history = self._history or self._known(), None  # kept again when all of it is committed
         records = journal.read(sequence + 1)
         while sequence < last:
-            sequence = self._take_some(history, records, sequence, last)
-            if not goes_on():
+            ends = math.inf if seconds_max is None else time.monotonic() + seconds_max
+            sequence = self._take_some(history, records, sequence, last, ends)
+            if seconds_max is not None:
                 break
         self._history = history
         return sequence
 
-    def _take_some(self, history: History, records: Iterable[Any], sequence: int, last: int) -> int:
+    def _take_some(
+        self, history: History, records: Iterable[Any], sequence: int, last: int, ends: float
+    ) -> int:  # fmt: skip
         """One transaction of records; returns the sequence that it ends with."""
         rows = 0
         with self._db:
@@ -308,7 +313,7 @@ class Views:
                 for table, columns in history.read(record):
                     rows += _WRITE[table](self._db, columns)
                 sequence = record.sequence
-                if rows >= COMMIT_ROWS or sequence == last:
+                if rows >= COMMIT_ROWS or sequence == last or time.monotonic() >= ends:
                     break
             self._db.execute("UPDATE meta SET view_sequence = ?", (sequence,))
         return sequence

@@ -28,7 +28,8 @@ import structlog
 from server.kept_process import KeptProcess
 
 FOLLOW_SECONDS = 0.1  # between two sequences that are told to the follower
-REST_SECONDS = 10.0  # in a surge, after each transaction of the views: they take a tenth of a core at most
+SURGE_STEP_SECONDS = 0.02  # in a surge, of a transaction of the views, after which they rest
+RESTS_OF_VIEWS = 19.0  # for so many times as long as it took: a twentieth of a core
 SURGE_SNAPSHOT_SECONDS = 60.0  # in a surge, from one snapshot to the next: each replays what came since, and is longer
 RESTS_OF_SNAPSHOT = 4.0  # in a surge, for so many times as long as it worked: it wants memory and the disk too
 NICE = 10  # a tenth of what others get where all cores are wanted: views may lag, but not for ever
@@ -105,7 +106,7 @@ class Follower:
         self._journal.refresh()
         if self._with_snapshots:
             self._look_after_snapshot(in_surge)
-        return self._views is not None and self._catch_up(durable)
+        return self._views is not None and self._catch_up(durable, in_surge)
 
     @property
     def is_busy(self) -> bool:
@@ -124,17 +125,17 @@ class Follower:
             with contextlib.suppress(BrokenPipeError):  # it has ended, which the next look will find
                 os.write(self._snapshot.stdin.fileno(), b"0 %d\n" % in_surge)
 
-    def _catch_up(self, durable: int) -> bool:
+    def _catch_up(self, durable: int, in_surge: bool) -> bool:
         from engine.views import ViewsAhead
 
         assert self._views is not None
         upto = _UpTo(self._journal, durable)
         try:
-            sequence = self._views.catch_up(upto, goes_on=lambda: False)
+            sequence = self._views.catch_up(upto, SURGE_STEP_SECONDS if in_surge else math.inf)
         except ViewsAhead as error:  # the journal was restored; they are only views
             tell(error=f"{error}; they are made anew")
             self._views.make_anew()
-            sequence = self._views.catch_up(upto, goes_on=lambda: False)
+            sequence = self._views.catch_up(upto, SURGE_STEP_SECONDS if in_surge else math.inf)
         tell(view_sequence=sequence)
         return sequence < upto.next_sequence - 1
 
@@ -216,9 +217,10 @@ def _follow(data: Path, views: bool, snapshots: bool) -> None:
         if not is_behind:
             told.has_news.wait(_LOOK_SECONDS if follower.is_busy else None)
         told.has_news.clear()
+        began = time.monotonic()
         is_behind = follower.step(told.durable, told.in_surge)
         follower.tell_snapshot(told.in_surge)
-        told.rest(REST_SECONDS)
+        told.rest(RESTS_OF_VIEWS * (time.monotonic() - began))
 
 
 class _Pace:

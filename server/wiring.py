@@ -264,8 +264,8 @@ def open_parts(service: Service) -> Parts:
         count_turn(metrics, lookup, turn)
 
     beside = Background(
-        settings.data, lambda: engine.durable_sequence, surge_meter(SURGE_PER_SECOND, METER_SECONDS), views=settings.views,
-        snapshots=settings.snapshots,
+        settings.data, lambda: engine.durable_sequence, surge_meter(SURGE_PER_SECOND, METER_SECONDS),
+        views=settings.views, snapshots=settings.snapshots,
     )  # fmt: skip
     watch(metrics, batcher, beside)
     processes = [beside, KeptProcess("relay", relay_command(service))] if settings.redis else [beside]
