@@ -20,7 +20,7 @@ from kernels.availability import Changes, Told, find_newer, tell, tell_few
 from kernels.options import FEW
 from server.wakeups import Wakeups
 
-BLOCK_BITS = 6  # a block of SKUs has one version too, so that a look for changes passes over those without any
+BLOCK_BITS = 4  # a block of SKUs has one version too, so that a look for changes passes over those without any
 ANY_CHANNEL = -1
 _CHANNELS_MIN = 8
 
@@ -58,6 +58,7 @@ class Feed:
         self._channels = 0  # rows in use
         self._units, self._versions, self._blocks = self._columns(_CHANNELS_MIN)
         self._latest = np.zeros(_CHANNELS_MIN, np.int64)  # [channel] its newest version
+        self._newest = 0  # of all of them
         self.wakeups = Wakeups(self.newest)
         published = engine.availability.published
         channels, skus = published.ats.shape[1], self.skus
@@ -84,7 +85,7 @@ class Feed:
             self._units, self._versions, self._blocks, self._latest = after
         self._versions[first:channels, :skus] = self.sequence
         self._blocks[first:channels] = self.sequence
-        self._latest[first:channels] = self.sequence
+        self._latest[first:channels] = self._newest = self.sequence
         self._channels = channels
 
     @property
@@ -104,6 +105,7 @@ class Feed:
                 new = Changes(changes.sku, changes.channel, changes.units)
                 told = Told(self._units, self._versions, self._blocks, self._latest)
                 (tell_few if new.sku.size <= FEW else tell)(new, changes.sequence, BLOCK_BITS, told)
+                self._newest = max(self._newest, changes.sequence)
         self.wakeups.notify()
 
     def figures(self, channel: int, skus: Any) -> Figures:
@@ -180,5 +182,5 @@ class Feed:
     def newest(self, channel: Any) -> int:
         """The newest version of a channel's figures; 0 where the channel has none."""
         if channel == ANY_CHANNEL:
-            return int(self._latest.max())
+            return self._newest
         return int(self._latest[channel]) if channel < self._channels else 0

@@ -6,6 +6,8 @@ nobody else has written since it looked.
 HSET as a command of its own takes half of the time that it takes within a script, and it takes most of all.
 """
 
+import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
@@ -15,6 +17,7 @@ from kernels.publications import ARGUMENTS_ROOM, write_arguments
 from server.workers.failure import WorkerError
 from server.workers.redis_address import Keys
 
+SECONDS_MAX = 5.0  # a call may take: a server that is slower counts as one that is not there
 CHANGES_KEPT_MAX = 10_000  # entries of a channel's stream, about; fewer where they are large,
 CHANGES_BYTES_KEPT, CHANGES_KEPT_MIN = 32 << 20, 100
 
@@ -93,8 +96,9 @@ class Link:
 
     async def _ask(self, commands: Any) -> list[Any]:
         packed = [part for command in commands for part in command]
-        await self._connection.send_packed_command(packed, check_health=False)
-        return [await self._connection.read_response() for _ in commands]
+        async with asyncio.timeout(SECONDS_MAX):
+            await self._connection.send_packed_command(packed, check_health=False)
+            return [await self._connection.read_response(timeout=math.inf) for _ in commands]
 
 
 def _arguments(lines: bytes) -> tuple[int, bytes]:

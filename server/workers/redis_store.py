@@ -20,9 +20,8 @@ from redis.backoff import NoBackoff
 
 from server.workers.failure import WorkerError
 from server.workers.redis_address import PREFIX, Address, Keys
-from server.workers.redis_link import At, Link, News
+from server.workers.redis_link import SECONDS_MAX, At, Link, News
 
-SECONDS_MAX = 5.0  # a call may take: a server that is slower counts as one that is not there
 CONNECT_SECONDS_MAX = 2.0
 CALL_SECONDS_MAX = 8.0  # all of it, where a Sentinel or a cluster's plan is asked too
 _SCAN_FIGURES = 1000  # read at once
@@ -115,10 +114,10 @@ class RedisStore:
         before.
         """
         try:
-            async with asyncio.timeout(CALL_SECONDS_MAX):
-                if channel not in self._links:
+            if channel not in self._links:
+                async with asyncio.timeout(CALL_SECONDS_MAX):
                     self._links[channel] = await self._linked(channel)
-                ended = await self._links[channel].write(news, writes, self._refused.get(channel, 0))
+            ended = await self._links[channel].write(news, writes, self._refused.get(channel, 0))
         except Exception as error:
             await self._unlink(channel)
             raise told(error) from error
