@@ -4,8 +4,6 @@
 The file may be thrown away at any time: it is made again.
 """
 
-import math
-import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -157,17 +155,22 @@ class Views:
         """The last commit taken in."""
         return int(self._one("SELECT view_sequence FROM meta"))
 
-    def catch_up(self, journal: JournalStore, seconds_max: float | None = None) -> int:
+    def catch_up(self, journal: JournalStore) -> int:
         """Take in what the journal has; returns the new view_sequence. A kill at any moment changes nothing.
 
-        Damaged views are made again. Raises ViewsAhead, and what reading a journal raises. seconds_max:
-        one transaction only, which ends with the record in which they are over; what is left is for the next call.
+        Damaged views are made again. Raises ViewsAhead, and what reading a journal raises.
         """
+        while (sequence := self.step(journal)) < journal.next_sequence - 1:
+            pass
+        return sequence
+
+    def step(self, journal: JournalStore, is_over: Callable[[], bool] = lambda: False) -> int:
+        """One transaction of that. is_over: asked after each record; where it says yes, the transaction ends there."""
         try:
-            return self._follow(journal, seconds_max)
+            return self._step(journal, is_over)
         except (apsw.CorruptError, apsw.NotADBError):
             self.make_anew()
-            return self._follow(journal, seconds_max)
+            return self._step(journal, is_over)
 
     # What may be asked
 
@@ -281,7 +284,7 @@ class Views:
 
     # Following the journal
 
-    def _follow(self, journal: JournalStore, seconds_max: float | None) -> int:
+    def _step(self, journal: JournalStore, is_over: Callable[[], bool]) -> int:
         last, sequence = journal.next_sequence - 1, self.view_sequence
         if sequence > last:
             raise ViewsAhead(
@@ -291,31 +294,19 @@ class Views:
         if sequence == last:
             return sequence
         history, self._history = self._history or self._known(), None  # kept again when all of it is committed
-        records = journal.read(sequence + 1)
-        while sequence < last:
-            ends = math.inf if seconds_max is None else time.monotonic() + seconds_max
-            sequence = self._take_some(history, records, sequence, last, ends)
-            if seconds_max is not None:
-                break
-        self._history = history
-        return sequence
-
-    def _take_some(
-        self, history: History, records: Iterable[Any], sequence: int, last: int, ends: float
-    ) -> int:  # fmt: skip
-        """One transaction of records; returns the sequence that it ends with."""
         rows = 0
         with self._db:
             self._db.execute("UPDATE meta SET view_sequence = view_sequence")  # from here on the only writer
             if self.view_sequence != sequence:
                 raise EngineError(f"{self.path}: somebody else keeps these views up to date")
-            for record in records:
+            for record in journal.read(sequence + 1):
                 for table, columns in history.read(record):
                     rows += _WRITE[table](self._db, columns)
                 sequence = record.sequence
-                if rows >= COMMIT_ROWS or sequence == last or time.monotonic() >= ends:
+                if rows >= COMMIT_ROWS or sequence == last or is_over():
                     break
             self._db.execute("UPDATE meta SET view_sequence = ?", (sequence,))
+        self._history = history
         return sequence
 
     def _known(self) -> History:

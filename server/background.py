@@ -129,13 +129,17 @@ class Follower:
         from engine.views import ViewsAhead
 
         assert self._views is not None
-        upto = _UpTo(self._journal, durable)
+        upto, ends = _UpTo(self._journal, durable), time.monotonic() + (SURGE_STEP_SECONDS if in_surge else math.inf)
+
+        def is_over() -> bool:
+            return time.monotonic() >= ends
+
         try:
-            sequence = self._views.catch_up(upto, SURGE_STEP_SECONDS if in_surge else math.inf)
+            sequence = self._views.step(upto, is_over)
         except ViewsAhead as error:  # the journal was restored; they are only views
             tell(error=f"{error}; they are made anew")
             self._views.make_anew()
-            sequence = self._views.catch_up(upto, SURGE_STEP_SECONDS if in_surge else math.inf)
+            sequence = self._views.step(upto, is_over)
         tell(view_sequence=sequence)
         return sequence < upto.next_sequence - 1
 

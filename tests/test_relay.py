@@ -1,6 +1,7 @@
 """The relay between a real server and real Redis servers of both kinds: whatever happens to either, the figures in
 Redis become the engine's again, and no version ever goes back."""
 
+import asyncio
 import contextlib
 import os
 import random
@@ -13,7 +14,10 @@ from pathlib import Path
 import pytest
 
 from allot_client import Client
+from server.workers.failure import WorkerError
+from server.workers.redis_address import Address
 from server.workers.redis_link import At, News
+from server.workers.redis_store import RedisStore
 from tests.relays import (
     CHANNELS,
     SKUS,
@@ -359,10 +363,82 @@ def processes_of(*words: str) -> list[int]:
     return found
 
 
+def news(version: int, units: int) -> News:
+    return News("engine", version, 1, 1, b"A\t%d\t%d\n" % (units, version))
+
+
+def test_two_who_write_by_turns_never_write_over_each_other(store: Store) -> None:
+    """Each watches since it wrote last: the transaction of who was overtaken does nothing."""
+
+    async def test(mine: RedisStore) -> None:
+        other = RedisStore(Address.parse(store.url))
+        assert await mine.publish("own", news(5, 50), 0) == At("OK", "1")
+        assert await other.publish("own", news(7, 70), 1) == At("OK", "2")
+        assert await mine.publish("own", news(6, 60), 1) == At("AT", "2")
+        assert (await mine.all_figures("own"))["A"] == (70, 7)
+        assert await mine.publish("own", news(8, 80), 2) == At("OK", "3")
+        assert (await mine.state("own"))["refused"] == "1"
+        assert await other.publish("own", news(9, 90), 2) == At("AT", "3")
+        assert (await mine.all_figures("own"))["A"] == (80, 8)
+        await other.close()
+
+    on_store(store.url, test)
+
+
+def test_what_a_paused_redis_gets_late_changes_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.workers.redis_link.SECONDS_MAX", 0.3)
+
+    async def test(mine: RedisStore) -> None:
+        assert await mine.publish("own", news(5, 50), 0) == At("OK", "1")
+        store.pause()
+        with pytest.raises(WorkerError) as slow:
+            await mine.publish("own", news(6, 60), 1)
+        assert slow.value.reason == "REDIS_SLOW"
+        store.resume()
+        other = RedisStore(Address.parse(store.url))
+        writes = int((await other.state("own"))["writes"])  # 2 where the late one came first
+        ended = await other.publish("own", news(7, 70), writes)
+        while ended.kind == "AT":
+            ended = await other.publish("own", news(7, 70), int(ended.value))
+        await asyncio.sleep(0.2)
+        assert await other.all_figures("own") == {"A": (70, 7)}
+        assert (await other.state("own"))["version"] == "7"
+        await other.close()
+
+    on_store(store.url, test)
+
+
+def test_functions_that_were_taken_away_are_brought_again(store: Store) -> None:
+    async def test(mine: RedisStore) -> None:
+        assert await mine.publish("own", news(5, 50), 0) == At("OK", "1")
+        store.ask("SCRIPT", "FLUSH")
+        with contextlib.suppress(Exception):
+            store.ask("FUNCTION", "FLUSH")  # where there are functions
+        with pytest.raises(WorkerError):  # once: the transaction has no end
+            await mine.publish("own", news(6, 60), 1)
+        writes = int((await mine.state("own"))["writes"])
+        assert (await mine.publish("own", news(6, 60), writes)).kind == "OK"
+        assert await mine.all_figures("own") == {"A": (60, 6)}
+
+    on_store(store.url, test)
+
+
+def test_a_stream_of_large_entries_is_kept_shorter(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.workers.redis_link.CHANGES_KEPT_MIN", 5)
+    monkeypatch.setattr("server.workers.redis_link.CHANGES_BYTES_KEPT", 500_000)
+
+    async def test(mine: RedisStore) -> None:
+        lines = b"".join(b"SKU-%05d\t1\t1\n" % i for i in range(2000))
+        for version in range(1, 60):
+            await mine.publish("own", News("engine", version, 1, 1, lines), version - 1)
+        assert 5 <= len(await mine.changes("own", "0")) < 30
+
+    on_store(store.url, test)
+
+
 def test_a_call_that_arrives_late_changes_nothing(store: Store) -> None:
     def publish(writes: int, version: int, units: int) -> At:
-        news = News("engine", version, 1, 1, b"A\t%d\t%d\n" % (units, version))
-        return on_store(store.url, lambda one: one.publish("own", news, writes))  # type: ignore[no-any-return]
+        return on_store(store.url, lambda one: one.publish("own", news(version, units), writes))  # type: ignore[no-any-return]
 
     assert publish(0, 5, 50) == At("OK", "1")
     assert publish(1, 9, 90) == At("OK", "2")

@@ -106,7 +106,7 @@ def test_what_each_role_may_do():
         }
         for role in Role
     }
-    figures = {"GetAvailability", "WatchAvailability"}
+    figures = {"GetAvailability", "WatchAvailability", "PullAvailability"}
     orders = {"CancelOrder", "GetOrder", "ListOrders"}
     stock = {"ReceiveStock", "CountStock", "AdjustStock", "GetStock", "ListStock"}
     policies = {"PutChannel", "ListChannels", "PutExceptions", "PutFences"}

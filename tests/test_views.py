@@ -1,5 +1,6 @@
 """The views against the engine: the same units in the same stages, whatever happened and however often they stopped."""
 
+import random
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -228,23 +229,24 @@ def test_pages_join_without_a_gap(views: Views) -> None:
     assert at_first[0]["kind"] == "RECEIVED"
 
 
-def test_a_stop_in_the_middle_changes_nothing(views: Views, day: Pair, tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(viewed, "COMMIT_ROWS", 1)
-    other = Views.open(tmp_path / FILE)
-    stops = 0
-    while other.view_sequence < day.state.sequence:
-        left = iter(range(2))
+def test_a_stop_in_the_middle_changes_nothing(views: Views, day: Pair, tmp_path: Path) -> None:
+    other, chance = Views.open(tmp_path / FILE), random.Random(5)
+    stops = steps = 0
 
-        def stop(left: Any = left) -> bool:
-            if next(left, None) is None:
-                raise KeyboardInterrupt
-            return True
+    def is_over() -> bool:
+        if chance.random() < 0.2:
+            raise KeyboardInterrupt
+        return chance.random() < 0.3
 
+    while (before := other.view_sequence) < day.state.sequence:
         try:
-            other.catch_up(day.engine.journal, stop)
+            assert other.step(day.engine.journal, is_over) > before
+            steps += 1
         except KeyboardInterrupt:
+            assert other.view_sequence == before
             stops += 1
     assert stops > 3
+    assert steps > 3
     assert everything(other) == everything(views)
     other.close()
 

@@ -79,7 +79,7 @@ class Pulls:
         self._metadata = frame.metadata
         self._waiting: dict[str, _Asked] = {}  # by channel, for the next call
         self._busy: set[str] = set()  # channels that were answered a moment ago
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
         self._calls: set[asyncio.Task[None]] = set()
 
     async def ask(self, cursor: pb.AvailabilityCursor) -> _Answer:
@@ -105,17 +105,17 @@ class Pulls:
         await asyncio.gather(*self._calls, return_exceptions=True)
 
     def _wait(self, asked: Iterable[_Asked]) -> None:
-        """Ask with the next call: at once where nobody is busy, else in a moment."""
+        """Ask with the next call: with all who ask now where nobody is busy, else in a moment."""
         self._waiting.update((one.cursor.channel, one) for one in asked if not one.answer.done())
-        if not self._busy:
-            self._begin()
-        elif self._waiting and self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(COMPANY_SECONDS, self._begin)
-
-    def _begin(self) -> None:
-        if self._timer is not None:
+        if self._timer is not None and not self._busy:
             self._timer.cancel()
             self._timer = None
+        if self._waiting and self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(COMPANY_SECONDS, self._begin) if self._busy else loop.call_soon(self._begin)
+
+    def _begin(self) -> None:
+        self._timer = None
         self._busy.clear()  # who has not come by now is not waited for again
         while self._waiting:
             asked = list(self._waiting.values())[:CURSORS_MAX]
