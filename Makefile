@@ -36,7 +36,7 @@ warm: venv
 	$(RUN)allot warm --json > /dev/null
 
 test: lint types warm
-	$(RUN)pytest -m 'not soak'
+	$(RUN)pytest -n 2 -m 'not soak'
 	NUMBA_BOUNDSCHECK=1 $(RUN)allot warm --json > /dev/null
 	NUMBA_BOUNDSCHECK=1 $(RUN)pytest -n 2 -m 'not soak' -k $(IN_EVERY_MODE)
 	NUMBA_DISABLE_JIT=1 $(RUN)pytest -n 2 -m 'not soak' -k $(IN_EVERY_MODE)

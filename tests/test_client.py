@@ -24,7 +24,7 @@ import allot_client
 from allot.v1 import catalogue_pb2, orders_pb2, types_pb2
 from allot_client import calls
 from allot_client.connection import Connection, Options
-from allot_client.errors import Unavailable, error_of_problem
+from allot_client.errors import AllotError, Unavailable, error_of, error_of_problem
 from allot_client.patience import PAUSE_SECONDS_MAX, Patience
 from server.errors import Rejection, busy, invalid
 from tests.fake_service import FakeService, gone, serving
@@ -558,3 +558,26 @@ def test_events_go_on_after_the_last_one_that_was_seen(shop: Any, service: FakeS
 def test_events_that_are_asked_once_end(shop: Any, service: FakeService):
     service.break_with = None
     assert len(list(shop.stream_events(once=True))) == 6
+
+
+@pytest.mark.parametrize(
+    ("code", "details", "kind"),
+    [
+        (grpc.StatusCode.CANCELLED, "CANCELLED", Unavailable),  # the server stopped
+        (grpc.StatusCode.UNKNOWN, "Stream removed", Unavailable),
+        (grpc.StatusCode.CANCELLED, "Locally cancelled by application!", AllotError),
+        (grpc.StatusCode.UNKNOWN, "something else", AllotError),
+    ],
+)
+def test_a_call_that_a_stop_cut_off_may_be_tried_again(code: Any, details: str, kind: type[AllotError]) -> None:
+    class Ended(grpc.RpcError):
+        def code(self) -> Any:
+            return code
+
+        def details(self) -> str:
+            return details
+
+        def trailing_metadata(self) -> None:
+            return None
+
+    assert type(error_of(Ended())) is kind

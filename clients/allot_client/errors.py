@@ -13,7 +13,9 @@ from google.rpc import error_details_pb2, status_pb2
 from allot.v1 import types_pb2
 
 _DETAILS = "grpc-status-details-bin"
-_SERVER_STOPS = "CANCELLED"  # all that gRPC says of a call that came while the server stopped; a caller's own says more
+# All that gRPC says of a call that came, or of a stream whose last word was lost, while the server stopped; what a
+# caller cancels himself says more.
+_SERVER_STOPS = {grpc.StatusCode.CANCELLED: "CANCELLED", grpc.StatusCode.UNKNOWN: "Stream removed"}
 
 
 class AllotError(Exception):
@@ -109,7 +111,7 @@ def error_of(error: grpc.RpcError) -> AllotError:
         elif detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR):
             delay = error_details_pb2.RetryInfo.FromString(detail.value).retry_delay
             retry_after = delay.seconds + delay.nanos / 1e9
-    kind = Unavailable if code is grpc.StatusCode.CANCELLED and message == _SERVER_STOPS else _class_of(code, reason)
+    kind = Unavailable if message == _SERVER_STOPS.get(code) else _class_of(code, reason)
     return kind(code, message, reason, field, retry_after)
 
 
