@@ -188,8 +188,14 @@ class Guard:
             )
         calls.failed_with(rejection.code.name)
         self._metrics.rejected(rejection.reason)
-        await context.abort_with_status(rejection.status())
-        raise error  # never reached: the line before raises
+        try:
+            await context.abort_with_status(rejection.status())
+        finally:
+            if (
+                rejection.reason == "DRAINING"
+            ):  # where it closes while the caller still sends, the last answers are lost
+                await asyncio.sleep(LAST_WORD_SECONDS)
+        raise error  # never reached: aborting raises
 
 
 class _Guarded:

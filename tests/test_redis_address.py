@@ -177,7 +177,7 @@ REASONS: list[tuple[Any, str]] = [
     (failures.ResponseError("MISCONF Redis is configured to save RDB snapshots"), "REDIS_ERROR"),
     (failures.DataError("Invalid input"), "REDIS_ERROR"),
     (failures.InvalidResponse("Protocol Error"), "REDIS_ERROR"),
-    (failures.MovedError("7 127.0.0.1:1"), "REDIS_ERROR"),
+    (failures.MovedError("7 127.0.0.1:1"), "REDIS_SLOT_MOVED"),
     (failures.RedisError(), "REDIS_ERROR"),
 ]
 

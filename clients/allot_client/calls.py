@@ -54,6 +54,9 @@ WATCH_AVAILABILITY = Call(
     availability.WatchAvailabilityRequest,
     availability.WatchAvailabilityResponse,
 )
+PULL_AVAILABILITY = Call(
+    "AvailabilityService/PullAvailability", availability.PullAvailabilityRequest, availability.PullAvailabilityResponse
+)
 LIST_CHANNEL_FIGURES = Call(
     "AvailabilityService/ListChannelFigures",
     availability.ListChannelFiguresRequest,
