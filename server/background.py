@@ -29,6 +29,7 @@ from server.kept_process import KeptProcess
 
 FOLLOW_SECONDS = 0.1  # between two sequences that are told to the follower
 SURGE_STEP_SECONDS = 0.02  # in a surge, of a transaction of the views, after which they rest
+REST_SECONDS_MAX = 10.0
 RESTS_OF_VIEWS = 19.0  # for so many times as long as it took: a twentieth of a core
 SURGE_SNAPSHOT_SECONDS = 60.0  # in a surge, from one snapshot to the next: each replays what came since, and is longer
 RESTS_OF_SNAPSHOT = 4.0  # in a surge, for so many times as long as it worked: it wants memory and the disk too
@@ -224,7 +225,7 @@ def _follow(data: Path, views: bool, snapshots: bool) -> None:
         began = time.monotonic()
         is_behind = follower.step(told.durable, told.in_surge)
         follower.tell_snapshot(told.in_surge)
-        told.rest(RESTS_OF_VIEWS * (time.monotonic() - began))
+        told.rest(min(REST_SECONDS_MAX, RESTS_OF_VIEWS * (time.monotonic() - began)))
 
 
 class _Pace:

@@ -57,6 +57,13 @@ def test_what_was_told_before_is_not_told_again() -> None:
     assert read(rations.due(2.0)[0]) == {"B": (2, 9)}
 
 
+def test_units_that_were_held_back_before_a_restart_are_shown_again() -> None:
+    rations = Rations(100, {"A": (95, 7), "B": (3, 2)}, 0.0)
+    rations.take_in(figures(("A", 100, 7)), 1.0)
+    assert read(rations.due(2.0)[0]) == {"A": (100, 7)}
+    assert rations.due(3.0) == (b"", 0)  # of B the engine has not said anything
+
+
 def test_a_figure_that_is_older_changes_nothing() -> None:
     rations = Rations(10, {}, 0.0)
     rations.take_in(figures(("A", 5, 9)), 0.0)

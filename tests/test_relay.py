@@ -423,6 +423,27 @@ def test_functions_that_were_taken_away_are_brought_again(store: Store) -> None:
     on_store(store.url, test)
 
 
+def test_hundreds_of_channels_have_a_link_each(store: Store) -> None:
+    async def test(mine: RedisStore) -> None:
+        channels = [f"c{number}" for number in range(150)]
+        ended = await asyncio.gather(*[mine.publish(channel, news(5, 50), 0) for channel in channels])
+        assert set(ended) == {At("OK", "1")}
+        assert (await mine.state("c149"))["version"] == "5"
+
+    on_store(store.url, test)
+
+
+def test_figures_that_were_taken_away_cost_one_refusal(store: Store) -> None:
+    async def test(mine: RedisStore) -> None:
+        assert await mine.publish("own", news(5, 50), 0) == At("OK", "1")
+        store.ask("DEL", "allot:{own}:figures")
+        assert await mine.publish("own", news(6, 60), 1) == At("AT", "2")
+        assert (await mine.state("own"))["version"] == "0"
+        assert await mine.publish("own", news(6, 60), 2) == At("OK", "3")
+
+    on_store(store.url, test)
+
+
 def test_a_stream_of_large_entries_is_kept_shorter(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.workers.redis_link.CHANGES_KEPT_MIN", 5)
     monkeypatch.setattr("server.workers.redis_link.CHANGES_BYTES_KEPT", 500_000)

@@ -4,19 +4,20 @@
 -- KEYS, of one channel and in one slot: its figures (hash: SKU -> units:version), its changes (stream), its state (hash).
 -- A SKU that the figures do not have was never there to be sold: 0 units.
 
--- Where a channel is: its engine, and how many writes there were. Who looks watches figures and state from before on, and
+-- Where a channel is: its engine, how many writes there were, and whether this was one. Who looks watches figures and state from before on, and
 -- writes in a transaction that `commit` ends (redis_link.py). So only who knows of every write so far may write: a
 -- version never goes back, nothing is left out between two writes, and what arrives late, when its sender has given it
 -- up, changes nothing.
 local function look(keys, args)
   local was = redis.call('HMGET', keys[3], 'engine', 'writes', 'figures')
   local there = redis.call('HLEN', keys[1])
-  local writes = was[2] or '0'
+  local writes, has_written = was[2] or '0', '0'
   if tonumber(was[3] or 0) ~= there then -- somebody took figures away, or put some there: all are written anew
     writes = tostring(redis.call('HINCRBY', keys[3], 'writes', 1))
     redis.call('HSET', keys[3], 'version', '0', 'figures', there)
+    has_written = '1'
   end
-  return {was[1] or '', writes}
+  return {was[1] or '', writes, has_written}
 end
 
 -- ARGV: engine, version, as_of_us, durable_at_us, how many figures were just written, and writes that were refused.

@@ -5,6 +5,7 @@ misses what came between, never what is newest.
 """
 
 import asyncio
+import math
 import re
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -87,6 +88,8 @@ class Pulls:
         loop = asyncio.get_running_loop()
         asked = _Asked(cursor, loop.time(), loop.create_future())
         self._busy.discard(cursor.channel)
+        if (before := self._waiting.get(cursor.channel)) is not None:
+            before.answer.cancel()
         self._wait([asked])
         return await asked.answer
 
@@ -131,7 +134,7 @@ class Pulls:
             return
         clock = asyncio.get_running_loop().time
         wait = max(0.0, min(one.since for one in asked) + BEAT_SECONDS - clock())
-        request = pb.PullAvailabilityRequest(cursors=[one.cursor for one in asked], wait_ms=round(1000 * wait))
+        request = pb.PullAvailabilityRequest(cursors=[one.cursor for one in asked], wait_ms=math.ceil(1000 * wait))
         try:
             answer = await self._call(request, metadata=self._metadata, timeout=CALL_SECONDS_MAX + wait)
         except Exception as error:

@@ -27,10 +27,9 @@ class Rations:
         self._since = np.zeros(_ROOM_MIN)
         self._velocity = Velocity(_ROOM_MIN, now=now)
         self.wait_seconds = 0.0  # measured: from a figure's change until the channel is told
-        for sku, (units, version) in told.items():
+        for sku, (units, version) in told.items():  # less a buffer, maybe: what there is the engine will say
             row = self._row(sku.encode())
-            self._units[row] = self._told[row] = units
-            self._versions[row] = self._told_versions[row] = version
+            self._told[row], self._told_versions[row] = units, version
 
     def _row(self, sku: bytes) -> int:
         row = self._rows.setdefault(sku, len(self._skus))
@@ -72,7 +71,9 @@ class Rations:
         """What to tell now, as lines, and how many SKUs go on waiting."""
         rows = np.arange(len(self._skus), dtype=np.int32)
         shown, velocity = self._shown(rows, now)
-        is_pending = (shown != self._told[rows]) | (self._versions[rows] != self._told_versions[rows])
+        is_pending = (self._versions[rows] > 0) & (
+            (shown != self._told[rows]) | (self._versions[rows] != self._told_versions[rows])
+        )
         rows, shown, velocity = rows[is_pending], shown[is_pending], velocity[is_pending]
         granted = self._budget.take(now, rows.size)
         if granted == 0:

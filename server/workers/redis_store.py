@@ -24,6 +24,7 @@ from server.workers.redis_link import SECONDS_MAX, At, Link, News
 
 CONNECT_SECONDS_MAX = 2.0
 CALL_SECONDS_MAX = 8.0  # all of it, where a Sentinel or a cluster's plan is asked too
+CONNECTIONS_MAX = 1 << 16  # every channel keeps one: what the server allows (maxclients) is the limit
 _SCAN_FIGURES = 1000  # read at once
 _BODY = (Path(__file__).parent / "publish.lua").read_text()
 LIBRARY = f"allot_{hashlib.blake2b(_BODY.encode(), digest_size=4).hexdigest()}"  # another text is another library
@@ -39,6 +40,7 @@ class RedisStore:
         self._client, self._sentinels = _client(address, password)
         self._links: dict[str, Link] = {}
         self._refused: dict[str, int] = {}  # writes of a channel since the last one that was not
+        self._loading = asyncio.Lock()
         self._scripts: dict[str, str] | None = None  # by name, where there are no functions; None: not known yet
 
     def keys(self, channel: str) -> Keys:
@@ -176,13 +178,12 @@ class RedisStore:
 
     async def _loaded(self, call: Callable[[], Awaitable[Any]]) -> None:
         """Call something that needs the functions; where Redis does not have them, give them first."""
-        try:
-            await call()
-        except failures.RedisError as error:
-            if not _is_missing(error):
-                raise
-            await self._load()
-            await call()
+        if await _is_there(call):
+            return
+        async with self._loading:
+            if not await _is_there(call):  # else another has loaded them meanwhile
+                await self._load()
+                await call()
 
     async def _load(self) -> None:
         """Put the library, or the scripts, onto every master."""
@@ -194,19 +195,20 @@ class RedisStore:
         except failures.ResponseError as error:
             if not _has_no_functions(error):
                 raise
-            self._scripts = {}
+            scripts = {}
             for name in _FUNCTIONS:
                 script = f"{_BODY}\nreturn {name}(KEYS, ARGV)\n"
                 found = await self._client.execute_command("SCRIPT LOAD", script, **everywhere)
                 found = next(iter(found.values())) if isinstance(found, dict) else found
-                self._scripts[name] = found.decode() if isinstance(found, bytes) else found
+                scripts[name] = found.decode() if isinstance(found, bytes) else found
+            self._scripts = scripts
 
 
 def _client(address: Address, password: str | None) -> tuple[Any, list[Any]]:
     """The client, and those of the Sentinels that it asks."""
     options: dict[str, Any] = {
         "username": address.user, "password": password, "socket_timeout": SECONDS_MAX,
-        "socket_connect_timeout": CONNECT_SECONDS_MAX,
+        "socket_connect_timeout": CONNECT_SECONDS_MAX, "max_connections": CONNECTIONS_MAX,
     }  # fmt: skip
     if address.tls:
         options["ssl"] = True
@@ -232,6 +234,17 @@ def _figure(value: bytes) -> tuple[int, int]:
 def _is_missing(error: failures.RedisError) -> bool:
     text = str(error).lower()
     return isinstance(error, failures.NoScriptError) or "function not found" in text or _has_no_functions(error)
+
+
+async def _is_there(call: Callable[[], Awaitable[Any]]) -> bool:
+    """Make a call; whether Redis had the functions for it."""
+    try:
+        await call()
+    except failures.RedisError as error:
+        if not _is_missing(error):
+            raise
+        return False
+    return True
 
 
 def _has_no_functions(error: failures.RedisError) -> bool:

@@ -86,9 +86,10 @@ class Relay:
         """From where Redis is, until that no longer fits."""
         state = await self._store.state(channel)
         at, writes = int(state.get("version", 0)), int(state.get("writes", 0))
-        following = Following(self._pulls, channel, at)
+        is_rationed = channel in self._budgets  # what it was told is less than there is: it hears all of it again
+        following = Following(self._pulls, channel, 0 if is_rationed else at)
         try:
-            await (self._ration if channel in self._budgets else self._publish)(channel, following, at, writes)
+            await (self._ration if is_rationed else self._publish)(channel, following, at, writes)
         except VersionAhead:
             self._frame.log.warning("Redis is ahead of the engine, which begins anew", channel=channel, version=at)
             engine = await self._pulls.engine(channel)
