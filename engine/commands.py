@@ -11,10 +11,25 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from engine.ragged import elements, rows_of
+from engine.ragged import elements, offsets, rows_of
 
 ORDER_OPTIONS = ("placed_at", "currency", "payment_method", "service_level", "ship_by", "deliver_by", "customer")
 LINE_OPTIONS = ("unit_price", "discount", "tax")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Where the units of lines are to come from (engine/planning.py). Advice: parts that stock does not cover are not
+    taken."""
+
+    part_count: Any  # int32 [line]
+    node: Any  # int16 [part]; NO_NODE: short, the last of its line
+    quantity: Any  # int32 [part] units; those of a line add up to its own
+
+    def take(self, lines: Any) -> "Parts":
+        """Those of some lines."""
+        parts = elements(offsets(self.part_count), lines)
+        return Parts(self.part_count[lines], self.node[parts], self.quantity[parts])
 
 
 @dataclass(frozen=True)
@@ -28,6 +43,7 @@ class PlaceOrders:
     sku: Any  # int32 [line]
     quantity: Any  # int32 [line] units
     options: Mapping[str, Any] = field(default_factory=dict)  # columns of ORDER_OPTIONS [order], LINE_OPTIONS [line]
+    planned: Parts | None = None  # the nearest nodes where there is no plan
 
     def take(self, rows: Any) -> "PlaceOrders":
         """Some of the orders, in the order given."""
@@ -39,7 +55,7 @@ class PlaceOrders:
         options = rows_of(of_lines, lines) | rows_of(of_orders, rows)
         return type(self)(
             self.order_id.take(pa.array(rows)), self.channel[rows], self.postal_code[rows], first, self.sku[lines],
-            self.quantity[lines], options, **self._more(rows),
+            self.quantity[lines], options, self.planned and self.planned.take(lines), **self._more(rows),
         )  # fmt: skip
 
     def _more(self, rows: Any) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from engine.commit import Commit, find_locations, remember
 from engine.lifecycle import CHANGE_TABLE, SOURCES, TARGET, Action
 from engine.outcomes import Cause, Method, MovementKind, Reply
 from engine.ragged import elements, offsets, owned, owners, rows_of
-from engine.sourcing import draw, read
+from engine.sourcing import draw, planned, read
 from engine.state import State
 from engine.stock import PARTS_OF_A_MOVE_MAX, release_over_committed, serve_back_orders, served_max
 from kernels.columns import NONE, Batch, Drawn, Figure, Head, OrderKind, Outcome, Stage
@@ -91,6 +91,8 @@ def _enter(commit: Commit, command: PlaceOrders, keys: Any) -> OrderAnswers:
     state = commit.state
     columns = (command.channel, command.postal_code, command.first_line, command.sku, command.quantity)
     batch = Batch(*map(owned, columns))
+    if command.planned is not None and (drawn := planned(state, batch, command.planned)) is not None:
+        return _enter_drawn(commit, command, batch, drawn, keys)
     expires_at = owned(command.expires_at) if isinstance(command, Reserve) else None
     count, room = batch.channel.size, parts_max(batch.quantity, state.node_count)
     drawn = empty_drawn(count, batch.sku.size, room)
@@ -104,6 +106,18 @@ def _enter(commit: Commit, command: PlaceOrders, keys: Any) -> OrderAnswers:
     cut = {name: getattr(drawn, name)[:parts_drawn] for name in ("node", "quantity", "fenced", "metres")}
     drawn, placed = drawn._replace(**cut), placed._replace(stage=placed.stage[:parts_drawn])
     commit.entered(*_tables(command.order_id, batch, drawn, placed, command.options))
+    return OrderAnswers(
+        drawn.outcome, placed.number, np.zeros(count, bool), batch.first_line, batch.sku, batch.quantity,
+        placed.first_part, drawn.node, placed.stage, drawn.quantity, drawn.metres,
+    )  # fmt: skip
+
+
+def _enter_drawn(commit: Commit, command: PlaceOrders, batch: Batch, drawn: Drawn, keys: Any) -> OrderAnswers:
+    """Orders whose parts are known already."""
+    count, state = batch.channel.size, commit.state
+    placed = empty_placed(count, batch.sku.size, drawn.node.size, None)
+    number_orders(batch, state.book.heads, state.policies, drawn, placed)
+    commit.enter(*_tables(command.order_id, batch, drawn, placed, command.options), keys)
     return OrderAnswers(
         drawn.outcome, placed.number, np.zeros(count, bool), batch.first_line, batch.sku, batch.quantity,
         placed.first_part, drawn.node, placed.stage, drawn.quantity, drawn.metres,

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from engine.commands import Parts
+from engine.ragged import offsets, owned, owners
 from engine.state import State
-from kernels.columns import Batch, Drawn, OnShort
+from kernels.columns import NO_NODE, NONE, Batch, Drawn, OnShort, Outcome
 from kernels.nearest import empty_drawn, nearest, parts_max
 from kernels.stages import OpenOrders, read_orders, size_orders
 
@@ -28,6 +30,39 @@ def draw(state: State, batch: Batch, taken_before: bool = False, only: Any = Non
         policies = policies._replace(nodes=policies.nodes & only)
     count = nearest(batch, state.node_count, state.cells, state.fences, policies, state.places, drawn)
     return drawn._replace(**{name: getattr(drawn, name)[:count] for name in ("node", "quantity", "fenced", "metres")})
+
+
+def planned(state: State, batch: Batch, parts: Parts) -> Drawn | None:
+    """What a batch draws by a plan; None where the plan does not fit: there is less stock, units are kept for a
+    channel, or a channel has rules that no plan knows. Nothing is claimed.
+    """
+    fences, policies, node_count = state.fences, state.policies, state.node_count
+    given = parts.node != NO_NODE
+    line = owners(offsets(parts.part_count))
+    order = owners(batch.first_line)[line]
+    sku, channel = batch.sku[line], batch.channel[order]
+    whole = np.bincount(line, parts.quantity, batch.sku.size) == batch.quantity
+    if not whole.all() or parts.node[given].max(initial=0) >= node_count or (fences.head[batch.sku] != NONE).any():
+        return None
+    words, bits = np.divmod(np.where(given, parts.node, 0).astype(np.int64), 64)
+    is_served = policies.nodes[channel, words] >> bits.astype(np.uint64) & np.uint64(1)
+    refuses = policies.on_short[channel] == OnShort.REFUSE
+    if ((policies.split[channel] == 0) | (given & (is_served == 0)) | (~given & refuses)).any():
+        return None
+    key, of_key = np.unique(sku[given].astype(np.int64) * node_count + parts.node[given], return_inverse=True)
+    units = np.bincount(of_key, parts.quantity[given], key.size)
+    row = state.cells.row_of[key // node_count]
+    available = np.where(row < 0, 0, state.cells.available[row, key % node_count])
+    if (units > available).any():
+        return None
+    short = np.bincount(order, np.where(given, 0, parts.quantity), batch.channel.size)
+    wanted = np.bincount(owners(batch.first_line), batch.quantity, batch.channel.size)
+    outcome = np.where(short == 0, Outcome.ALLOCATED, np.where(short == wanted, Outcome.SHORT, Outcome.PARTLY))
+    metres = np.where(given, state.places.metres[batch.postal_code[order], np.where(given, parts.node, 0)], 0)
+    return Drawn(
+        outcome.astype(np.uint8), owned(parts.part_count), owned(parts.node), owned(parts.quantity),
+        np.zeros(parts.node.size, np.int32), metres.astype(np.int32),
+    )  # fmt: skip
 
 
 def read(state: State, rows: Any) -> OpenOrders:

@@ -35,6 +35,7 @@ U8x2 = Annotated[NDArray[np.uint8], types.uint8[:, ::1]]
 I32x2 = Annotated[NDArray[np.int32], types.int32[:, ::1]]
 I32x3 = Annotated[NDArray[np.int32], types.int32[:, :, ::1]]
 I64x2 = Annotated[NDArray[np.int64], types.int64[:, ::1]]
+F64x2 = Annotated[NDArray[np.float64], types.float64[:, ::1]]
 U64x2 = Annotated[NDArray[np.uint64], types.uint64[:, ::1]]
 Word = Annotated[np.uint64, types.uint64]
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -442,7 +443,8 @@ def test_in_a_process_of_its_own_stdout_is_the_json_and_stderr_is_silent_away_fr
 
 
 @pytest.mark.skipif(not TOOLS.is_dir(), reason="the outside judge is not beside this clone")
-def test_the_outside_judge_finds_nothing_oversold_nothing_lost_and_no_higher_cost(tmp_path: Path):
+@pytest.mark.parametrize("policy", ["nearest", "least-cost"])
+def test_the_outside_judge_finds_nothing_oversold_nothing_lost_and_no_higher_cost(tmp_path: Path, policy: str):
     cut = tmp_path / "report.csv.gz"
     with gzip.open(real_data.report(tmp_path), "rt") as whole, gzip.open(cut, "wt") as file:
         file.writelines(itertools.islice(whole, REPORT_CUT))
@@ -452,10 +454,12 @@ def test_the_outside_judge_finds_nothing_oversold_nothing_lost_and_no_higher_cos
     named = ("orders", "nodes", "stock", "postal_codes")
     inputs = itertools.chain.from_iterable((f"--{n.replace('_', '-')}", files / f"{n}.csv") for n in named)
     decisions = tmp_path / "decisions.csv"
-    found = run("allocate", *inputs, "--rate-card", files / "rate_card.toml", "--decisions", decisions, "--json")
+    card = ("--rate-card", files / "rate_card.toml", "--policy", policy)
+    found = run("allocate", *inputs, *card, "--decisions", decisions, "--json")
     assert found.code == 0, found
-    judged = subprocess.run(  # a bound given spares computing one
-        [sys.executable, TOOLS / "check_decisions.py", files, decisions, "--bound", "1", "--nearest"],
+    given = ["--bound", "1"] if policy == "nearest" else []  # spares computing one
+    judged = subprocess.run(
+        [sys.executable, TOOLS / "check_decisions.py", files, decisions, *given, "--nearest"],
         check=True, capture_output=True,
     )  # fmt: skip
     verdict = json.loads(judged.stdout)
@@ -463,6 +467,45 @@ def test_the_outside_judge_finds_nothing_oversold_nothing_lost_and_no_higher_cos
     same = ("units", "short_units", "shipments", "split_orders", "cost")
     assert {name: verdict[name] for name in same} == {name: found.json[name] for name in same}
     assert verdict["cost"] <= verdict["nearest_cost"]
+    if policy == "least-cost":
+        assert abs(verdict["lower_bound"] - found.json["bound"]) <= 1
+        assert verdict["gap"] == pytest.approx(found.json["gap"], abs=1e-5)
+        assert verdict["gap"] < 0.035
+
+
+def planned(shop: Shop, *more: object) -> Any:
+    card = shop.folder / "card.toml"
+    card.write_text(
+        "shipment_fee = 4000\nfee_per_km = 4.0\nhandling_fee = 500\nfee_per_unit_km = 1.0\nshortage_penalty = 60000\n"
+    )
+    return run(*shop.allocate("--rate-card", card, "--policy", "least-cost", "--json", *more))
+
+
+def test_least_cost_into_a_folder_is_journaled_and_known_when_it_comes_again(shop: Shop):
+    data = shop.folder / "data"
+    first = planned(shop, "--data", data)
+    assert first.code == 0, first
+    assert first.json["bound"] <= first.json["cost"]
+    decided = shop.decisions.read_bytes()
+    again = planned(shop, "--data", data)
+    assert (again.json["repeated_orders"], again.json["changed"]) == (first.json["orders"], False)
+    assert shop.decisions.read_bytes() == decided
+    assert run("verify", "--data", data).code == 0
+
+
+def test_least_cost_costs_no_more_than_nearest(shop: Shop):
+    least = planned(shop)
+    nearest = run(*shop.allocate("--rate-card", shop.folder / "card.toml", "--json"))
+    assert least.json["cost"] <= nearest.json["cost"]
+    assert (nearest.json["bound"], nearest.json["gap"]) == (None, None)
+    assert least.json["gap"] == round(least.json["cost"] / least.json["bound"] - 1, 6)
+
+
+def test_least_cost_needs_a_rate_card_and_policies_have_names(shop: Shop):
+    found = run(*shop.allocate("--policy", "least-cost"))
+    assert (found.code, "--rate-card" in found.err) == (2, True)
+    found = run(*shop.allocate("--policy", "cheapest"))
+    assert (found.code, "there are nearest and least-cost" in found.err) == (2, True)
 
 
 def test_more_channels_than_there_may_be_are_refused_before_anything_is_changed(shop: Shop):

@@ -5,7 +5,7 @@ knows is left alone, so a second run of the same files changes nothing.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ import pyarrow as pa
 import xxhash
 
 from engine.answers import NULL_I64, OrderAnswers
+from engine.apply import hash_keys
 from engine.columns import Limits
 from engine.commands import ORDER_OPTIONS, MoveStock, PlaceOrders, PutChannels, PutNames, PutNodes, PutPostalCodes
+from engine.commit import find_locations
 from engine.intake.decisions import POSTAL_AREA, DecisionWriter
 from engine.intake.nodes import NodeFile
 from engine.intake.orders import OrderFile
@@ -24,11 +26,14 @@ from engine.intake.rejects import Rejects
 from engine.intake.stock import StockFile
 from engine.intake.tables import IntakeError
 from engine.journal.memory import MemoryJournal
-from engine.outcomes import MovementKind, Namespace, Reply
-from engine.ragged import elements, owners
+from engine.outcomes import Method, MovementKind, Namespace, Reply
+from engine.planning import Demand, Plan, plan
+from engine.ragged import elements, offsets, owners
 from engine.state import Coordinates, State
 from engine.writer import Engine, Pending
 from kernels.columns import NO_NODE, NODES_MAX, Figure, OnShort
+from kernels.keys import ABSENT
+from kernels.pricing import Costs
 
 BATCH_ORDERS = 16_384
 STOCK_SOURCE = "file"
@@ -62,6 +67,8 @@ class Summary:
     postal_area_orders: int = 0  # placed by the first three digits of their postal code
     mean_distance_m: int | None = None  # over allocated units
     cost: int | None = None
+    bound: int | None = None  # no allocation costs less
+    gap: float | None = None  # cost / bound - 1
     stock_rejects: int = 0
     stock_statement: str = "none"
     changed: bool = False
@@ -225,11 +232,53 @@ def count_stock(engine: Engine, stock: StockFile, nodes: Any, counted_at: int, s
     return "repeated" if known else "taken"
 
 
-def commands(engine: Engine, orders: OrderFile, with_options: bool) -> Iterator[tuple[OrderFile, PlaceOrders]]:
+def plan_orders(engine: Engine, orders: OrderFile, card: RateCard) -> Plan:
+    """A plan of least cost for the orders that the engine does not know yet, over what each node may give now.
+
+    Parts are those of the file's lines; a line of an order that is known has none. Raises TooManyUnits.
+    """
+    state = engine.state
+    names, nodes = state.names, state.node_count
+    channel = names[Namespace.CHANNEL].find(orders.channel).astype(np.int16)
+    keys = hash_keys(state, channel, Method.PLACE_ORDER, orders.order_id)
+    new = np.flatnonzero(find_locations(state, keys)[0] == ABSENT)
+    lines = elements(orders.first_line, new)
+    sku, sku_of = _in_turn(names[Namespace.SKU].find(orders.sku)[lines])
+    code, zone = _in_turn(names[Namespace.POSTAL_CODE].find(orders.postal_code)[new])
+    places, at = state.postal_codes, state.nodes
+    km = kilometres(
+        places.latitude_e7[code, None] / 1e7, places.longitude_e7[code, None] / 1e7, at.latitude_e7[:nodes] / 1e7,
+        at.longitude_e7[:nodes] / 1e7,
+    )  # fmt: skip
+    costs = Costs(
+        card.shipment_fee + card.fee_per_km * km, card.handling_fee + card.fee_per_unit_km * km, card.shortage_penalty
+    )
+    row = state.cells.row_of[sku]
+    stock = np.where((row >= 0)[:, None] & (at.flag[:nodes] == 1), state.cells.available[row, :nodes], 0)
+    first_line = offsets(np.diff(orders.first_line)[new])
+    found = plan(Demand(first_line, zone, sku_of, orders.quantity[lines]), costs, stock)
+    part_count = np.zeros(len(orders.sku), np.int32)
+    part_count[lines] = found.parts.part_count
+    return replace(found, parts=replace(found.parts, part_count=part_count))
+
+
+def _in_turn(values: Any) -> tuple[Any, Any]:
+    """The distinct values in the order in which they come, and where each one is among them, int32 [n]."""
+    distinct, first, of = np.unique(values, return_index=True, return_inverse=True)
+    turn = np.argsort(first)
+    place = np.empty(turn.size, np.int32)
+    place[turn] = np.arange(turn.size, dtype=np.int32)
+    return distinct[turn], place[of]
+
+
+def commands(
+    engine: Engine, orders: OrderFile, with_options: bool, planned: Plan | None = None
+) -> Iterator[tuple[OrderFile, PlaceOrders]]:
     """The orders in batches, their texts as indices."""
     names = engine.state.names
     for start in range(0, len(orders.order_id), BATCH_ORDERS):
-        batch = orders.slice(start, min(start + BATCH_ORDERS, len(orders.order_id)))
+        stop = min(start + BATCH_ORDERS, len(orders.order_id))
+        batch = orders.slice(start, stop)
         options: dict[str, Any] = {}
         if with_options:
             if (batch.placed_at != NULL_I64).any():
@@ -244,15 +293,17 @@ def commands(engine: Engine, orders: OrderFile, with_options: bool) -> Iterator[
             batch.order_id, names[Namespace.CHANNEL].find(batch.channel).astype(np.int16),
             names[Namespace.POSTAL_CODE].find(batch.postal_code), batch.first_line - batch.first_line[0],
             names[Namespace.SKU].find(batch.sku), batch.quantity, options,
+            planned.parts.take(np.arange(orders.first_line[start], orders.first_line[stop])) if planned else None,
         )  # fmt: skip
 
 
 def allocate(
-    engine: Engine, orders: OrderFile, stamp: int, with_options: bool, progress: Callable[[int], None]
-) -> list[tuple[OrderFile, Pending]]:
+    engine: Engine, orders: OrderFile, stamp: int, with_options: bool, progress: Callable[[int], None],
+    planned: Plan | None = None,
+) -> list[tuple[OrderFile, Pending]]:  # fmt: skip
     """Send the orders through the engine, batch behind batch. progress: called with the orders of each."""
     out = []
-    for batch, command in commands(engine, orders, with_options):
+    for batch, command in commands(engine, orders, with_options, planned):
         out.append((batch, engine.submit([command], stamp)))
         progress(len(batch.order_id))
     if out:

@@ -23,6 +23,8 @@ from server.cli.output import (
     show_table,
 )
 
+LEAST_COST = "least-cost"
+POLICIES = ("nearest", LEAST_COST)
 File = typer.Option(help="CSV, CSV.gz or Parquet, by its name.")
 
 
@@ -35,37 +37,43 @@ def allocate(
         Path | None, typer.Option(help="postal_code, latitude, longitude. [default: India's]", show_default=False)
     ] = None,
     rate_card: Annotated[Path | None, typer.Option(help="TOML; with it, the summary has the cost.")] = None,
-    policy: Annotated[str, typer.Option(help="How nodes are chosen: nearest.")] = "nearest",
+    policy: Annotated[
+        str, typer.Option(help="nearest; or least-cost: all orders together by the rate card, with a proven bound.")
+    ] = "nearest",
     rejects: Annotated[
         Path | None, typer.Option(help="Where rejected rows go, with row, column, value, reason.")
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Data folder: decide durably. Made if it is not there.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
-    """Allocate a file of orders to the nearest nodes.
+    """Allocate a file of orders: each to its nearest nodes, or all together at the least cost.
 
     \b
     Example:
     allot allocate --orders orders.csv --nodes nodes.csv --stock stock.csv --decisions out.csv --rejects bad.csv
     """
-    if policy != "nearest":
-        fail(f"--policy {policy}: there is only nearest", BAD_USAGE)
+    if policy not in POLICIES:
+        fail(f"--policy {policy}: there are {' and '.join(POLICIES)}", BAD_USAGE)
+    if policy == LEAST_COST and rate_card is None:
+        fail("--policy least-cost: it needs --rate-card, which says what shipments and short units cost", BAD_USAGE)
     distinct_files(
         {"decisions": decisions, "rejects": rejects},
         {"orders": orders, "nodes": nodes, "stock": stock, "postal-codes": postal_codes, "rate-card": rate_card},
     )
     with bar() as progress:
-        result, rejected = _run(orders, nodes, stock, decisions, postal_codes, rate_card, rejects, data, progress)
+        result, rejected = _run(
+            orders, nodes, stock, decisions, postal_codes, rate_card, policy, rejects, data, progress
+        )
     if json:
         show_json(result)
     else:
-        _show(result, decisions, rejects, data)
+        _show(result, policy, decisions, rejects, data)
     raise typer.Exit(FOUND_WRONG if rejected else DONE)
 
 
 def _run(
     orders_file: Path, nodes_file: Path, stock_file: Path, decisions: Path, postal_codes: Path | None,
-    rate_card: Path | None, rejects_file: Path | None, data: Path | None, progress: Bar,
+    rate_card: Path | None, policy: str, rejects_file: Path | None, data: Path | None, progress: Bar,
 ) -> tuple[dict[str, Any], bool]:  # fmt: skip
     from engine.intake.decisions import DecisionWriter
     from engine.intake.job import (
@@ -112,8 +120,12 @@ def _run(
             shipments = Shipments(engine.state.nodes)
             summary.stock_statement = count_stock(engine, stock, node_index, _changed_at(stock_file), stamp)
             put_catalogue(engine, orders, stamp)
+            planned = None
+            if card is not None and policy == LEAST_COST:
+                planned = _planned(engine, orders_file, orders, card, progress)
+                summary.bound = round(planned.bound)
             progress.stage("allocating", len(orders.order_id))
-            answered = send(engine, orders, stamp, data is not None, progress.advance)
+            answered = send(engine, orders, stamp, data is not None, progress.advance, planned)
             decided = clock()
             progress.stage("writing", len(orders.order_id))
             write_answers(engine, answered, writer, orders.rejects, shipments, summary)
@@ -125,14 +137,32 @@ def _run(
     written = clock()
     summary.rejected_lines = len(orders.rejects)
     summary.stock_rejects = len(stock.rejects)
+    _sum_up(summary, shipments, card)
+    return _result(summary, read - started, decided - read, written - decided, orders, stock, data), bool(
+        summary.rejected_lines or summary.stock_rejects
+    )
+
+
+def _planned(engine: Any, file: Path, orders: Any, card: Any, progress: Bar) -> Any:
+    from engine.intake.job import plan_orders
+    from engine.planning import TooManyUnits
+
+    progress.stage("planning")
+    try:
+        return plan_orders(engine, orders, card)
+    except TooManyUnits as error:
+        fail(f"{file}: quantity: {error}: split the file", BAD_USAGE)
+
+
+def _sum_up(summary: Any, shipments: Any, card: Any) -> None:
+    """What the shipments came to, and what they cost by the card."""
     summary.shipments, summary.split_orders = shipments.count, shipments.split_orders
     summary.allocated_units, summary.short_units = shipments.allocated_units, shipments.short_units
     if shipments.allocated_units:
         summary.mean_distance_m = round(shipments.unit_metres / shipments.allocated_units)
     summary.cost = shipments.cost(card) if card else None
-    return _result(summary, read - started, decided - read, written - decided, orders, stock, data), bool(
-        summary.rejected_lines or summary.stock_rejects
-    )
+    if summary.cost is not None and summary.bound:
+        summary.gap = round(summary.cost / summary.bound - 1, 6)
 
 
 def _note_torn(journal: Any) -> None:
@@ -185,7 +215,7 @@ def _result(
     return result
 
 
-def _show(result: dict[str, Any], decisions: Path, rejects: Path | None, data: Path | None) -> None:
+def _show(result: dict[str, Any], policy: str, decisions: Path, rejects: Path | None, data: Path | None) -> None:
     units = result["units"] or 1
     rows: list[tuple[str, Any]] = [
         ("orders", result["orders"]),
@@ -197,8 +227,11 @@ def _show(result: dict[str, Any], decisions: Path, rejects: Path | None, data: P
         ("split orders", f"{result['split_orders']:,}  ({result['split_orders'] / (result['orders'] or 1):.1%})"),
         ("mean distance", "-" if result["mean_distance_m"] is None else f"{result['mean_distance_m'] / 1000:,.0f} km"),
         ("cost (minor units)", "no rate card" if result["cost"] is None else result["cost"]),
-        ("rejected lines", result["rejected_lines"]),
     ]
+    if result["bound"] is not None:
+        gap = "-" if result["gap"] is None else f"  (cost is {result['gap']:.3%} above it)"
+        rows.append(("no allocation costs less than", f"{result['bound']:,}{gap}"))
+    rows.append(("rejected lines", result["rejected_lines"]))
     rows += [(f"  {reason.lower().replace('_', ' ')}", count) for reason, count in result["rejects_by_reason"].items()]
     if data:
         rows += [("known before", result["repeated_orders"]), ("journal sequence", result["sequence"])]
@@ -207,7 +240,7 @@ def _show(result: dict[str, Any], decisions: Path, rejects: Path | None, data: P
         ("read / allocate / write", f"{seconds['read']:.2f} / {seconds['allocate']:.2f} / {seconds['write']:.2f} s"),
         ("orders a second", result["orders_per_second"]),
     ]
-    show_table("allocated, nearest", rows)
+    show_table(f"allocated, {policy}", rows)
     for remark in result["notes"]:
         say(f"note: {remark}")
     say(f"decisions: {decisions}")

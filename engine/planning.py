@@ -1,0 +1,149 @@
+"""Least cost over a whole batch: prices of stock, a plan that keeps to the stock, and a bound that says how good it is.
+
+    demand, costs, stock  ->  kernels/pricing.py: prices, bound  ->  kernels/repair.py: a node for every unit  ->  Plan
+
+Prices are advice: they may come from an earlier plan, and nothing rests on them but quality. What is planned is decided
+when the engine commits it (engine/decide.py).
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from engine.commands import Parts
+from engine.ragged import offsets, owners
+from kernels.columns import NO_NODE
+from kernels.pricing import PIECE_LINES_MAX, Costs, Orders, bound, raise_prices
+from kernels.repair import Units, place_again, place_by_price, place_singles, save_by_chains
+
+UNITS_MAX = 1 << 23  # of one plan
+ROUNDS_OF_PRICES = 8  # for SKUs of orders of several lines; those of single lines are exact after one
+ROUNDS_OF_MOVES = 6  # at most; fewer where a round saves less than
+SAVING_MIN = 5e-5  # of the cost
+CHAINED_UNITS_MAX = 4096  # of a SKU: more are left as they were placed, the time grows with their square
+LOOKS_MAX = 8_000_000  # at units, by the orders that one round takes out: about a second
+
+
+class Demand(NamedTuple):
+    """Orders to be filled. Lines of an order are [first_line[o], first_line[o + 1]); each wants 1 unit or more."""
+
+    first_line: Any  # int64 [order + 1]
+    zone: Any  # int32 [order] row of the costs
+    sku: Any  # int32 [line] row of the stock
+    quantity: Any  # int32 [line]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where the units of a demand come from."""
+
+    parts: Parts  # of each line, in the order of nodes; the short ones last
+    cost: float
+    bound: float  # no allocation costs less
+    prices: Any  # float64 [sku, node] of a unit of stock
+
+    @property
+    def gap(self) -> float:
+        """How much more it costs than the least can be, at most: a share of the bound."""
+        return self.cost / self.bound - 1 if self.bound > 0 else 0.0
+
+
+class TooManyUnits(ValueError):
+    """The demand is larger than one plan takes."""
+
+
+def plan(demand: Demand, costs: Costs, stock: Any, prices: Any = None) -> Plan:
+    """The cheapest plan that is found. stock: int32 [sku, node], what may be taken; prices: to begin from.
+
+    The same demand gets the same plan. Raises TooManyUnits.
+    """
+    total = int(demand.quantity.sum(dtype=np.int64))
+    if total > UNITS_MAX:
+        raise TooManyUnits(f"{total:,} units: a plan takes {UNITS_MAX:,} at most")
+    stock = np.ascontiguousarray(stock, np.int32)
+    prices = np.zeros(stock.shape) if prices is None else np.array(prices, np.float64, order="C")
+    merged, in_turn = _merged(demand)
+    least = _priced(_orders(merged, stock.shape[0]), costs, stock, prices)
+    units = _units(merged, stock)
+    cost = _placed(units, costs, prices)
+    line = np.repeat(in_turn, demand.quantity[in_turn])
+    return Plan(_parts(line, demand.sku.size, units.at, stock.shape[1]), cost, least, prices)
+
+
+def _merged(demand: Demand) -> tuple[Demand, Any]:
+    """Lines of an order with equal SKUs as one; and the demand's lines in the order of those."""
+    order = owners(demand.first_line)
+    keys = order * (int(demand.sku.max(initial=0)) + 1) + demand.sku
+    _, first, of_key = np.unique(keys, return_index=True, return_inverse=True)
+    kept, in_turn = np.sort(first), np.argsort(first[of_key], kind="stable")
+    quantity = np.bincount(first[of_key], demand.quantity, demand.sku.size)[kept]
+    lines = np.bincount(order[kept], minlength=demand.zone.size)
+    return Demand(offsets(lines), demand.zone, demand.sku[kept], quantity.astype(np.int32)), in_turn
+
+
+def _orders(demand: Demand, skus: int) -> Orders:
+    """The demand for pricing: long orders in pieces."""
+    first_line = demand.first_line
+    pieces = -(-np.diff(first_line) // PIECE_LINES_MAX)  # of each order
+    order = np.repeat(np.arange(pieces.size), pieces)
+    place = np.arange(order.size) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    first = np.append(first_line[order] + place * PIECE_LINES_MAX, first_line[-1]).astype(np.int32)
+    piece = owners(first).astype(np.int32)
+    zone = np.ascontiguousarray(demand.zone[order], np.int32)
+    return Orders(
+        first, zone, 1.0 / pieces[order], demand.sku, demand.quantity, piece,
+        np.lexsort((zone[piece], demand.sku)).astype(np.int32),
+        offsets(np.bincount(demand.sku, minlength=skus)).astype(np.int32),
+    )  # fmt: skip
+
+
+def _priced(orders: Orders, costs: Costs, stock: Any, prices: Any) -> float:
+    """Raise prices round by round; the best bound."""
+    best = max(0.0, bound(orders, costs, np.zeros_like(prices), stock))
+    several = np.unique(orders.sku[(np.diff(orders.first) > 1)[orders.piece]])
+    for skus in [np.unique(orders.sku)] + [several] * (ROUNDS_OF_PRICES - 1 if several.size else 0):
+        raise_prices(orders, costs, stock, skus, prices)
+        best = max(best, bound(orders, costs, prices, stock))
+    return best
+
+
+def _units(demand: Demand, stock: Any) -> Units:
+    order_of_line = owners(demand.first_line)
+    order = np.repeat(order_of_line, demand.quantity).astype(np.int32)
+    sku = np.repeat(demand.sku, demand.quantity).astype(np.int32)
+    count = np.bincount(order, minlength=demand.zone.size)
+    return Units(
+        offsets(count).astype(np.int32), np.ascontiguousarray(demand.zone, np.int32), order, sku,
+        np.lexsort((demand.zone[order], sku)).astype(np.int32),
+        offsets(np.bincount(sku, minlength=stock.shape[0])).astype(np.int32),
+        np.full(order.size, -1, np.int32), stock.copy(),
+    )  # fmt: skip
+
+
+def _placed(units: Units, costs: Costs, prices: Any) -> float:
+    """Place all units and move them while that saves; the cost."""
+    count = np.diff(units.first)
+    several = np.flatnonzero(count > 1).astype(np.int32)
+    cost = place_by_price(units, costs, prices, several) + place_singles(units, costs)
+    size = np.diff(units.sku_first)  # of each SKU, in units
+    looks = np.bincount(units.order, size[units.sku], count.size)[several]
+    cheap = several[np.argsort(looks, kind="stable")][np.sort(looks).cumsum() <= LOOKS_MAX]
+    moved = np.sort(cheap)
+    chained = np.unique(units.sku[np.isin(units.order, several)])
+    chained = chained[size[chained] <= CHAINED_UNITS_MAX].astype(np.int32)
+    for _ in range(ROUNDS_OF_MOVES):
+        change = save_by_chains(units, costs, chained) + place_again(units, costs, prices, moved)
+        cost += change
+        if -change < SAVING_MIN * cost:
+            break
+    return cost
+
+
+def _parts(line: Any, lines: int, node: Any, nodes: int) -> Parts:
+    """Units of a line at one node as one part."""
+    keys, quantity = np.unique(line * (nodes + 1) + node, return_counts=True)
+    at = (keys % (nodes + 1)).astype(np.int16)
+    at[at == nodes] = NO_NODE
+    part_count = np.bincount(keys // (nodes + 1), minlength=lines).astype(np.int32)
+    return Parts(part_count, at, quantity.astype(np.int32))

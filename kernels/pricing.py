@@ -1,0 +1,326 @@
+"""Prices of stock, and what they prove: no allocation of these orders costs less than the bound.
+
+At given prices, one a unit of a SKU at a node, every order is filled in the cheapest way by itself (dynamic programming
+over subsets of its lines). The sum of these minima, less the priced stock, bounds every allocation from below, for any
+prices: Lagrangian relaxation of the stock limits (Fisher 1981, "The Lagrangian Relaxation Method for Solving Integer
+Programming Problems"). Prices go up by block-coordinate ascent, a SKU at a time: with all others fixed its units are a
+transportation problem, which is solved exactly by successive shortest paths over the nodes (Ahuja, Magnanti, Orlin,
+"Network Flows", 1993, section 9.7), and its prices become the middle of the optimal dual face: an end of it stalls.
+
+A shipment is all units of an order that leave a node together. Costs are float64, of any unit.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from kernels.options import F64, I32, I64, F64x2, I32x2, kernel, leaf
+
+PIECE_LINES_MAX = 8  # of what is solved at once; longer orders are cut into pieces that share the fees of a shipment
+_SUBSETS = 1 << PIECE_LINES_MAX
+_NOWHERE = 1e300  # a cost that is never paid
+_TINY = 1e-7  # costs that are nearer are equal
+
+
+class Orders(NamedTuple):
+    """Orders of lines, cut into pieces: lines [first[p], first[p + 1]) are piece p. All lines of it have other SKUs."""
+
+    first: I32  # [piece + 1]
+    zone: I32  # [piece] row of the costs
+    share: F64  # [piece] of the fees of each shipment that it pays: 1 / pieces of its order
+    sku: I32  # [line]
+    quantity: I32  # [line]
+    piece: I32  # [line]
+    by_sku: I32  # [line] lines in the order of SKUs, and of zones within each
+    sku_first: I32  # [sku + 1] into by_sku
+
+
+class Costs(NamedTuple):
+    """What shipments cost."""
+
+    shipment: F64x2  # [zone, node] for each
+    unit: F64x2  # [zone, node] for each of its units
+    short: float  # for a unit that is not shipped
+
+
+class _Work(NamedTuple):
+    """Room for one piece."""
+
+    sums: F64x2  # [subset, node] unit costs
+    best: F64  # [subset] as one shipment, or short
+    least: F64  # [subset] in any number of shipments
+
+
+@leaf
+def _add_up(orders: Orders, costs: Costs, prices: F64x2, lines: I32, count: int, zone: int, work: _Work) -> None:
+    """Of each subset of `count` lines: priced unit costs at every node, and its least cost. Leaves out no node."""
+    nodes = costs.unit.shape[1]
+    work.sums[0, :nodes] = 0.0
+    work.least[0] = 0.0
+    for subset in range(1, 1 << count):
+        low = subset & -subset
+        at = 0
+        while 1 << at != low:
+            at += 1
+        line = lines[at]
+        sku, quantity = orders.sku[line], orders.quantity[line]
+        before = subset ^ low
+        for node in range(nodes):
+            work.sums[subset, node] = work.sums[before, node] + quantity * (costs.unit[zone, node] + prices[sku, node])
+
+
+@leaf
+def _shipped(costs: Costs, zone: int, share: float, count: int, short: F64, work: _Work) -> None:
+    """best and least of each subset. short: [line], what it costs not to ship it."""
+    nodes = costs.unit.shape[1]
+    for subset in range(1, 1 << count):
+        best = 0.0
+        for line in range(count):
+            if subset >> line & 1:
+                best += short[line]
+        for node in range(nodes):
+            best = min(best, share * costs.shipment[zone, node] + work.sums[subset, node])
+        work.best[subset] = best
+        least, part = best, (subset - 1) & subset
+        while part > subset ^ part:  # each pair of parts once
+            least = min(least, work.best[part] + work.least[subset ^ part], work.least[part] + work.best[subset ^ part])
+            part = (part - 1) & subset
+        work.least[subset] = least
+
+
+@leaf
+def _work(nodes: int) -> _Work:
+    return _Work(np.empty((_SUBSETS, nodes)), np.empty(_SUBSETS), np.empty(_SUBSETS))
+
+
+@kernel
+def bound(orders: Orders, costs: Costs, prices: F64x2, stock: I32x2) -> float:
+    """What every allocation costs at least. prices, stock: [sku, node]; prices 0 or more."""
+    work = _work(costs.unit.shape[1])
+    lines, short = np.empty(PIECE_LINES_MAX, np.int32), np.empty(PIECE_LINES_MAX)
+    total = 0.0
+    for piece in range(orders.zone.size):
+        first, count = orders.first[piece], orders.first[piece + 1] - orders.first[piece]
+        for line in range(count):
+            lines[line] = first + line
+            short[line] = orders.quantity[first + line] * costs.short
+        zone = orders.zone[piece]
+        _add_up(orders, costs, prices, lines, count, zone, work)
+        _shipped(costs, zone, orders.share[piece], count, short, work)
+        total += work.least[(1 << count) - 1]
+    for sku in range(stock.shape[0]):
+        for node in range(stock.shape[1]):
+            total -= prices[sku, node] * stock[sku, node]
+    return total
+
+
+@leaf
+def _marginal(
+    orders: Orders, costs: Costs, prices: F64x2, line: int, lines: I32, short: F64, work: _Work, out: F64
+) -> None:  # fmt: skip
+    """out: [node + 1] the least cost of the line's piece, a unit of the line, where it is filled from that node, or
+    short; its own price left out.
+    """
+    nodes, piece, quantity = costs.unit.shape[1], orders.piece[line], orders.quantity[line]
+    zone, share = orders.zone[piece], orders.share[piece]
+    count = 0
+    for other in range(orders.first[piece], orders.first[piece + 1]):
+        if other != line:
+            lines[count] = other
+            short[count] = orders.quantity[other] * costs.short
+            count += 1
+    _add_up(orders, costs, prices, lines, count, zone, work)
+    _shipped(costs, zone, share, count, short, work)
+    full = (1 << count) - 1
+    for node in range(nodes):
+        out[node] = work.least[full]
+    for subset in range(1, full + 1):
+        rest = work.least[full ^ subset]
+        for node in range(nodes):
+            out[node] = min(out[node], work.sums[subset, node] + rest)
+    for node in range(nodes):
+        out[node] = (out[node] + share * costs.shipment[zone, node]) / quantity + costs.unit[zone, node]
+    out[nodes] = work.least[full] / quantity + costs.short
+
+
+class Transport(NamedTuple):
+    """The transportation problem of a SKU, and its solution: rows of units with equal costs to nodes. The last of the
+    nodes is `short`.
+    """
+
+    cost: F64x2  # [row, node]
+    units: I32  # [row]
+    at: I32x2  # [row, node] units of the row that are there
+    members: I32x2  # [node, place] rows with units there
+    place: I32x2  # [row, node] of the row among the members
+    count: I32  # [node] members
+    used: I64  # [node] units there
+    move: F64x2  # [node, node] least cost of moving a unit from one to the other
+    mover: I32x2  # [node, node] the row whose unit that is
+    free: F64  # [node] least cost of a chain of moves that frees a unit of room there
+    next: I32  # [node] where the first move of that chain goes; -1: there is room
+
+
+@leaf
+def room_for_transport(rows: int, nodes: int) -> Transport:
+    return Transport(
+        np.empty((rows, nodes)), np.empty(rows, np.int32), np.zeros((rows, nodes), np.int32),
+        np.empty((nodes, rows), np.int32), np.empty((rows, nodes), np.int32), np.zeros(nodes, np.int32),
+        np.zeros(nodes, np.int64), np.empty((nodes, nodes)), np.empty((nodes, nodes), np.int32), np.empty(nodes),
+        np.empty(nodes, np.int32),
+    )  # fmt: skip
+
+
+@leaf
+def put(one: Transport, row: int, node: int, units: int) -> None:
+    """Add units of a row, or take some away, at a node."""
+    before = one.at[row, node]
+    one.at[row, node] += units
+    one.used[node] += units
+    if before == 0:
+        one.members[node, one.count[node]] = row
+        one.place[row, node] = one.count[node]
+        one.count[node] += 1
+    elif one.at[row, node] == 0:
+        one.count[node] -= 1
+        last = one.members[node, one.count[node]]
+        one.members[node, one.place[row, node]] = last
+        one.place[last, node] = one.place[row, node]
+
+
+@leaf
+def look(one: Transport, node: int) -> None:
+    """The least moves away from a node."""
+    nodes = one.used.size
+    one.move[node, :] = _NOWHERE
+    for place in range(one.count[node]):
+        row = one.members[node, place]
+        here = one.cost[row, node]
+        for to in range(nodes):
+            if one.cost[row, to] - here < one.move[node, to]:
+                one.move[node, to] = one.cost[row, to] - here
+                one.mover[node, to] = row
+    one.move[node, node] = _NOWHERE
+
+
+@leaf
+def find_room(one: Transport, stock: I32x2, sku: int) -> None:
+    """`free` and `next` of every node, by Bellman and Ford from the nodes with room."""
+    nodes = one.used.size
+    for node in range(nodes):
+        has_room = node == nodes - 1 or one.used[node] < stock[sku, node]
+        one.free[node] = 0.0 if has_room else _NOWHERE
+        one.next[node] = -1
+    for _ in range(nodes):
+        changed = False
+        for node in range(nodes):
+            for to in range(nodes):
+                cost = one.move[node, to] + one.free[to]
+                if cost < one.free[node] - _TINY:
+                    one.free[node], one.next[node] = cost, to
+                    changed = True
+        if not changed:
+            break
+
+
+@leaf
+def relieve(one: Transport, stock: I32x2, sku: int) -> None:
+    """Move units from nodes that hold more than there is, by the cheapest chains, until none does."""
+    nodes = one.used.size
+    for node in range(nodes - 1):
+        while one.used[node] > stock[sku, node]:
+            amount = one.used[node] - stock[sku, node]
+            here = node
+            while one.next[here] >= 0:
+                to = one.next[here]
+                amount = min(amount, np.int64(one.at[one.mover[here, to], here]))
+                here = to
+            if here < nodes - 1:
+                amount = min(amount, stock[sku, here] - one.used[here])
+            here = node
+            while one.next[here] >= 0:
+                to = one.next[here]
+                row = one.mover[here, to]
+                put(one, row, here, -amount)
+                put(one, row, to, amount)
+                here = to
+            here = node
+            while here >= 0:  # only what the chain touched has changed
+                look(one, here)
+                here = one.next[here]
+            find_room(one, stock, sku)
+
+
+@leaf
+def transport(one: Transport, rows: int, stock: I32x2, sku: int) -> None:
+    """The cheapest way to fill rows, whose cost and units are there, from what stock there is."""
+    nodes = one.used.size
+    one.at[:rows, :] = 0
+    one.count[:] = 0
+    one.used[:] = 0
+    for row in range(rows):
+        best = 0
+        for node in range(1, nodes):
+            if one.cost[row, node] < one.cost[row, best]:
+                best = node
+        put(one, row, best, one.units[row])
+    for node in range(nodes):
+        look(one, node)
+    find_room(one, stock, sku)
+    relieve(one, stock, sku)
+
+
+@leaf
+def _set_middle(one: Transport, short: float, prices: F64x2, sku: int, low: F64) -> None:
+    """Prices between the highest and the lowest that the solution allows."""
+    nodes = one.used.size
+    low[:] = 0.0
+    for _ in range(nodes):
+        changed = False
+        for node in range(nodes - 1):
+            for to in range(nodes):
+                if low[to] - one.move[to, node] > low[node] + _TINY:
+                    low[node] = low[to] - one.move[to, node]
+                    changed = True
+        if not changed:
+            break
+    for node in range(nodes - 1):
+        prices[sku, node] = min(short, 0.5 * (one.free[node] + low[node]))
+
+
+@leaf
+def _is_like(orders: Orders, line: int, other: int) -> bool:
+    """Whether two lines of a SKU are alone in their orders, go to the same zone, and have the same quantity."""
+    mine, its = orders.piece[line], orders.piece[other]
+    return (
+        orders.zone[mine] == orders.zone[its]
+        and orders.quantity[line] == orders.quantity[other]
+        and orders.first[mine + 1] - orders.first[mine] == 1
+        and orders.first[its + 1] - orders.first[its] == 1
+        and orders.share[mine] == orders.share[its]
+    )
+
+
+@kernel
+def raise_prices(orders: Orders, costs: Costs, stock: I32x2, skus: I32, prices: F64x2) -> None:
+    """One round: the prices of each of these SKUs become optimal against all others. stock, prices: [sku, node]."""
+    nodes = costs.unit.shape[1]
+    rows_max = 0
+    for sku in skus:
+        rows_max = max(rows_max, orders.sku_first[sku + 1] - orders.sku_first[sku])
+    one = room_for_transport(rows_max, nodes + 1)
+    work, low = _work(nodes), np.empty(nodes + 1)
+    lines, short = np.empty(PIECE_LINES_MAX, np.int32), np.empty(PIECE_LINES_MAX)
+    for sku in skus:
+        rows, before = 0, -1
+        for at in range(orders.sku_first[sku], orders.sku_first[sku + 1]):
+            line = orders.by_sku[at]
+            if before >= 0 and _is_like(orders, line, before):
+                one.units[rows - 1] += orders.quantity[line]
+                continue
+            _marginal(orders, costs, prices, line, lines, short, work, one.cost[rows])
+            one.units[rows] = orders.quantity[line]
+            rows += 1
+            before = line
+        transport(one, rows, stock, sku)
+        _set_middle(one, costs.short, prices, sku, low)
