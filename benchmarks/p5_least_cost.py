@@ -1,8 +1,8 @@
 """P5: least cost over a batch of real orders, beside nearest, the linear program and, where it is small, the mixed
 integer program (both by HiGHS, through SciPy).
 
-30,000 lines of one seller's report, 22 real places; stock is simulated: Dirichlet(2) shares of so many times the demand of
-each SKU. Baskets join orders of one day and one postal area. `python -m benchmarks --only P5`.
+30,000 lines of one seller's report, 22 real places; stock is simulated: Dirichlet(2) shares of so many times what each
+SKU sells. Baskets join orders of one day and one postal area. `python -m benchmarks --only P5`.
 """
 
 import csv
