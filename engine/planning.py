@@ -42,6 +42,7 @@ class Plan:
     cost: float
     bound: float  # no allocation costs less
     prices: Any  # float64 [sku, node] of a unit of stock
+    spared: int  # units that are short though there is stock: to ship them would cost more
 
     @property
     def gap(self) -> float:
@@ -68,7 +69,11 @@ def plan(demand: Demand, costs: Costs, stock: Any, prices: Any = None) -> Plan:
     units = _units(merged, stock)
     cost = _placed(units, costs, prices)
     line = np.repeat(in_turn, demand.quantity[in_turn])
-    return Plan(_parts(line, demand.sku.size, units.at, stock.shape[1]), cost, least, prices)
+    parts = _parts(line, demand.sku.size, units.at, stock.shape[1])
+    wanted = np.bincount(demand.sku, demand.quantity, stock.shape[0])
+    missing = int(np.maximum(0, wanted - stock.sum(1, dtype=np.int64)).sum())
+    short = int(parts.quantity[parts.node == NO_NODE].sum(dtype=np.int64))
+    return Plan(parts, cost, least, prices, short - missing)
 
 
 def _merged(demand: Demand) -> tuple[Demand, Any]:

@@ -153,6 +153,9 @@ def test_where_there_is_no_stock_all_is_short_and_where_nobody_orders_nothing_is
     made = plan(*found)
     assert (made.parts.node == NO_NODE).all()
     assert made.cost == made.bound == found.demand.quantity.sum() * SHORT
+    assert made.spared == 0
+    cheap = case(3)._replace(costs=found.costs._replace(short=1.0), stock=np.full((4, 4), 99, np.int32))
+    assert plan(*cheap).spared == cheap.demand.quantity.sum()
     nobody = Demand(np.zeros(1, np.int64), *(np.empty(0, np.int32) for _ in range(3)))
     empty = plan(nobody, found.costs, found.stock)
     assert (empty.cost, empty.bound, empty.gap, empty.parts.node.size) == (0.0, 0.0, 0.0, 0)

@@ -124,6 +124,11 @@ def _run(
             if card is not None and policy == LEAST_COST:
                 planned = _planned(engine, orders_file, orders, card, progress)
                 summary.bound = round(planned.bound)
+                if planned.spared:
+                    summary.notes.append(
+                        f"{planned.spared:,} units are short though there is stock: by the rate card a short unit "
+                        f"costs {card.shortage_penalty:g}, and to ship these would cost more"
+                    )
             progress.stage("allocating", len(orders.order_id))
             answered = send(engine, orders, stamp, data is not None, progress.advance, planned)
             decided = clock()
@@ -229,7 +234,7 @@ def _show(result: dict[str, Any], policy: str, decisions: Path, rejects: Path | 
         ("cost (minor units)", "no rate card" if result["cost"] is None else result["cost"]),
     ]
     if result["bound"] is not None:
-        gap = "-" if result["gap"] is None else f"  (cost is {result['gap']:.3%} above it)"
+        gap = "" if result["gap"] is None else f"  (cost is {result['gap']:.3%} above it)"
         rows.append(("no allocation costs less than", f"{result['bound']:,}{gap}"))
     rows.append(("rejected lines", result["rejected_lines"]))
     rows += [(f"  {reason.lower().replace('_', ' ')}", count) for reason, count in result["rejects_by_reason"].items()]
