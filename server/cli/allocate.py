@@ -122,13 +122,7 @@ def _run(
             put_catalogue(engine, orders, stamp)
             planned = None
             if card is not None and policy == LEAST_COST:
-                planned = _planned(engine, orders_file, orders, card, progress)
-                summary.bound = round(planned.bound)
-                if planned.spared:
-                    summary.notes.append(
-                        f"{planned.spared:,} units are short though there is stock: by the rate card a short unit "
-                        f"costs {card.shortage_penalty:g}, and to ship these would cost more"
-                    )
+                planned = _planned(engine, orders_file, orders, card, progress, summary)
             progress.stage("allocating", len(orders.order_id))
             answered = send(engine, orders, stamp, data is not None, progress.advance, planned)
             decided = clock()
@@ -148,15 +142,23 @@ def _run(
     )
 
 
-def _planned(engine: Any, file: Path, orders: Any, card: Any, progress: Bar) -> Any:
+def _planned(engine: Any, file: Path, orders: Any, card: Any, progress: Bar, summary: Any) -> Any:
+    """The plan of least cost, and what the summary says of it."""
     from engine.intake.job import plan_orders
     from engine.planning import TooManyUnits
 
     progress.stage("planning")
     try:
-        return plan_orders(engine, orders, card)
+        planned = plan_orders(engine, orders, card)
     except TooManyUnits as error:
         fail(f"{file}: quantity: {error}: split the file", BAD_USAGE)
+    summary.bound = round(planned.bound)
+    if planned.spared:
+        summary.notes.append(
+            f"{planned.spared:,} units are short though there is stock: by the rate card a short unit costs "
+            f"{card.shortage_penalty:g}, and to ship these would cost more"
+        )
+    return planned
 
 
 def _sum_up(summary: Any, shipments: Any, card: Any) -> None:
