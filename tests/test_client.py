@@ -565,6 +565,7 @@ def test_events_that_are_asked_once_end(shop: Any, service: FakeService):
     [
         (grpc.StatusCode.CANCELLED, "CANCELLED", Unavailable),  # the server stopped
         (grpc.StatusCode.UNKNOWN, "Stream removed", Unavailable),
+        (grpc.StatusCode.UNKNOWN, "Stream removed (sendmsg: Broken pipe (32))", Unavailable),
         (grpc.StatusCode.CANCELLED, "Locally cancelled by application!", AllotError),
         (grpc.StatusCode.UNKNOWN, "something else", AllotError),
     ],

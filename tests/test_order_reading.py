@@ -5,6 +5,7 @@ import math
 import random
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,7 @@ def test_an_order_says_all_that_was_told(tmp_path: Path) -> None:
             "service_level": np.full(1, 2, np.int16), "ship_by": np.array([6]), "deliver_by": np.array([7]),
             "customer": pa.array(["c-1"]), "unit_price": np.array([100, 0]), "discount": np.array([-(1 << 63), 3]),
         }  # fmt: skip
-        await orders.edge.batcher.ask(type(command)(*(list(vars(command).values())[:-1]), options))
+        await orders.edge.batcher.ask(replace(command, options=options))
         given = (await orders.get("told")).order
         assert (given.placed_at_us, given.ship_by_us, given.deliver_by_us) == (5, 6, 7)
         assert (given.currency, given.service_level, given.customer) == ("INR", "FAST", "c-1")

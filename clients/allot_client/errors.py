@@ -111,7 +111,8 @@ def error_of(error: grpc.RpcError) -> AllotError:
         elif detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR):
             delay = error_details_pb2.RetryInfo.FromString(detail.value).retry_delay
             retry_after = delay.seconds + delay.nanos / 1e9
-    kind = Unavailable if message == _SERVER_STOPS.get(code) else _class_of(code, reason)
+    stops = _SERVER_STOPS.get(code)  # what gRPC knows more stands behind it in brackets
+    kind = Unavailable if stops and message.partition(" (")[0] == stops else _class_of(code, reason)
     return kind(code, message, reason, field, retry_after)
 
 
