@@ -43,7 +43,7 @@ class PlaceOrders:
     sku: Any  # int32 [line]
     quantity: Any  # int32 [line] units
     options: Mapping[str, Any] = field(default_factory=dict)  # columns of ORDER_OPTIONS [order], LINE_OPTIONS [line]
-    planned: Parts | None = None  # the nearest nodes where there is no plan
+    planned: Parts | None = None  # the nearest nodes where there is no plan; carts have none
 
     def take(self, rows: Any) -> "PlaceOrders":
         """Some of the orders, in the order given."""

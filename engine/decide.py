@@ -91,9 +91,11 @@ def _enter(commit: Commit, command: PlaceOrders, keys: Any) -> OrderAnswers:
     state = commit.state
     columns = (command.channel, command.postal_code, command.first_line, command.sku, command.quantity)
     batch = Batch(*map(owned, columns))
-    if command.planned is not None and (drawn := planned(state, batch, command.planned)) is not None:
-        return _enter_drawn(commit, command, batch, drawn, keys)
     expires_at = owned(command.expires_at) if isinstance(command, Reserve) else None
+    if command.planned is not None and expires_at is None:
+        fitting = planned(state, batch, command.planned)
+        if fitting is not None:
+            return _enter_drawn(commit, command, batch, fitting, keys)
     count, room = batch.channel.size, parts_max(batch.quantity, state.node_count)
     drawn = empty_drawn(count, batch.sku.size, room)
     placed = empty_placed(count, batch.sku.size, room, expires_at)
@@ -106,20 +108,21 @@ def _enter(commit: Commit, command: PlaceOrders, keys: Any) -> OrderAnswers:
     cut = {name: getattr(drawn, name)[:parts_drawn] for name in ("node", "quantity", "fenced", "metres")}
     drawn, placed = drawn._replace(**cut), placed._replace(stage=placed.stage[:parts_drawn])
     commit.entered(*_tables(command.order_id, batch, drawn, placed, command.options))
-    return OrderAnswers(
-        drawn.outcome, placed.number, np.zeros(count, bool), batch.first_line, batch.sku, batch.quantity,
-        placed.first_part, drawn.node, placed.stage, drawn.quantity, drawn.metres,
-    )  # fmt: skip
+    return _answers(batch, drawn, placed)
 
 
 def _enter_drawn(commit: Commit, command: PlaceOrders, batch: Batch, drawn: Drawn, keys: Any) -> OrderAnswers:
     """Orders whose parts are known already."""
-    count, state = batch.channel.size, commit.state
-    placed = empty_placed(count, batch.sku.size, drawn.node.size, None)
+    state = commit.state
+    placed = empty_placed(batch.channel.size, batch.sku.size, drawn.node.size, None)
     number_orders(batch, state.book.heads, state.policies, drawn, placed)
     commit.enter(*_tables(command.order_id, batch, drawn, placed, command.options), keys)
+    return _answers(batch, drawn, placed)
+
+
+def _answers(batch: Batch, drawn: Drawn, placed: Placed) -> OrderAnswers:
     return OrderAnswers(
-        drawn.outcome, placed.number, np.zeros(count, bool), batch.first_line, batch.sku, batch.quantity,
+        drawn.outcome, placed.number, np.zeros(batch.channel.size, bool), batch.first_line, batch.sku, batch.quantity,
         placed.first_part, drawn.node, placed.stage, drawn.quantity, drawn.metres,
     )  # fmt: skip
 

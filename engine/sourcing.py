@@ -42,7 +42,12 @@ def planned(state: State, batch: Batch, parts: Parts) -> Drawn | None:
     order = owners(batch.first_line)[line]
     sku, channel = batch.sku[line], batch.channel[order]
     whole = np.bincount(line, parts.quantity, batch.sku.size) == batch.quantity
-    if not whole.all() or parts.node[given].max(initial=0) >= node_count or (fences.head[batch.sku] != NONE).any():
+    if not whole.all() or (parts.quantity < 1).any() or (fences.head[batch.sku] != NONE).any():
+        return None
+    named = parts.node[given]
+    if named.min(initial=0) < 0 or named.max(initial=0) >= node_count:
+        return None
+    if (given[1:] & ~given[:-1] & (line[1:] == line[:-1])).any():  # what is short is the last of its line
         return None
     words, bits = np.divmod(np.where(given, parts.node, 0).astype(np.int64), 64)
     is_served = policies.nodes[channel, words] >> bits.astype(np.uint64) & np.uint64(1)

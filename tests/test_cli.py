@@ -8,13 +8,18 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from engine.commands import Parts
+from engine.planning import Plan, plan
 from tests import real_data
 from tests.command_line import run, run_without_privilege, spawn, write_csv
 
@@ -499,6 +504,41 @@ def test_least_cost_costs_no_more_than_nearest(shop: Shop):
     assert least.json["cost"] <= nearest.json["cost"]
     assert (nearest.json["bound"], nearest.json["gap"]) == (None, None)
     assert least.json["gap"] == round(least.json["cost"] / least.json["bound"] - 1, 6)
+
+
+def _oversold(parts: Parts) -> Parts:
+    return replace(parts, node=np.zeros_like(parts.node))
+
+
+def _a_unit_less(parts: Parts) -> Parts:
+    return replace(parts, quantity=np.append(parts.quantity[:-1], parts.quantity[-1] + 1).astype(np.int32))
+
+
+def _a_node_too_far(parts: Parts) -> Parts:
+    return replace(parts, node=np.full_like(parts.node, 99))
+
+
+def _a_negative_node(parts: Parts) -> Parts:
+    return replace(parts, node=np.full_like(parts.node, -2))
+
+
+@pytest.mark.parametrize("spoilt", [_oversold, _a_unit_less, _a_node_too_far, _a_negative_node])
+def test_a_plan_that_does_not_fit_is_not_carried_out(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, spoilt: Callable[[Parts], Parts]
+):
+    """Nearest decides instead: whatever a plan says, nothing is sold twice and nothing is lost."""
+    assert run(*shop.allocate()).code == 0
+    by_nearest = shop.decisions.read_bytes()
+
+    def wrong(*given: Any) -> Plan:
+        made = plan(*given)
+        return replace(made, parts=spoilt(made.parts))
+
+    monkeypatch.setattr("engine.intake.job.plan", wrong)
+    data = shop.folder / "data"
+    assert planned(shop, "--data", data).code == 0
+    assert shop.decisions.read_bytes() == by_nearest
+    assert run("verify", "--data", data).code == 0
 
 
 def test_least_cost_needs_a_rate_card_and_policies_have_names(shop: Shop):

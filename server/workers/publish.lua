@@ -4,10 +4,10 @@
 -- KEYS, of one channel and in one slot: its figures (hash: SKU -> units:version), its changes (stream), its state (hash).
 -- A SKU that the figures do not have was never there to be sold: 0 units.
 
--- Where a channel is: its engine, how many writes there were, and whether this was one. Who looks watches figures and state from before on, and
--- writes in a transaction that `commit` ends (redis_link.py). So only who knows of every write so far may write: a
--- version never goes back, nothing is left out between two writes, and what arrives late, when its sender has given it
--- up, changes nothing.
+-- Where a channel is: its engine, how many writes there were, and whether this was one. Who looks watches figures and
+-- state from before on, and writes in a transaction that `commit` ends (redis_link.py). So only who knows of every write
+-- so far may write: a version never goes back, nothing is left out between two writes, and what arrives late, when its
+-- sender has given it up, changes nothing.
 local function look(keys, args)
   local was = redis.call('HMGET', keys[3], 'engine', 'writes', 'figures')
   local there = redis.call('HLEN', keys[1])
