@@ -122,7 +122,7 @@ class Served:
         return self.metrics.registry.get_sample_value(name, labels) or 0
 
     async def until(self, there: Callable[[], bool]) -> None:
-        """Waits, 5 s at most: the server counts a stream's end after the client sees it."""
+        """Waits, 5 s at most: the server counts a failed call and a stream's end after the client sees it."""
         async with asyncio.timeout(5):
             while not there():
                 await asyncio.sleep(0.005)
@@ -188,7 +188,7 @@ def test_a_rejection_becomes_a_status_with_reason_and_field():
             bad = error_details_pb2.BadRequest()
             assert status.details[1].Unpack(bad)
             assert bad.field_violations[0].field == "skus[0]"
-            assert served.counted(GET, "INVALID_ARGUMENT") == 1
+            await served.until(lambda: served.counted(GET, "INVALID_ARGUMENT") == 1)
             assert served.value("allot_rejected_total", reason="INVALID_VALUE") == 1
             assert served.logged.getvalue() == ""  # a caller's mistake is no event of ours
 
@@ -211,7 +211,7 @@ def test_a_fault_is_logged_and_tells_the_caller_nothing():
                     availability_pb2.WatchAvailabilityRequest(after_version=13)))
             )  # fmt: skip
             assert code is grpc.StatusCode.INTERNAL
-            assert served.counted(WATCH, "INTERNAL") == served.counted(GET, "INTERNAL") == 1
+            await served.until(lambda: served.counted(WATCH, "INTERNAL") == served.counted(GET, "INTERNAL") == 1)
 
     asyncio.run(tried())
 
@@ -266,7 +266,7 @@ def test_a_stream_too_many_is_refused_with_advice_and_the_others_go_on():
             await served.until(lambda: served.value("allot_streams_open") == 1)
             assert len(await all_of(served.availability.WatchAvailability(once))) == 1
             await served.until(lambda: served.counted(WATCH, "OK") == 1)
-            assert served.counted(WATCH, "RESOURCE_EXHAUSTED") == 1
+            await served.until(lambda: served.counted(WATCH, "RESOURCE_EXHAUSTED") == 1)
 
     asyncio.run(tried())
 
@@ -336,7 +336,7 @@ def test_health_is_open_to_all_and_reflection_to_any_token(tokens: Path):
             with pytest.raises(grpc.aio.AioRpcError) as raised:
                 await served.health.Check(health_pb2.HealthCheckRequest(service="nobody"))
             assert raised.value.code() is grpc.StatusCode.NOT_FOUND
-            assert served.counted("grpc.health.v1.Health/Check", "NOT_FOUND") == 1
+            await served.until(lambda: served.counted("grpc.health.v1.Health/Check", "NOT_FOUND") == 1)
             assert (await failure(all_of(served.health.Watch(check))))[1] == "TOKEN_MISSING"
             watch = served.health.Watch(check, metadata=as_("h"))
             assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
