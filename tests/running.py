@@ -1,4 +1,4 @@
-"""A real server: `allot serve` as a process of its own, on a free port of the loopback."""
+"""A real server: `allot serve` as a process of its own, on a port of the loopback that is free."""
 
 import os
 import signal
@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
+
+from server.local_redis import free_port
 
 STARTS_WITHIN_SECONDS = 120  # with a compile
 ENDS_WITHIN_SECONDS = 60
@@ -22,7 +24,7 @@ class Server:
         """Start it, and wait until it serves (ready) or listens."""
         command = [sys.executable, "-m", "server.cli.main", "serve", "--announce", f"--data={folder}"]
         if not any(flag.startswith("--listen") for flag in flags):
-            command.append("--listen=127.0.0.1:0")
+            command.append(f"--listen=127.0.0.1:{free_port()}")  # none that the system gives away while it restarts
         self.folder = folder
         self.log: list[str] = []
         self.process = subprocess.Popen(
