@@ -14,12 +14,14 @@ import numpy as np
 from engine.commands import Parts
 from engine.ragged import offsets, owners
 from kernels.columns import NO_NODE
+from kernels.moves import WINDOW, Units
 from kernels.pricing import PIECE_LINES_MAX, Costs, Orders, bound, raise_prices
-from kernels.repair import Units, place_again, place_by_price, place_singles, save_by_chains
+from kernels.repair import HOLDERS_MAX, place_again, place_by_price, place_singles, save_by_chains, swap
 
 UNITS_MAX = 1 << 23  # of one plan
 ROUNDS_OF_PRICES = 8  # for SKUs of orders of several lines; those of single lines are exact after one
 ROUNDS_OF_MOVES = 6  # at most; fewer where a round saves less than
+ROUNDS_OF_SWAPS = 2  # the dear ones: later they find little
 SAVING_MIN = 5e-5  # of the cost
 CHAINED_UNITS_MAX = 4096  # of a SKU: more are left as they were placed, the time grows with their square
 LOOKS_MAX = 8_000_000  # at units, by the orders that one round takes out: about a second
@@ -122,7 +124,8 @@ def _units(demand: Demand, stock: Any) -> Units:
         offsets(count).astype(np.int32), np.ascontiguousarray(demand.zone, np.int32), order, sku,
         np.lexsort((demand.zone[order], sku)).astype(np.int32),
         offsets(np.bincount(sku, minlength=stock.shape[0])).astype(np.int32),
-        np.full(order.size, -1, np.int32), stock.copy(),
+        np.full(order.size, -1, np.int32), stock.copy(), np.ones(1, np.int64), np.ones(stock.shape[0], np.int64),
+        np.zeros(stock.shape[0], np.int64), np.zeros(demand.zone.size, np.int64),
     )  # fmt: skip
 
 
@@ -133,16 +136,26 @@ def _placed(units: Units, costs: Costs, prices: Any) -> float:
     cost = place_by_price(units, costs, prices, several) + place_singles(units, costs)
     size = np.diff(units.sku_first)  # of each SKU, in units
     looks = np.bincount(units.order, size[units.sku], count.size)[several]
-    cheap = several[np.argsort(looks, kind="stable")][np.sort(looks).cumsum() <= LOOKS_MAX]
-    moved = np.sort(cheap)
+    moved = several[_cheapest(looks, LOOKS_MAX)]
+    swapped = several[_cheapest(looks, LOOKS_MAX / HOLDERS_MAX) & (count[several] <= WINDOW)]
     chained = np.unique(units.sku[np.isin(units.order, several)])
     chained = chained[size[chained] <= CHAINED_UNITS_MAX].astype(np.int32)
-    for _ in range(ROUNDS_OF_MOVES):
-        change = save_by_chains(units, costs, chained) + place_again(units, costs, prices, moved)
+    for done in range(ROUNDS_OF_MOVES):
+        change = save_by_chains(units, costs, chained) + place_again(units, costs, moved)
+        if done < ROUNDS_OF_SWAPS:
+            change += swap(units, costs, prices, swapped)
         cost += change
         if -change < SAVING_MIN * cost:
             break
     return cost
+
+
+def _cheapest(looks: Any, most: float) -> Any:
+    """Which orders come first, by what one look at each costs, until they cost the most together."""
+    turn = np.argsort(looks, kind="stable")
+    is_cheap = np.empty(looks.size, bool)
+    is_cheap[turn] = looks[turn].cumsum() <= most
+    return is_cheap
 
 
 def _parts(line: Any, lines: int, node: Any, nodes: int) -> Parts:

@@ -18,7 +18,7 @@ from kernels.options import F64, I32, I64, F64x2, I32x2, kernel, leaf
 
 PIECE_LINES_MAX = 8  # of what is solved at once; longer orders are cut into pieces that share the fees of a shipment
 _SUBSETS = 1 << PIECE_LINES_MAX
-_NOWHERE = 1e300  # a cost that is never paid
+NOWHERE = 1e300  # a cost that is never paid
 _TINY = 1e-7  # costs that are nearer are equal
 
 
@@ -190,9 +190,11 @@ def put(one: Transport, row: int, node: int, units: int) -> None:
 
 @leaf
 def look(one: Transport, node: int) -> None:
-    """The least moves away from a node."""
+    """The least moves away from a node, where there is anything."""
     nodes = one.used.size
-    one.move[node, :] = _NOWHERE
+    if one.count[node] == 0:
+        return
+    one.move[node, :] = NOWHERE
     for place in range(one.count[node]):
         row = one.members[node, place]
         here = one.cost[row, node]
@@ -200,27 +202,40 @@ def look(one: Transport, node: int) -> None:
             if one.cost[row, to] - here < one.move[node, to]:
                 one.move[node, to] = one.cost[row, to] - here
                 one.mover[node, to] = row
-    one.move[node, node] = _NOWHERE
+    one.move[node, node] = NOWHERE
 
 
 @leaf
-def find_room(one: Transport, stock: I32x2, sku: int) -> None:
-    """`free` and `next` of every node, by Bellman and Ford from the nodes with room."""
-    nodes = one.used.size
-    for node in range(nodes):
-        has_room = node == nodes - 1 or one.used[node] < stock[sku, node]
-        one.free[node] = 0.0 if has_room else _NOWHERE
-        one.next[node] = -1
+def find_room(count: I32, move: F64x2, free: F64, next: I32) -> None:
+    """The cheapest path of moves that makes room at every node, by Bellman and Ford from the nodes with room.
+
+    count: [node] what there is to be moved; move: [node, node] least cost of a move from where there is any; free:
+    [node] 0 where there is room, else NOWHERE, becomes what room costs; next: [node] becomes where the path goes
+    first, -1 where there is room.
+    """
+    nodes = free.size
+    next[:] = -1
+    changed = True
     for _ in range(nodes):
-        changed = False
-        for node in range(nodes):
-            for to in range(nodes):
-                cost = one.move[node, to] + one.free[to]
-                if cost < one.free[node] - _TINY:
-                    one.free[node], one.next[node] = cost, to
-                    changed = True
         if not changed:
             break
+        changed = False
+        for node in range(nodes):
+            if count[node] == 0 or (free[node] == 0.0 and next[node] < 0):
+                continue
+            for to in range(nodes):
+                cost = move[node, to] + free[to]
+                if cost < free[node] - _TINY:
+                    free[node], next[node] = cost, to
+                    changed = True
+
+
+@leaf
+def _find_room(one: Transport, stock: I32x2, sku: int) -> None:
+    nodes = one.used.size
+    for node in range(nodes):
+        one.free[node] = 0.0 if node == nodes - 1 or one.used[node] < stock[sku, node] else NOWHERE
+    find_room(one.count, one.move, one.free, one.next)
 
 
 @leaf
@@ -248,7 +263,7 @@ def relieve(one: Transport, stock: I32x2, sku: int) -> None:
             while here >= 0:  # only what the chain touched has changed
                 look(one, here)
                 here = one.next[here]
-            find_room(one, stock, sku)
+            _find_room(one, stock, sku)
 
 
 @leaf
@@ -266,7 +281,7 @@ def transport(one: Transport, rows: int, stock: I32x2, sku: int) -> None:
         put(one, row, best, one.units[row])
     for node in range(nodes):
         look(one, node)
-    find_room(one, stock, sku)
+    _find_room(one, stock, sku)
     relieve(one, stock, sku)
 
 
@@ -275,15 +290,18 @@ def _set_middle(one: Transport, short: float, prices: F64x2, sku: int, low: F64)
     """Prices between the highest and the lowest that the solution allows."""
     nodes = one.used.size
     low[:] = 0.0
+    changed = True
     for _ in range(nodes):
+        if not changed:
+            break
         changed = False
-        for node in range(nodes - 1):
-            for to in range(nodes):
+        for to in range(nodes):
+            if one.count[to] == 0:
+                continue
+            for node in range(nodes - 1):
                 if low[to] - one.move[to, node] > low[node] + _TINY:
                     low[node] = low[to] - one.move[to, node]
                     changed = True
-        if not changed:
-            break
     for node in range(nodes - 1):
         prices[sku, node] = min(short, 0.5 * (one.free[node] + low[node]))
 

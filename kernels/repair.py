@@ -1,200 +1,48 @@
 """An allocation that keeps to the stock, of least cost as near as moves get.
 
-Units are placed by prices, then moved while that saves. Every unit stands at a node, or is short. A unit's move changes
-what its order pays, since a shipment is shared by all units of an order at a node. Two neighbourhoods, each with the
-exact change of all orders that it touches, kept where it saves and undone where it does not:
+Units are placed by prices, then moved while that saves. Three neighbourhoods, each with the exact change of all orders
+that it touches, kept where it saves and undone where it does not (kernels/moves.py):
 
 - a chain or ring of moves of units of one SKU, which ends where there is room (a negative cycle of the residual
   network: Ahuja, Magnanti, Orlin, "Network Flows", 1993, section 9.6; between orders it is the cyclic exchange of
   Thompson and Psaraftis 1993, "Cyclic Transfer Algorithms for Multivehicle Routing");
 - an order taken out and put back in the best way, by dynamic programming over subsets of its units, where a node
-  without room costs what the cheapest chain of others' moves costs that makes some (ejection chains: Glover 1996).
+  without room costs what the cheapest chain of others' moves costs that makes some (ejection chains: Glover 1996);
+- an order taken out together with one that stands where prices would have it, and both put back, one after the other
+  (ruin and recreate: Schrimpf, Schneider, Stamm-Wilbrandt, Dueck 2000).
 
 Orders of one unit are placed by exact shortest paths (kernels/pricing.py): where all are such the cost is the least.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
-from kernels.options import F64, I32, I64, F64x2, I32x2, kernel, leaf
-from kernels.pricing import Costs, room_for_transport, transport
+from kernels.moves import (
+    MOVED_UNITS_MAX,
+    OUT,
+    TINY,
+    WINDOW,
+    Net,
+    Units,
+    Work,
+    go,
+    keep,
+    look,
+    look_for_room,
+    make_room,
+    mark,
+    room_for_work,
+    size_of,
+    undo,
+    walk,
+)
+from kernels.options import F64, I32, F64x2, kernel, leaf
+from kernels.pricing import NOWHERE, Costs, room_for_transport, transport
 
-WINDOW = 6  # units of an order that are placed at once
-MOVED_UNITS_MAX = 64  # of an order: larger ones are placed line by line and stay, the time grows with their square
-_SUBSETS = 1 << WINDOW
-_NOWHERE = 1e300
-_TINY = 1e-6
-_OUT = -1  # where a unit is that is being placed
-
-
-class Units(NamedTuple):
-    """Units of orders: those of order o are [first[o], first[o + 1])."""
-
-    first: I32  # [order + 1]
-    zone: I32  # [order]
-    order: I32  # [unit]
-    sku: I32  # [unit]
-    by_sku: I32  # [unit] in the order of SKUs, and of zones within each
-    sku_first: I32  # [sku + 1]
-    at: I32  # [unit] node; the number of nodes: short
-    room: I32x2  # [sku, node] units that nobody has
-
-
-class _Net(NamedTuple):
-    """Moves of units of one SKU between nodes."""
-
-    move: F64x2  # [node, node] least cost of a move
-    mover: I32x2  # [node, node] whose
-    free: F64  # [node] least cost of a chain that makes room there
-    next: I32  # [node] where it goes first; -1: there is room
-
-
-class _Work(NamedTuple):
-    seen: I64  # [node] stamp of the last order that was found there
-    stamp: I64  # [1]
-    cost: F64x2  # [window, node] of a unit at a node, shipments aside
-    sums: F64x2  # [subset, node]
-    best: F64  # [subset]
-    node: I32  # [subset]
-    least: F64  # [subset]
-    part: I32  # [subset]
-    unit: I32  # [window] which units these are
-    was: I32  # [window] where they were
-    log_unit: I32  # moves that were made, to be undone
-    log_from: I32
-    logged: I64  # [1]
-    rests: I32  # [unit] 1 where it is left out of chains
+HOLDERS_MAX = 8  # orders that one is tried with at a node
 
 
 @leaf
-def _is_large(units: Units, order: int) -> bool:
-    return units.first[order + 1] - units.first[order] > MOVED_UNITS_MAX
-
-
-@leaf
-def _mark(units: Units, order: int, work: _Work) -> int:
-    """Stamp the nodes where the order has units; the stamp."""
-    work.stamp[0] += 1
-    for unit in range(units.first[order], units.first[order + 1]):
-        if units.at[unit] >= 0:
-            work.seen[units.at[unit]] = work.stamp[0]
-    return int(work.stamp[0])
-
-
-@leaf
-def _is_alone(units: Units, unit: int) -> bool:
-    order, here = units.order[unit], units.at[unit]
-    for other in range(units.first[order], units.first[order + 1]):
-        if other != unit and units.at[other] == here:
-            return False
-    return True
-
-
-@leaf
-def _here(units: Units, costs: Costs, unit: int) -> float:
-    """What its order would save without the unit."""
-    here, zone = units.at[unit], units.zone[units.order[unit]]
-    if here == costs.unit.shape[1]:
-        return costs.short
-    if here < 0:
-        return 0.0
-    cost = costs.unit[zone, here]
-    return cost + costs.shipment[zone, here] if _is_alone(units, unit) else cost
-
-
-@leaf
-def _go(units: Units, costs: Costs, unit: int, to: int) -> float:
-    """Move a unit; the change of cost."""
-    nodes = costs.unit.shape[1]
-    change = -_here(units, costs, unit)
-    here, sku = units.at[unit], units.sku[unit]
-    if 0 <= here < nodes:
-        units.room[sku, here] += 1
-    units.at[unit] = to
-    if 0 <= to < nodes:
-        units.room[sku, to] -= 1
-    return change + _here(units, costs, unit)
-
-
-@leaf
-def _go_logged(units: Units, costs: Costs, unit: int, to: int, work: _Work) -> float:
-    at = work.logged[0]
-    work.log_unit[at], work.log_from[at] = unit, units.at[unit]
-    work.logged[0] = at + 1
-    return _go(units, costs, unit, to)
-
-
-@leaf
-def _undo(units: Units, costs: Costs, work: _Work) -> None:
-    while work.logged[0]:
-        work.logged[0] -= 1
-        _go(units, costs, work.log_unit[work.logged[0]], work.log_from[work.logged[0]])
-
-
-@leaf
-def _look(units: Units, costs: Costs, sku: int, but: int, net: _Net, work: _Work) -> None:
-    """The least moves of a SKU's units, without those of one order."""
-    nodes = costs.unit.shape[1]
-    net.move[:, :] = _NOWHERE
-    for place in range(units.sku_first[sku], units.sku_first[sku + 1]):
-        unit = units.by_sku[place]
-        order, here = units.order[unit], units.at[unit]
-        if order == but or here < 0 or work.rests[unit] or _is_large(units, order):
-            continue
-        zone, stamp = units.zone[order], 0
-        if units.first[order + 1] - units.first[order] > 1:
-            stamp = _mark(units, order, work)
-        saved = _here(units, costs, unit)
-        for to in range(nodes):
-            cost = costs.unit[zone, to] - saved
-            if stamp == 0 or work.seen[to] != stamp:
-                cost += costs.shipment[zone, to]
-            if cost < net.move[here, to]:
-                net.move[here, to], net.mover[here, to] = cost, unit
-        if costs.short - saved < net.move[here, nodes]:
-            net.move[here, nodes], net.mover[here, nodes] = costs.short - saved, unit
-    for node in range(nodes + 1):
-        net.move[node, node] = _NOWHERE
-
-
-@leaf
-def _find_room(units: Units, sku: int, net: _Net) -> None:
-    """The cheapest chain that makes room at every node, by Bellman and Ford from the nodes with room."""
-    nodes = net.free.size - 1
-    for node in range(nodes + 1):
-        net.free[node] = 0.0 if node == nodes or units.room[sku, node] > 0 else _NOWHERE
-        net.next[node] = -1
-    for _ in range(nodes):
-        changed = False
-        for node in range(nodes):
-            if net.next[node] < 0 and net.free[node] == 0.0:
-                continue
-            for to in range(nodes + 1):
-                cost = net.move[node, to] + net.free[to]
-                if cost < net.free[node] - _TINY:
-                    net.free[node], net.next[node] = cost, to
-                    changed = True
-        if not changed:
-            break
-
-
-@leaf
-def _make_room(units: Units, costs: Costs, node: int, net: _Net, work: _Work) -> float:
-    """Carry out the chain that makes room at a node; the change of cost. _NOWHERE where it comes back to itself."""
-    change, here, steps = 0.0, node, 0
-    while net.next[here] >= 0:
-        to = net.next[here]
-        change += _go_logged(units, costs, net.mover[here, to], to, work)
-        here = to
-        steps += 1
-        if steps > net.free.size:
-            return _NOWHERE
-    return change
-
-
-@leaf
-def _one_of_a_pair(units: Units, nodes: int, work: _Work) -> int:
+def _one_of_a_pair(units: Units, nodes: int, work: Work) -> int:
     """Of two units of one order that have moved, one that was not short; -1 where there are none."""
     for at in range(work.logged[0]):
         if work.log_from[at] < nodes:
@@ -206,74 +54,103 @@ def _one_of_a_pair(units: Units, nodes: int, work: _Work) -> int:
 
 
 @leaf
-def _rest_no_more(units: Units, sku: int, work: _Work) -> None:
+def _rest_no_more(units: Units, sku: int, work: Work) -> None:
     for place in range(units.sku_first[sku], units.sku_first[sku + 1]):
         work.rests[units.by_sku[place]] = 0
 
 
 @leaf
-def _save_by_chains(units: Units, costs: Costs, sku: int, net: _Net, dist: F64, came: I32, work: _Work) -> float:
-    """Chains and rings of a SKU that save, one after the other; what they save together."""
-    nodes, saved, resting = costs.unit.shape[1], 0.0, 0
-    for _ in range(2 * (units.sku_first[sku + 1] - units.sku_first[sku])):
-        _look(units, costs, sku, -1, net, work)
-        dist[:] = 0.0
-        came[:] = -1
+def _find_chain(units: Units, sku: int, dist: F64, came: I32, net: Net) -> int:
+    """The steps of the cheapest chain or ring that saves, as a path; 0 where there is none."""
+    nodes, last, end = dist.size - 1, -1, -1
+    dist[:] = 0.0
+    came[:] = -1
+    for _ in range(nodes + 2):
         last = -1
-        for _ in range(nodes + 2):
-            last = -1
-            for node in range(nodes + 1):
-                for to in range(nodes + 1):
-                    if dist[node] + net.move[node, to] < dist[to] - _TINY:
-                        dist[to] = dist[node] + net.move[node, to]
-                        came[to] = node
-                        last = to
-            if last < 0:
-                break
-        end = -1
-        if last >= 0:  # a ring: go back far enough to be within it
-            end = last
-            for _ in range(nodes + 1):
-                end = came[end]
-        else:
-            for node in range(nodes + 1):
-                has_room = node == nodes or units.room[sku, node] > 0
-                if has_room and dist[node] < -_TINY and (end < 0 or dist[node] < dist[end]):
-                    end = node
-        if end < 0:
+        for node in range(nodes + 1):
+            if net.count[node] == 0:
+                continue
+            for to in range(nodes + 1):
+                if dist[node] + net.move[node, to] < dist[to] - TINY:
+                    dist[to] = dist[node] + net.move[node, to]
+                    came[to] = node
+                    last = to
+        if last < 0:
+            break
+    if last >= 0:  # a ring: go back far enough to be within it
+        end = last
+        for _ in range(nodes + 1):
+            end = came[end]
+    else:
+        for node in range(nodes + 1):
+            has_room = node == nodes or units.room[sku, node] > 0
+            if has_room and dist[node] < -TINY and (end < 0 or dist[node] < dist[end]):
+                end = node
+    if end < 0:
+        return 0
+    steps, node = 0, end
+    net.path[0] = end
+    while came[node] >= 0 and steps <= nodes:
+        node = came[node]
+        steps += 1
+        net.path[steps] = node
+        if last >= 0 and node == end:
+            break
+    for step in range((steps + 1) // 2):  # found from its end
+        net.path[step], net.path[steps - step] = net.path[steps - step], net.path[step]
+    return steps
+
+
+@leaf
+def _save_by_chains(units: Units, costs: Costs, sku: int, net: Net, dist: F64, came: I32, work: Work) -> float:
+    """Chains and rings of a SKU that save, one after the other; the change of cost."""
+    nodes, total, resting = costs.unit.shape[1], 0.0, 0
+    for _ in range(2 * (units.sku_first[sku + 1] - units.sku_first[sku])):
+        look(units, costs, sku, -1, net, work)
+        steps = _find_chain(units, sku, dist, came, net)
+        if steps == 0:
+            units.chained[sku] = units.clock[0]
             break
         work.logged[0] = 0
-        change, to, steps = 0.0, end, 0
-        while came[to] >= 0 and steps <= nodes:
-            change += _go_logged(units, costs, net.mover[came[to], to], to, work)
-            to = came[to]
-            steps += 1
-            if last >= 0 and to == end:
-                break
-        if change > -_TINY:  # units of one order have moved together, which costs other than each alone
+        change = walk(units, costs, sku, -1, steps, net, work)
+        if change > -TINY:  # units of one order have moved together, which costs other than each alone
             one = _one_of_a_pair(units, nodes, work)
-            _undo(units, costs, work)
+            undo(units, costs, work)
             if one < 0:
                 break
             work.rests[one] = 1
             resting += 1
         else:
-            saved -= change
+            total += change
+            keep(units, work)
             if resting:
                 _rest_no_more(units, sku, work)
                 resting = 0
     if resting:
         _rest_no_more(units, sku, work)
-    return saved
+    return total
+
+
+@kernel
+def save_by_chains(units: Units, costs: Costs, skus: I32) -> float:
+    """Move units of these SKUs along chains and rings while that saves; the change of cost."""
+    nodes = costs.unit.shape[1]
+    net, work = room_for_work(units, costs)
+    dist, came = np.empty(nodes + 1), np.empty(nodes + 1, np.int32)
+    total = 0.0
+    for sku in skus:
+        if units.changed[sku] > units.chained[sku]:
+            total += _save_by_chains(units, costs, sku, net, dist, came, work)
+    return total
 
 
 @leaf
-def _choose(units: Units, costs: Costs, order: int, count: int, work: _Work) -> None:
+def _choose(units: Units, costs: Costs, order: int, count: int, work: Work) -> None:
     """The best nodes for `count` units of an order whose costs are known: least, part and node of every subset of them.
     Nodes where the order has other units cost no shipment.
     """
     nodes, zone = costs.unit.shape[1], units.zone[order]
-    stamp = _mark(units, order, work)
+    stamp = mark(units, order, work)
     for node in range(nodes):
         work.sums[0, node] = 0.0
     work.least[0] = 0.0
@@ -302,85 +179,177 @@ def _choose(units: Units, costs: Costs, order: int, count: int, work: _Work) -> 
 
 
 @leaf
-def _place(
-    units: Units, costs: Costs, order: int, first: int, count: int, prices: F64x2, by_price: bool, net: _Net,
-    work: _Work,
-) -> float:  # fmt: skip
-    """Take `count` units of an order out, from its `first` on, and put them back in the best way; the change of cost.
-
-    by_price: nodes without room are left out, and stock costs its price; else it costs what the chain costs that makes
-    room.
-    """
+def _set_priced(
+    units: Units, costs: Costs, order: int, first: int, count: int, prices: F64x2, only_room: bool, work: Work
+) -> None:  # fmt: skip
+    """What each unit costs at every node by prices; only_room: nodes without room are left out."""
     nodes, zone = costs.unit.shape[1], units.zone[order]
-    work.logged[0] = 0
-    change = 0.0
-    for k in range(count):
-        work.unit[k] = first + k
-        work.was[k] = units.at[first + k]
-        change += _go_logged(units, costs, first + k, _OUT, work)
     for k in range(count):
         sku = units.sku[first + k]
-        if by_price:
-            for node in range(nodes):
-                work.cost[k, node] = costs.unit[zone, node] + prices[sku, node]
-                if units.room[sku, node] <= 0:
-                    work.cost[k, node] = _NOWHERE
-        elif k and units.sku[first + k - 1] == sku:
+        for node in range(nodes):
+            work.cost[k, node] = costs.unit[zone, node] + prices[sku, node]
+            if only_room and units.room[sku, node] <= 0:
+                work.cost[k, node] = NOWHERE
+
+
+@leaf
+def _take_out(units: Units, costs: Costs, first: int, count: int, work: Work) -> float:
+    change = 0.0
+    for unit in range(first, first + count):
+        change += go(units, costs, unit, OUT, work)
+    return change
+
+
+@leaf
+def _put_back(units: Units, costs: Costs, order: int, first: int, count: int, net: Net, work: Work) -> float:
+    """Put `count` units of an order that stand nowhere where it is best, where a node without room costs what the chain
+    costs that makes some; the change of cost.
+    """
+    nodes, zone, change = costs.unit.shape[1], units.zone[order], 0.0
+    for k in range(count):
+        sku = units.sku[first + k]
+        if k and units.sku[first + k - 1] == sku:
             for node in range(nodes):
                 work.cost[k, node] = work.cost[k - 1, node]
-        else:
-            _look(units, costs, sku, order, net, work)
-            _find_room(units, sku, net)
-            for node in range(nodes):
-                work.cost[k, node] = min(_NOWHERE, costs.unit[zone, node] + net.free[node])
-    full = (1 << count) - 1
+            continue
+        look_for_room(units, costs, sku, order, net, work)
+        for node in range(nodes):
+            work.cost[k, node] = min(NOWHERE, costs.unit[zone, node] + net.free[node])
+    left = (1 << count) - 1
     _choose(units, costs, order, count, work)
-    if not by_price and change + work.least[full] > -_TINY:
-        _undo(units, costs, work)
-        return 0.0
-    left = full
     while left:
         part = work.part[left]
         node = work.node[part]
         for k in range(count):
             if part >> k & 1:
-                unit = work.unit[k]
-                sku = units.sku[unit]
+                sku, to = units.sku[first + k], node
                 if node < nodes and units.room[sku, node] <= 0:
-                    _look(units, costs, sku, order, net, work)
-                    _find_room(units, sku, net)
-                    if by_price or net.free[node] >= _NOWHERE:
-                        change += _go_logged(units, costs, unit, nodes, work)
-                        continue
-                    change += _make_room(units, costs, node, net, work)
-                change += _go_logged(units, costs, unit, node, work)
+                    look_for_room(units, costs, sku, order, net, work)
+                    if net.free[node] < NOWHERE:
+                        change += make_room(units, costs, sku, order, node, net, work)
+                    else:
+                        to = nodes
+                change += go(units, costs, first + k, to, work)
         left ^= part
-    if not by_price and change > -_TINY:
-        _undo(units, costs, work)
-        return 0.0
     return change
 
 
 @leaf
-def _room_for_work(nodes: int, units: int) -> tuple[_Net, _Work]:
-    log = WINDOW * (nodes + 4) + 2 * nodes
-    return (
-        _Net(
-            np.empty((nodes + 1, nodes + 1)), np.empty((nodes + 1, nodes + 1), np.int32), np.empty(nodes + 1),
-            np.empty(nodes + 1, np.int32),
-        ),
-        _Work(
-            np.zeros(nodes + 1, np.int64), np.zeros(1, np.int64), np.empty((WINDOW, nodes)),
-            np.empty((_SUBSETS, nodes)),
-            np.empty(_SUBSETS), np.empty(_SUBSETS, np.int32), np.empty(_SUBSETS), np.empty(_SUBSETS, np.int32),
-            np.empty(WINDOW, np.int32), np.empty(WINDOW, np.int32), np.empty(log, np.int32), np.empty(log, np.int32),
-            np.zeros(1, np.int64), np.zeros(units, np.int32),
-        ),
-    )  # fmt: skip
+def _settle(units: Units, costs: Costs, change: float, work: Work) -> float:
+    """Keep a change that saves, undo one that does not; the change of cost."""
+    if change > -TINY:
+        undo(units, costs, work)
+        return 0.0
+    keep(units, work)
+    return change
 
 
 @leaf
-def _place_lines(units: Units, costs: Costs, order: int, prices: F64x2, work: _Work) -> float:
+def _is_settled(units: Units, order: int) -> bool:
+    """Whether nothing that concerns the order has changed since it could not be placed better."""
+    last = 0
+    for unit in range(units.first[order], units.first[order + 1]):
+        last = max(last, units.changed[units.sku[unit]])
+    return last <= units.tried[order]
+
+
+@kernel
+def place_again(units: Units, costs: Costs, orders: I32) -> float:
+    """Take each of these orders out and put it back, where that saves; the change of cost."""
+    net, work = room_for_work(units, costs)
+    total = 0.0
+    for order in orders:
+        if size_of(units, order) > MOVED_UNITS_MAX or _is_settled(units, order):
+            continue
+        units.tried[order] = units.clock[0]
+        for first in range(units.first[order], units.first[order + 1], WINDOW):
+            count = min(WINDOW, units.first[order + 1] - first)
+            work.logged[0] = 0
+            change = _take_out(units, costs, first, count, work)
+            change += _put_back(units, costs, order, first, count, net, work)
+            total += _settle(units, costs, change, work)
+    return total
+
+
+@leaf
+def _swap(units: Units, costs: Costs, order: int, other: int, net: Net, work: Work) -> float:
+    """Take two orders out and put them back, the first one first, where that saves; the change of cost."""
+    work.logged[0] = 0
+    change, first, its = 0.0, units.first[order], units.first[other]
+    change += _take_out(units, costs, first, size_of(units, order), work)
+    change += _take_out(units, costs, its, size_of(units, other), work)
+    change += _put_back(units, costs, order, first, size_of(units, order), net, work)
+    change += _put_back(units, costs, other, its, size_of(units, other), net, work)
+    return _settle(units, costs, change, work)
+
+
+@leaf
+def _wants(units: Units, costs: Costs, order: int, prices: F64x2, wanted: I32, work: Work) -> int:
+    """Where prices would have the units of an order: wanted [unit] becomes the node, -1 where it stands there or there
+    is room. Returns how many are wanted.
+    """
+    first, count, nodes = units.first[order], size_of(units, order), costs.unit.shape[1]
+    wanted[:count] = -1
+    _set_priced(units, costs, order, first, count, prices, False, work)
+    work.logged[0] = 0
+    _take_out(units, costs, first, count, work)
+    _choose(units, costs, order, count, work)
+    undo(units, costs, work)
+    left, found = (1 << count) - 1, 0
+    while left:
+        part = work.part[left]
+        node = work.node[part]
+        for k in range(count):
+            is_there = node == nodes or units.at[first + k] == node
+            if part >> k & 1 and not is_there and units.room[units.sku[first + k], node] <= 0:
+                wanted[k] = node
+                found += 1
+        left ^= part
+    return found
+
+
+@leaf
+def _swap_with_holders(
+    units: Units, costs: Costs, order: int, sku: int, node: int, holders: I32, net: Net, work: Work
+) -> float:  # fmt: skip
+    """Try an order with those of several units that hold units of a SKU at a node, until one saves."""
+    count = 0
+    for place in range(units.sku_first[sku], units.sku_first[sku + 1]):
+        unit = units.by_sku[place]
+        other = units.order[unit]
+        is_new = other != order and (count == 0 or holders[count - 1] != other)
+        if is_new and units.at[unit] == node and 1 < size_of(units, other) <= WINDOW and count < HOLDERS_MAX:
+            holders[count] = other
+            count += 1
+    for at in range(count):
+        change = _swap(units, costs, order, holders[at], net, work)
+        if change < 0.0:
+            return change
+    return 0.0
+
+
+@kernel
+def swap(units: Units, costs: Costs, prices: F64x2, orders: I32) -> float:
+    """Take each of these orders, of WINDOW units at most, out together with one that stands where prices would have it,
+    where that saves; the change of cost.
+    """
+    net, work = room_for_work(units, costs)
+    wanted, holders, total = np.empty(WINDOW, np.int32), np.empty(HOLDERS_MAX, np.int32), 0.0
+    for order in orders:
+        if _wants(units, costs, order, prices, wanted, work) == 0:
+            continue
+        for k in range(size_of(units, order)):
+            if wanted[k] >= 0:
+                sku = units.sku[units.first[order] + k]
+                change = _swap_with_holders(units, costs, order, sku, wanted[k], holders, net, work)
+                total += change
+                if change < 0.0:
+                    break
+    return total
+
+
+@leaf
+def _place_lines(units: Units, costs: Costs, order: int, prices: F64x2, work: Work) -> float:
     """Place a large order line by line, at nodes that are cheap by price, and where it has a shipment; its cost."""
     nodes, zone, total = costs.unit.shape[1], units.zone[order], 0.0
     work.stamp[0] += 1
@@ -413,18 +382,38 @@ def _place_lines(units: Units, costs: Costs, order: int, prices: F64x2, work: _W
     return total
 
 
+@leaf
+def _put_by_price(
+    units: Units, costs: Costs, order: int, first: int, count: int, prices: F64x2, work: Work
+) -> float:  # fmt: skip
+    """Put `count` units of an order that stand nowhere where prices would have them, if there is room; their cost."""
+    nodes, change, left = costs.unit.shape[1], 0.0, (1 << count) - 1
+    _set_priced(units, costs, order, first, count, prices, True, work)
+    _choose(units, costs, order, count, work)
+    work.logged[0] = 0
+    while left:
+        part = work.part[left]
+        node = work.node[part]
+        for k in range(count):
+            if part >> k & 1:
+                has_room = node < nodes and units.room[units.sku[first + k], node] > 0  # others of it may have taken it
+                change += go(units, costs, first + k, node if has_room else nodes, work)
+        left ^= part
+    return change
+
+
 @kernel
 def place_by_price(units: Units, costs: Costs, prices: F64x2, orders: I32) -> float:
     """Place the units of these orders, which stand nowhere, by prices where there is room; the cost of these."""
-    net, work = _room_for_work(costs.unit.shape[1], units.at.size)
+    _, work = room_for_work(units, costs)
     total = 0.0
     for order in orders:
-        if _is_large(units, order):
+        if size_of(units, order) > MOVED_UNITS_MAX:
             total += _place_lines(units, costs, order, prices, work)
             continue
         for first in range(units.first[order], units.first[order + 1], WINDOW):
             count = min(WINDOW, units.first[order + 1] - first)
-            total += _place(units, costs, order, first, count, prices, True, net, work)
+            total += _put_by_price(units, costs, order, first, count, prices, work)
     return total
 
 
@@ -465,30 +454,4 @@ def place_singles(units: Units, costs: Costs) -> float:
                 total += one.at[row, node] * one.cost[row, node]
         for node in range(nodes):
             units.room[sku, node] -= one.used[node]
-    return total
-
-
-@kernel
-def place_again(units: Units, costs: Costs, prices: F64x2, orders: I32) -> float:
-    """Take each of these orders out and put it back, where that saves; the change of cost."""
-    net, work = _room_for_work(costs.unit.shape[1], units.at.size)
-    total = 0.0
-    for order in orders:
-        if _is_large(units, order):
-            continue
-        for first in range(units.first[order], units.first[order + 1], WINDOW):
-            count = min(WINDOW, units.first[order + 1] - first)
-            total += _place(units, costs, order, first, count, prices, False, net, work)
-    return total
-
-
-@kernel
-def save_by_chains(units: Units, costs: Costs, skus: I32) -> float:
-    """Move units of these SKUs along chains and rings while that saves; the change of cost."""
-    nodes = costs.unit.shape[1]
-    net, work = _room_for_work(nodes, units.at.size)
-    dist, came = np.empty(nodes + 1), np.empty(nodes + 1, np.int32)
-    total = 0.0
-    for sku in skus:
-        total -= _save_by_chains(units, costs, sku, net, dist, came, work)
     return total

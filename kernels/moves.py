@@ -1,0 +1,261 @@
+"""Units of orders at nodes, and what moving them costs.
+
+Every unit stands at a node, or is short. A move changes what its order pays, since a shipment is shared by all units of
+an order at a node: changes are exact, logged, and undone where they do not save. Of the units of one SKU, the cheapest
+move between each two nodes makes a net; its cheapest paths make room where there is none.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from kernels.options import F64, I32, I64, F64x2, I32x2, leaf
+from kernels.pricing import NOWHERE, Costs, find_room
+
+WINDOW = 6  # units of an order that are placed at once
+MOVED_UNITS_MAX = 64  # of an order: larger ones are placed line by line and stay, the time grows with their square
+SUBSETS = 1 << WINDOW
+TINY = 1e-6  # a change that is smaller saves nothing
+OUT = -1  # where a unit is that is being placed
+
+
+class Units(NamedTuple):
+    """Units of orders: those of order o are [first[o], first[o + 1])."""
+
+    first: I32  # [order + 1]
+    zone: I32  # [order]
+    order: I32  # [unit]
+    sku: I32  # [unit]
+    by_sku: I32  # [unit] in the order of SKUs, and of zones within each
+    sku_first: I32  # [sku + 1]
+    at: I32  # [unit] node; the number of nodes: short
+    room: I32x2  # [sku, node] units that nobody has
+    clock: I64  # [1] changes that were kept
+    changed: I64  # [sku] the last one that concerned an order with units of it
+    chained: I64  # [sku] as of when no chain saved
+    tried: I64  # [order] as of when it could not be placed better
+
+
+class Net(NamedTuple):
+    """Moves of units of one SKU between nodes."""
+
+    count: I32  # [node] units that may move
+    move: F64x2  # [node, node] least cost of a move from a node where there are any
+    free: F64  # [node] least cost of a path that makes room there
+    next: I32  # [node] where it goes first; -1: there is room
+    path: I32  # nodes of a path
+    mover: I32  # whose unit goes from each of them to the next
+
+
+class Work(NamedTuple):
+    """Room for what is being tried."""
+
+    alone: F64x2  # [zone, node] a unit that is a shipment by itself
+    seen: I64  # [node] stamp of the last order that was found there
+    stamp: I64  # [1]
+    cost: F64x2  # [window, node] of a unit at a node, shipments aside
+    sums: F64x2  # [subset, node]
+    best: F64  # [subset] at one node
+    node: I32  # [subset] which
+    least: F64  # [subset] at any nodes
+    part: I32  # [subset] what of it goes to one node
+    log_unit: I32  # moves that were made, to be undone
+    log_from: I32
+    logged: I64  # [1]
+    rests: I32  # [unit] 1 where it is left out of chains
+
+
+@leaf
+def room_for_work(units: Units, costs: Costs) -> tuple[Net, Work]:
+    """A net, and the work. A log has room for the units of two orders and the paths that make room for each."""
+    nodes = costs.unit.shape[1]
+    log = 4 * WINDOW * (nodes + 4)
+    return (
+        Net(
+            np.empty(nodes + 1, np.int32), np.empty((nodes + 1, nodes + 1)), np.empty(nodes + 1),
+            np.empty(nodes + 1, np.int32),
+            np.empty(nodes + 3, np.int32), np.empty(nodes + 3, np.int32),
+        ),
+        Work(
+            costs.shipment + costs.unit, np.zeros(nodes + 1, np.int64), np.zeros(1, np.int64),
+            np.empty((WINDOW, nodes)), np.empty((SUBSETS, nodes)), np.empty(SUBSETS), np.empty(SUBSETS, np.int32),
+            np.empty(SUBSETS), np.empty(SUBSETS, np.int32), np.empty(log, np.int32), np.empty(log, np.int32),
+            np.zeros(1, np.int64), np.zeros(units.at.size, np.int32),
+        ),
+    )  # fmt: skip
+
+
+@leaf
+def size_of(units: Units, order: int) -> int:
+    return int(units.first[order + 1] - units.first[order])
+
+
+@leaf
+def mark(units: Units, order: int, work: Work) -> int:
+    """Stamp the nodes where the order has units; the stamp."""
+    work.stamp[0] += 1
+    for unit in range(units.first[order], units.first[order + 1]):
+        if units.at[unit] >= 0:
+            work.seen[units.at[unit]] = work.stamp[0]
+    return int(work.stamp[0])
+
+
+@leaf
+def _is_alone(units: Units, unit: int) -> bool:
+    order, here = units.order[unit], units.at[unit]
+    for other in range(units.first[order], units.first[order + 1]):
+        if other != unit and units.at[other] == here:
+            return False
+    return True
+
+
+@leaf
+def _here(units: Units, costs: Costs, unit: int) -> float:
+    """What its order would save without the unit."""
+    here, zone = units.at[unit], units.zone[units.order[unit]]
+    if here == costs.unit.shape[1]:
+        return costs.short
+    if here < 0:
+        return 0.0
+    cost = costs.unit[zone, here]
+    return cost + costs.shipment[zone, here] if _is_alone(units, unit) else cost
+
+
+@leaf
+def _go(units: Units, costs: Costs, unit: int, to: int) -> float:
+    """Move a unit; the change of cost."""
+    nodes = costs.unit.shape[1]
+    change = -_here(units, costs, unit)
+    here, sku = units.at[unit], units.sku[unit]
+    if 0 <= here < nodes:
+        units.room[sku, here] += 1
+    units.at[unit] = to
+    if 0 <= to < nodes:
+        units.room[sku, to] -= 1
+    return change + _here(units, costs, unit)
+
+
+@leaf
+def go(units: Units, costs: Costs, unit: int, to: int, work: Work) -> float:
+    """Move a unit, and log it; the change of cost."""
+    at = work.logged[0]
+    work.log_unit[at], work.log_from[at] = unit, units.at[unit]
+    work.logged[0] = at + 1
+    return _go(units, costs, unit, to)
+
+
+@leaf
+def undo(units: Units, costs: Costs, work: Work) -> None:
+    """Take back what is logged."""
+    while work.logged[0]:
+        work.logged[0] -= 1
+        _go(units, costs, work.log_unit[work.logged[0]], work.log_from[work.logged[0]])
+
+
+@leaf
+def keep(units: Units, work: Work) -> None:
+    """Note what the logged moves concern: every SKU of every order that moved."""
+    units.clock[0] += 1
+    for at in range(work.logged[0]):
+        order = units.order[work.log_unit[at]]
+        for unit in range(units.first[order], units.first[order + 1]):
+            units.changed[units.sku[unit]] = units.clock[0]
+    work.logged[0] = 0
+
+
+@leaf
+def _look_from(units: Units, costs: Costs, unit: int, net: Net, work: Work) -> None:
+    """The moves of a unit of an order of several."""
+    nodes, order, here = costs.unit.shape[1], units.order[unit], units.at[unit]
+    zone, saved = units.zone[order], _here(units, costs, unit)
+    for to in range(nodes):
+        net.move[here, to] = min(net.move[here, to], work.alone[zone, to] - saved)
+    net.move[here, nodes] = min(net.move[here, nodes], costs.short - saved)
+    for other in range(units.first[order], units.first[order + 1]):
+        there = units.at[other]
+        if there >= 0 and there < nodes and there != here:
+            net.move[here, there] = min(net.move[here, there], costs.unit[zone, there] - saved)
+
+
+@leaf
+def look(units: Units, costs: Costs, sku: int, but: int, net: Net, work: Work) -> None:
+    """The least moves of a SKU's units, without those of one order."""
+    nodes = costs.unit.shape[1]
+    net.count[:] = 0
+    last_zone, last = -1, -1
+    for place in range(units.sku_first[sku], units.sku_first[sku + 1]):
+        unit = units.by_sku[place]
+        order, here = units.order[unit], units.at[unit]
+        size = size_of(units, order)
+        if order == but or here < 0 or size > MOVED_UNITS_MAX or work.rests[unit]:
+            continue
+        if net.count[here] == 0:
+            net.move[here, :] = NOWHERE
+        net.count[here] += 1
+        if size > 1:
+            _look_from(units, costs, unit, net, work)
+            continue
+        zone = units.zone[order]
+        if zone == last_zone and here == last:
+            continue
+        last_zone, last = zone, here
+        saved = costs.short if here == nodes else work.alone[zone, here]
+        for to in range(nodes):
+            net.move[here, to] = min(net.move[here, to], work.alone[zone, to] - saved)
+        net.move[here, nodes] = min(net.move[here, nodes], costs.short - saved)
+    for node in range(nodes + 1):
+        net.move[node, node] = NOWHERE
+
+
+@leaf
+def _mover(units: Units, costs: Costs, sku: int, but: int, here: int, to: int, work: Work) -> int:
+    """The unit whose move from one node to another costs least."""
+    nodes, best, found = costs.unit.shape[1], NOWHERE, -1
+    for place in range(units.sku_first[sku], units.sku_first[sku + 1]):
+        unit = units.by_sku[place]
+        order = units.order[unit]
+        if units.at[unit] != here or order == but or size_of(units, order) > MOVED_UNITS_MAX or work.rests[unit]:
+            continue
+        cost, zone = costs.short, units.zone[order]
+        if to < nodes:
+            cost = work.alone[zone, to]
+            for other in range(units.first[order], units.first[order + 1]):
+                if units.at[other] == to:
+                    cost = costs.unit[zone, to]
+        cost -= _here(units, costs, unit)
+        if cost < best:
+            best, found = cost, unit
+    return found
+
+
+@leaf
+def look_for_room(units: Units, costs: Costs, sku: int, but: int, net: Net, work: Work) -> None:
+    """What room for a unit of the SKU costs at each node: `free` and `next` of the net."""
+    nodes = costs.unit.shape[1]
+    look(units, costs, sku, but, net, work)
+    for node in range(nodes + 1):
+        net.free[node] = 0.0 if node == nodes or units.room[sku, node] > 0 else NOWHERE
+    find_room(net.count, net.move, net.free, net.next)
+
+
+@leaf
+def walk(units: Units, costs: Costs, sku: int, but: int, steps: int, net: Net, work: Work) -> float:
+    """Move a unit along each step of the path [steps + 1]; the change of cost."""
+    change = 0.0
+    for step in range(steps):
+        net.mover[step] = _mover(units, costs, sku, but, net.path[step], net.path[step + 1], work)
+    for step in range(steps):
+        change += go(units, costs, net.mover[step], net.path[step + 1], work)
+    return change
+
+
+@leaf
+def make_room(units: Units, costs: Costs, sku: int, but: int, node: int, net: Net, work: Work) -> float:
+    """Carry out the path that makes room at a node; the change of cost. NOWHERE where it comes back to itself."""
+    net.path[0], steps = node, 0
+    while net.next[net.path[steps]] >= 0:
+        if steps > net.free.size:
+            return NOWHERE
+        net.path[steps + 1] = net.next[net.path[steps]]
+        steps += 1
+    return walk(units, costs, sku, but, steps, net, work)
