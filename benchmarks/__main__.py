@@ -15,6 +15,7 @@ BENCHMARKS = {
     "P3": "benchmarks.p3_nearest",
     "P4": "benchmarks.p4_availability",
     "P5": "benchmarks.p5_least_cost",
+    "online": "benchmarks.online",
     "P6": "benchmarks.p6_replay",
     "P7": "benchmarks.p7_start",
     "mixed": "benchmarks.mixed",

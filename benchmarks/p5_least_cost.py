@@ -52,11 +52,11 @@ def rows(quick: bool = False) -> list[Row]:
 
 def instance(level: float, lines_max: int, basket: int, orders_max: int | None = None) -> Instance:
     """The first lines of the report with stock at 22 places."""
-    places = _places()
-    found = _lines(places, lines_max)
+    places = report_places()
+    found = report_lines(places, lines_max)
     chance = np.random.default_rng(0)
     if basket > 1:
-        found = _joined(found, basket, chance)
+        found = joined(found, basket, chance)
     names: dict[str, list[tuple[str, str, int]]] = {}
     for _, order, code, sku, quantity in found:
         names.setdefault(order, []).append((code, sku, quantity))
@@ -66,7 +66,7 @@ def instance(level: float, lines_max: int, basket: int, orders_max: int | None =
     sku = np.array([skus.setdefault(line[1], len(skus)) for order in orders for line in order], np.int32)
     quantity = np.array([line[2] for order in orders for line in order], np.int32)
     zone = np.array([zone_of[order[0][0]] for order in orders], np.int32)
-    nodes = np.array(_nodes())
+    nodes = np.array(fulfilment_centres())
     at = np.array([places[code] for code in codes])
     km = kilometres(at[:, :1], at[:, 1:], nodes[:, 0], nodes[:, 1])
     wanted = np.bincount(sku, quantity, len(skus))
@@ -79,17 +79,17 @@ def instance(level: float, lines_max: int, basket: int, orders_max: int | None =
     return Instance(demand, costs, np.array(spread, np.int32), km)
 
 
-def _places() -> dict[str, tuple[float, float]]:
+def report_places() -> dict[str, tuple[float, float]]:
     with gzip.open(real_data.DATA / real_data.PINCODES, "rt") as file:
         return {row["pincode"]: (float(row["lat"]), float(row["lon"])) for row in csv.DictReader(file) if row["lat"]}
 
 
-def _nodes() -> list[tuple[float, float]]:
+def fulfilment_centres() -> list[tuple[float, float]]:
     with (real_data.DATA / real_data.CENTRES).open() as file:
         return [(float(row["lat"]), float(row["lon"])) for row in csv.DictReader(file)]
 
 
-def _lines(places: dict[str, Any], most: int) -> list[tuple[str, str, str, str, int]]:
+def report_lines(places: dict[str, Any], most: int) -> list[tuple[str, str, str, str, int]]:
     """Day, order, postal code, SKU, quantity of lines that can be used, by day."""
     with gzip.open(real_data.DATA / real_data.REPORT, "rt") as file:
         found = []
@@ -100,7 +100,7 @@ def _lines(places: dict[str, Any], most: int) -> list[tuple[str, str, str, str, 
     return sorted(found)[:most]
 
 
-def _joined(found: list[Any], most: int, chance: Any) -> list[Any]:
+def joined(found: list[Any], most: int, chance: Any) -> list[Any]:
     """Orders of one day and one postal area as baskets of up to so many lines, under the first one's id."""
     found.sort(key=lambda line: (line[0], line[2][:_AREA_CHARACTERS], line[1]))
     out, head, left = [], found[0], 0

@@ -15,6 +15,7 @@ from engine.folder import DataFolder
 from engine.outcomes import Method
 from engine.state import State
 from engine.writer import Engine
+from kernels.cheapest import no_prices
 from kernels.digest import full_digest
 from kernels.distance import rank
 from kernels.keys import find_keys, find_or_insert, new_index
@@ -49,7 +50,7 @@ def test_nearest(benchmark: Any, level: float) -> None:
     drawn = empty_drawn(ORDERS, batch.sku.size, parts_max(batch.quantity, load.NODES))
 
     def fresh() -> Any:
-        return (batch, load.NODES, load.cells(available), fences, policies, places, drawn), {}
+        return (batch, load.NODES, load.cells(available), fences, policies, places, no_prices(), drawn), {}
 
     benchmark.pedantic(nearest, setup=fresh, rounds=ROUNDS)
 

@@ -101,7 +101,7 @@ def _enter(commit: Commit, command: PlaceOrders, keys: Any) -> OrderAnswers:
     placed = empty_placed(count, batch.sku.size, room, expires_at)
     parts_drawn = (place_few if count <= FEW else place)(
         batch, keys, commit.next_location, commit.stamp, state.node_count, state.book, state.keys, state.cells,
-        state.fences, state.policies, state.places, drawn, placed,
+        state.fences, state.policies, state.places, state.prices, drawn, placed,
     )  # fmt: skip
     if expires_at is not None:
         watch_expiries(placed.row, state.book, state.expiries)

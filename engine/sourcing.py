@@ -28,7 +28,7 @@ def draw(state: State, batch: Batch, taken_before: bool = False, only: Any = Non
         policies = policies._replace(nodes=state.serving, on_short=np.full_like(policies.on_short, OnShort.KEEP))
     if only is not None:
         policies = policies._replace(nodes=policies.nodes & only)
-    count = nearest(batch, state.node_count, state.cells, state.fences, policies, state.places, drawn)
+    count = nearest(batch, state.node_count, state.cells, state.fences, policies, state.places, state.prices, drawn)
     return drawn._replace(**{name: getattr(drawn, name)[:count] for name in ("node", "quantity", "fenced", "metres")})
 
 

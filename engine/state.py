@@ -15,6 +15,7 @@ import xxhash
 from engine.columns import Limits, reserve
 from engine.names import Names
 from engine.outcomes import Namespace, OutOfRoom
+from kernels.cheapest import Fees, Prices, no_prices
 from kernels.columns import (
     NODES_MAX,
     NONE,
@@ -120,6 +121,7 @@ class State:
         self.closed = np.zeros(channels, np.uint8)
         self.serving = np.zeros((channels, NODES_MAX // 64), np.uint64)
         self.places = self._reserve_places(NODE_STRIDE)
+        self.prices = no_prices()
 
     def _reserve_cells(self, stride: int, row_of: Any) -> Cells:
         skus = self.limits.skus_max
@@ -128,6 +130,13 @@ class State:
             reserve((skus, stride, 8), np.int32, huge_pages=True),
             reserve((skus, stride), np.int32, huge_pages=True),
             reserve((skus, -(-stride // 64)), np.uint64, huge_pages=True),
+        )
+
+    def decide_by_cost(self, fees: Fees) -> None:
+        """From now on nodes are chosen by what they cost, and by prices of stock, which begin at 0."""
+        value = reserve((self.limits.skus_max, self.cells.available.shape[1]), np.int32)
+        self.prices = Prices(
+            value, reserve(self.limits.skus_max, np.int64), reserve(self.limits.postal_codes_max, np.int64), fees
         )
 
     def _reserve_places(self, stride: int) -> Places:
@@ -166,6 +175,10 @@ class State:
         self.cells.figures[:rows, :width] = old.figures[:rows]
         self.cells.available[:rows, :width] = old.available[:rows]
         self.cells.stocked[:rows, : old.stocked.shape[1]] = old.stocked[:rows]
+        if self.prices.value.size:
+            before = self.prices.value
+            self.prices = self.prices._replace(value=reserve((before.shape[0], stride), np.int32))
+            self.prices.value[:rows, :width] = before[:rows]
         places, count = self.places, len(self.names[Namespace.POSTAL_CODE])
         self.places = self._reserve_places(stride)
         self.places.metres[:count, :width] = places.metres[:count]

@@ -7,6 +7,7 @@ greedily the node that gives most. Then every line draws from the chosen nodes i
 
 import numpy as np
 
+from kernels.cheapest import LINES_PRICED_MAX, Prices, choose_by_price, room_for_choice
 from kernels.columns import NO_NODE, NONE, Batch, Cells, Drawn, Fences, OnShort, Outcome, Places, Policies
 from kernels.fences import draw_fence, own_backed, sellable
 from kernels.options import I32, I64, U8, U64, I32x2, kernel, leaf
@@ -229,6 +230,20 @@ def _draw_all(
 
 
 @leaf
+def _draw_chosen(
+    first: int, last: int, merged: I32, rows: I32, batch: Batch, place: int, to: I32, cells: Cells, places: Places,
+    part: int, drawn: Drawn,
+) -> int:  # fmt: skip
+    """Every line takes everything from the node that was chosen for its SKU."""
+    for line in range(first, last):
+        node = to[merged[line - first]]
+        _take(cells, rows[merged[line - first]], node, batch.quantity[line])
+        part = _emit(drawn, part, node, batch.quantity[line], 0, places.metres[place, node])
+        drawn.part_count[line] = 1
+    return part
+
+
+@leaf
 def _draw(
     first: int, last: int, merged: I32, batch: Batch, order: int, count: int, candidate: I32, chosen: U8, give: I32x2,
     cells: Cells, fences: Fences, places: Places, part: int, drawn: Drawn,
@@ -309,7 +324,7 @@ def _fetch_heads(batch: Batch, order: int, cells: Cells, fences: Fences) -> None
 
 
 @leaf
-def _fetch_ahead(batch: Batch, order: int, nodes: int, cells: Cells, places: Places) -> None:
+def _fetch_ahead(batch: Batch, order: int, nodes: int, cells: Cells, places: Places, prices: Prices) -> None:
     """Bring the rows that an order some places further on will need into the cache; waiting for them is most of the
     time.
     """
@@ -323,21 +338,26 @@ def _fetch_ahead(batch: Batch, order: int, nodes: int, cells: Cells, places: Pla
             prefetch(cells.stocked, row * cells.stocked.shape[1])
             for node in range(0, nodes, 16):
                 prefetch(cells.available, row * cells.available.shape[1] + node)
+                if prices.value.size:
+                    prefetch(prices.value, row * prices.value.shape[1] + node)
 
 
 @leaf
-def _fetch(batch: Batch, order: int, nodes: int, cells: Cells, fences: Fences, places: Places) -> None:
+def _fetch(
+    batch: Batch, order: int, nodes: int, cells: Cells, fences: Fences, places: Places, prices: Prices
+) -> None:  # fmt: skip
     """What orders further on need, in two steps."""
     if order + 2 * _AHEAD < batch.channel.size:
         _fetch_heads(batch, order + 2 * _AHEAD, cells, fences)
     if order + _AHEAD < batch.channel.size:
-        _fetch_ahead(batch, order + _AHEAD, nodes, cells, places)
+        _fetch_ahead(batch, order + _AHEAD, nodes, cells, places, prices)
 
 
 @kernel
 def nearest(
-    batch: Batch, nodes: int, cells: Cells, fences: Fences, policies: Policies, places: Places, drawn: Drawn
-) -> int:
+    batch: Batch, nodes: int, cells: Cells, fences: Fences, policies: Policies, places: Places, prices: Prices,
+    drawn: Drawn,
+) -> int:  # fmt: skip
     """Draw the parts of every order of the batch, in order; returns the number of parts written.
 
     Shapes as in kernels/columns.py. `drawn` has room for sum(min(quantity, nodes) + 1) parts. Writes `available`,
@@ -355,9 +375,10 @@ def nearest(
     masks = np.empty(lines_max, np.uint64)
     candidate = np.empty(nodes, np.int32)
     chosen = np.empty(nodes, np.uint8)
+    choice = room_for_choice(nodes)
     part = 0
     for order in range(orders):
-        _fetch(batch, order, nodes, cells, fences, places)
+        _fetch(batch, order, nodes, cells, fences, places, prices)
         first, last = batch.first_line[order], batch.first_line[order + 1]
         channel, place = batch.channel[order], batch.postal_code[order]
         lines = _merge(batch, first, last, skus, need, merged)
@@ -367,6 +388,14 @@ def nearest(
             for line in range(1, lines):
                 every &= masks[line]
                 some |= masks[line]
+            is_priced = prices.value.size > 0 and lines <= LINES_PRICED_MAX and rows[:lines].min() >= 0
+            if is_priced and choose_by_price(
+                lines, rows, need, policies.nodes[channel, 0], place, nodes, policies.split[channel] != 0, cells,
+                places, prices, choice,
+            ):  # fmt: skip
+                part = _draw_chosen(first, last, merged, rows, batch, place, choice.to, cells, places, part, drawn)
+                drawn.outcome[order] = _ALLOCATED
+                continue
             if every != 0:
                 node = _first_that_gives_all(lines, rows, need, every, place, nodes, cells, places)
                 if node != NO_NODE:

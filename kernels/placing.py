@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kernels.cheapest import Prices
 from kernels.columns import NO_NODE, Batch, Book, Cells, Drawn, Fences, Head, OnShort, Outcome, Places, Policies, Stage
 from kernels.keys import KeyIndex, set_values
 from kernels.nearest import nearest
@@ -70,9 +71,18 @@ def _number(batch: Batch, heads: I64, policies: Policies, drawn: Drawn, placed: 
 _number_them, number_orders = leaf(_number), brief(_number)
 
 
+@leaf
+def _count(batch: Batch, prices: Prices) -> None:
+    """What is ordered, and where to: a forecast is made of it (engine/prices.py)."""
+    for order in range(batch.channel.size):
+        prices.reached[batch.postal_code[order]] += 1
+        for line in range(batch.first_line[order], batch.first_line[order + 1]):
+            prices.ordered[batch.sku[line]] += batch.quantity[line]
+
+
 def _place(
     batch: Batch, keys: U64x2, location: int, stamp: int, nodes: int, book: Book, index: KeyIndex, cells: Cells,
-    fences: Fences, policies: Policies, places: Places, drawn: Drawn, placed: Placed,
+    fences: Fences, policies: Policies, places: Places, prices: Prices, drawn: Drawn, placed: Placed,
 ) -> int:  # fmt: skip
     """Draw the parts of every order, number the orders, enter them, and give their keys their answer.
 
@@ -80,7 +90,9 @@ def _place(
     stamp: of the commit, UTC us. `drawn` and `placed` are written, with room as `nearest` says; returns the number of
     parts.
     """
-    count = nearest(batch, nodes, cells, fences, policies, places, drawn)
+    if prices.value.size:
+        _count(batch, prices)
+    count = nearest(batch, nodes, cells, fences, policies, places, prices, drawn)
     _number_them(batch, book.heads, policies, drawn, placed)
     entries = Entries(
         placed.number, placed.is_reservation, batch.channel, batch.postal_code, placed.line_count, drawn.outcome,

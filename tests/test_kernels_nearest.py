@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
+from kernels.cheapest import no_prices
 from kernels.columns import (
     NO_NODE,
     NODES_MAX,
@@ -176,7 +177,7 @@ def compare(shop: Shop, orders: list[tuple]) -> None:
     room = parts_max(batch.quantity, shop.nodes)
     drawn = empty_drawn(len(orders), batch.sku.size, room + 1)
     drawn.node[room] = AWAY
-    count = nearest(batch, shop.nodes, cells, fences, policies, places, drawn)
+    count = nearest(batch, shop.nodes, cells, fences, policies, places, no_prices(), drawn)
     assert count == drawn.part_count.sum() <= room
     assert drawn.node[room] == AWAY
     for i, (channel, code, lines) in enumerate(orders):
@@ -252,7 +253,7 @@ def test_no_order_is_no_work() -> None:
     shop = Shop([[1]], [[1]] * CODES, [{0}] * CHANNELS, [True] * CHANNELS, [OnShort.KEEP] * CHANNELS)
     cells, fences, policies, places = shop.columns()
     empty = batch_of([])._replace(sku=np.empty(0, np.int32), quantity=np.empty(0, np.int32))
-    assert nearest(empty, 1, cells, fences, policies, places, empty_drawn(0, 0, 0)) == 0
+    assert nearest(empty, 1, cells, fences, policies, places, no_prices(), empty_drawn(0, 0, 0)) == 0
 
 
 assert NODES_MAX >= 200
