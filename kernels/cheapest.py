@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kernels.columns import Cells, Places
+from kernels.columns import NONE, Cells, Places, Policies
 from kernels.options import F64, I32, I64, F64x2, I32x2, leaf
 
 LINES_PRICED_MAX = 6  # different SKUs of an order: with each more there are twice as many subsets
@@ -80,13 +80,19 @@ def _cheapest_node(
 
 @leaf
 def choose_by_price(
-    lines: int, rows: I32, need: I64, group: np.uint64, place: int, nodes: int, may_split: bool, cells: Cells,
+    lines: int, rows: I32, need: I64, channel: int, place: int, nodes: int, cells: Cells, policies: Policies,
     places: Places, prices: Prices, choice: Choice,
 ) -> bool:  # fmt: skip
     """Whether every line can come whole from one node; then `choice.to` says from which, at the least cost together.
 
-    rows, need [line]: the cell row, a true one, and units of each. group: bits of the nodes that may give.
+    rows, need [line]: the cell row, or NONE, and units of each.
     """
+    if lines > LINES_PRICED_MAX:
+        return False
+    for line in range(lines):
+        if rows[line] == NONE:
+            return False
+    group, may_split = policies.nodes[channel, 0], policies.split[channel] != 0
     if lines == 1:
         choice.to[0] = _cheapest_node(rows[0], need[0], group, place, nodes, cells, places, prices)
         return choice.to[0] >= 0

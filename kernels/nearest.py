@@ -7,7 +7,7 @@ greedily the node that gives most. Then every line draws from the chosen nodes i
 
 import numpy as np
 
-from kernels.cheapest import LINES_PRICED_MAX, Prices, choose_by_price, room_for_choice
+from kernels.cheapest import Prices, choose_by_price, room_for_choice
 from kernels.columns import NO_NODE, NONE, Batch, Cells, Drawn, Fences, OnShort, Outcome, Places, Policies
 from kernels.fences import draw_fence, own_backed, sellable
 from kernels.options import I32, I64, U8, U64, I32x2, kernel, leaf
@@ -388,11 +388,9 @@ def nearest(
             for line in range(1, lines):
                 every &= masks[line]
                 some |= masks[line]
-            is_priced = prices.value.size > 0 and lines <= LINES_PRICED_MAX and rows[:lines].min() >= 0
-            if is_priced and choose_by_price(
-                lines, rows, need, policies.nodes[channel, 0], place, nodes, policies.split[channel] != 0, cells,
-                places, prices, choice,
-            ):  # fmt: skip
+            if prices.value.size and choose_by_price(
+                lines, rows, need, channel, place, nodes, cells, policies, places, prices, choice
+            ):
                 part = _draw_chosen(first, last, merged, rows, batch, place, choice.to, cells, places, part, drawn)
                 drawn.outcome[order] = _ALLOCATED
                 continue

@@ -93,6 +93,9 @@ class Settings(BaseModel):
     )
     tokens: Path | None = Field(None, description="TOML file of tokens; `allot token` makes its lines.")
     postal_codes: str = Field("india", description="Built-in places: india, none, or a CSV file of postal codes.")
+    policy: Literal["nearest", "least-cost"] = Field("nearest", description="How nodes are chosen for orders")
+    rate_card: Path | None = Field(None, description="TOML file of what shipments cost; for policy least-cost.")
+    stock_lasts_days: float = Field(14, ge=0.1, le=3650, description="Days until more stock comes; for least-cost.")
     views: bool = Field(True, description="Keep the tables that lists are read from.")
     snapshots: bool = Field(True, description="Write snapshots in the background, so that a start replays less.")
     upkeep_hour: int = Field(20, ge=0, le=23, description="Hour of the day, UTC, at which old rows and keys are freed.")
@@ -141,6 +144,7 @@ class Settings(BaseModel):
         "tls_client_ca",
         "tokens",
         "postal_codes",
+        "rate_card",
         "redis_password_file",
         mode="before",
     )
@@ -168,6 +172,12 @@ class Settings(BaseModel):
     def _budgets_can_be_read(cls, text: str) -> str:
         budgets(text)
         return text
+
+    @model_validator(mode="after")
+    def _costs_are_known(self) -> "Settings":
+        if (self.policy == "least-cost") != (self.rate_card is not None):
+            raise ValueError("policy least-cost and rate_card belong together: give both, or neither")
+        return self
 
     @model_validator(mode="after")
     def _relay_may_call(self) -> "Settings":

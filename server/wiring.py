@@ -190,7 +190,7 @@ class Parts:
 
     engine: Any
     batcher: Any
-    beside: list[Any]  # processes: of views and snapshots, and the relay
+    beside: list[Any]  # processes of views and snapshots, and of the relay; the thread that keeps prices warm
     services: list[tuple[Any, Any]]  # the generated module that adds it, the servicer
     hear: Callable[[Any], None]  # told of each turn
     close_events: Callable[[], None]
@@ -214,7 +214,6 @@ def open_parts(service: Service) -> Parts:
     from server.data_folder import make_folder
     from server.events import EventLog
     from server.feed import Feed
-    from server.kept_process import KeptProcess
     from server.lookup import Lookup
     from server.naming import Naming
     from server.reading import OrderReading
@@ -243,17 +242,13 @@ def open_parts(service: Service) -> Parts:
     desk = OrderDesk(batcher, lookup, naming, reading)
     batches = OrderBatches(engine.state.names, settings.batch_orders_max, settings.batch_lines_max)
     event_service = EventService(events)
+    busy = surge_meter(FIGURES_SURGE_PER_SECOND, FIGURES_METER_SECONDS)
     services = [
         (orders_pb2_grpc, OrderService(desk, batches, service.decoding, metrics, service.draining)),
         (reservations_pb2_grpc, ReservationService(desk)),
         (catalogue_pb2_grpc, CatalogueService(batcher, naming)),
         (stock_pb2_grpc, StockService(batcher)),
-        (
-            availability_pb2_grpc,
-            AvailabilityService(
-                feed, engine.state.names, surge_meter(FIGURES_SURGE_PER_SECOND, FIGURES_METER_SECONDS), reading.sales
-            ),
-        ),
+        (availability_pb2_grpc, AvailabilityService(feed, engine.state.names, busy, reading.sales)),
         (events_pb2_grpc, event_service),
     ]
 
@@ -268,8 +263,23 @@ def open_parts(service: Service) -> Parts:
         views=settings.views, snapshots=settings.snapshots,
     )  # fmt: skip
     watch(metrics, batcher, beside)
-    processes = [beside, KeptProcess("relay", relay_command(service))] if settings.redis else [beside]
-    return Parts(engine, batcher, processes, services, hear, event_service.close)
+    return Parts(engine, batcher, [beside, *beside_on_demand(service, engine)], services, hear, event_service.close)
+
+
+def beside_on_demand(service: Service, engine: Any) -> list[Any]:
+    """The relay, and the keeper of prices, where the settings ask for them."""
+    from engine.intake.rate_card import RateCard
+    from engine.prices import Pricing
+    from server.kept_process import KeptProcess
+    from server.prices import PriceKeeper
+
+    settings, found = service.settings, list[Any]()
+    if settings.redis:
+        found.append(KeptProcess("relay", relay_command(service)))
+    if settings.rate_card is not None:
+        pricing = Pricing(engine.state, RateCard.read(settings.rate_card), settings.stock_lasts_days)
+        found.append(PriceKeeper(pricing))
+    return found
 
 
 def relay_command(service: Service) -> list[str]:
