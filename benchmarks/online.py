@@ -6,12 +6,15 @@ The month before is the history that the first prices rest on; then prices are r
 simulated as in P5. `python -m benchmarks --only online`.
 """
 
+import time
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
+from benchmarks import load
+from benchmarks.engine_alone import data_folder, drive, stocked_engine
 from benchmarks.p5_least_cost import CARD, fulfilment_centres, joined, report_lines, report_places
 from benchmarks.row import Row
 from engine.commands import MoveStock, PlaceOrders, PutChannels, PutNames, PutNodes, PutPostalCodes
@@ -28,6 +31,8 @@ STOCK = (0.8, 1.0, 1.2, 2.0)  # units over the units ordered in the month
 HISTORY, MONTH = 4, 5  # April 2022, then May
 REFRESHES_A_DAY = 4
 BASKET_LINES = 5
+LANE_BATCHES, LANE_BATCHES_QUICK = 200, 40
+WARM_UP = 20  # batches, of which the first prices are made
 _DAY_SECONDS = 86_400.0
 
 
@@ -60,7 +65,34 @@ def rows(quick: bool = False) -> list[Row]:
             over = [100 * (cost / whole.bound - 1) for cost in (by_price, by_distance, whole.cost)]
             what = f"{'baskets' if basket > 1 else 'single lines'}, stock {level:g}, day by day: over the bound"
             out.append(Row("online", what, over[0], "%", {"nearest": over[1], "the month known": over[2]}))
-    return out
+    return [*out, *_lane(LANE_BATCHES_QUICK if quick else LANE_BATCHES)]
+
+
+def _lane(batches: int) -> list[Row]:
+    """The durable engine deciding by warm prices, beside itself deciding by distance; no network."""
+    runs = []
+    for by_price in (True, False):
+        with data_folder() as path, stocked_engine(path, (batches + WARM_UP) * load.BATCH_ORDERS) as engine:
+            pricing = Pricing(engine.state, CARD, 1.0) if by_price else None
+            commands = list(load.place_orders(batches + WARM_UP))
+            drive(engine, commands[:WARM_UP])
+            began = time.process_time()
+            priced = pricing.refresh(_DAY_SECONDS) if pricing else 0
+            seconds = time.process_time() - began
+            if pricing:
+                pace = Row(
+                    "online", f"prices of {priced:,} SKUs at {load.NODES} nodes", seconds * 1e6 / priced, "us/SKU"
+                )
+            runs.append(drive(engine, commands[WARM_UP:]))
+    speed = [run.orders / run.seconds for run in runs]
+    cpu = [1e9 * run.decide_seconds / run.orders for run in runs]
+    return [
+        pace,
+        Row(
+            "online", "durable engine, batches decided by warm prices", speed[0], "orders/s", {"by distance": speed[1]}
+        ),
+        Row("online", "the same, deciding thread, processor time", cpu[0], "ns/order", {"by distance": cpu[1]}),
+    ]
 
 
 def _world(basket: int) -> World:

@@ -133,7 +133,7 @@ def _placed(units: Units, costs: Costs, prices: Any) -> float:
     """Place all units and move them while that saves; the cost."""
     count = np.diff(units.first)
     several = np.flatnonzero(count > 1).astype(np.int32)
-    cost = place_by_price(units, costs, prices, several) + place_singles(units, costs)
+    cost = place_by_price(units, costs, prices, several) + place_singles(units, costs, prices)
     size = np.diff(units.sku_first)  # of each SKU, in units
     looks = np.bincount(units.order, size[units.sku], count.size)[several]
     moved = several[_cheapest(looks, LOOKS_MAX)]

@@ -59,11 +59,12 @@ def price_by_forecast(
     """
     nodes = costs.unit.shape[1]
     one = room_for_transport(UNITS_DRAWN_MAX, nodes + 1)
-    scaled, sums = np.empty((1, nodes), np.int32), np.empty(nodes)
+    scaled, sums, prices = np.empty((1, nodes), np.int32), np.empty(nodes), np.zeros((1, nodes))
     zone_of, row_of = np.empty(UNITS_DRAWN_MAX, np.int32), np.full(reached.size, -1, np.int32)
     state = np.empty(1, np.int64)
     for sku in range(stock.shape[0]):
         sums[:] = 0.0
+        prices[:] = 0.0
         state[0] = 1 + (seed * 7919 + sku * 104729) % (_MODULUS - 1)
         for level in levels:
             demand = expected[sku] * level
@@ -73,8 +74,9 @@ def price_by_forecast(
             for node in range(nodes):
                 scaled[0, node] = stock[sku, node] * min(1.0, UNITS_DRAWN_MAX / demand)
             rows = _draw_demand(costs, reached, units, state, one, zone_of, row_of)
-            transport(one, rows, scaled, 0)
+            transport(one, rows, scaled, 0, prices, 0)
             for node in range(nodes):
-                sums[node] += min(costs.short, one.free[node])
+                prices[0, node] = min(costs.short, one.free[node])  # where the next one begins
+                sums[node] += prices[0, node]
         for node in range(nodes):
             value[sku, node] = round(sums[node] / levels.size)

@@ -206,8 +206,10 @@ def look(one: Transport, node: int) -> None:
 
 
 @leaf
-def find_room(count: I32, move: F64x2, free: F64, next: I32) -> None:
+def find_room(count: I32, move: F64x2, free: F64, next: I32, with_room: bool) -> None:
     """The cheapest path of moves that makes room at every node, by Bellman and Ford from the nodes with room.
+
+    with_room: also from these, where moving on saves.
 
     count: [node] what there is to be moved; move: [node, node] least cost of a move from where there is any; free:
     [node] 0 where there is room, else NOWHERE, becomes what room costs; next: [node] becomes where the path goes
@@ -221,7 +223,7 @@ def find_room(count: I32, move: F64x2, free: F64, next: I32) -> None:
             break
         changed = False
         for node in range(nodes):
-            if count[node] == 0 or (free[node] == 0.0 and next[node] < 0):
+            if count[node] == 0 or (not with_room and free[node] == 0.0 and next[node] < 0):
                 continue
             for to in range(nodes):
                 cost = move[node, to] + free[to]
@@ -235,54 +237,65 @@ def _find_room(one: Transport, stock: I32x2, sku: int) -> None:
     nodes = one.used.size
     for node in range(nodes):
         one.free[node] = 0.0 if node == nodes - 1 or one.used[node] < stock[sku, node] else NOWHERE
-    find_room(one.count, one.move, one.free, one.next)
+    find_room(one.count, one.move, one.free, one.next, True)
 
 
 @leaf
-def relieve(one: Transport, stock: I32x2, sku: int) -> None:
-    """Move units from nodes that hold more than there is, by the cheapest chains, until none does."""
-    nodes = one.used.size
-    for node in range(nodes - 1):
-        while one.used[node] > stock[sku, node]:
-            amount = one.used[node] - stock[sku, node]
-            here = node
-            while one.next[here] >= 0:
-                to = one.next[here]
-                amount = min(amount, np.int64(one.at[one.mover[here, to], here]))
-                here = to
-            if here < nodes - 1:
-                amount = min(amount, stock[sku, here] - one.used[here])
-            here = node
-            while one.next[here] >= 0:
-                to = one.next[here]
-                row = one.mover[here, to]
-                put(one, row, here, -amount)
-                put(one, row, to, amount)
-                here = to
-            here = node
-            while here >= 0:  # only what the chain touched has changed
-                look(one, here)
-                here = one.next[here]
-            _find_room(one, stock, sku)
+def _shift(one: Transport, stock: I32x2, sku: int, node: int, most: int) -> None:
+    """Move up to `most` units from a node along its cheapest path, as many as can go, and look again."""
+    nodes, amount, here = one.used.size, most, node
+    while one.next[here] >= 0:
+        to = one.next[here]
+        amount = min(amount, np.int64(one.at[one.mover[here, to], here]))
+        here = to
+    if here < nodes - 1:
+        amount = min(amount, stock[sku, here] - one.used[here])
+    here = node
+    while one.next[here] >= 0:
+        to = one.next[here]
+        row = one.mover[here, to]
+        put(one, row, here, -amount)
+        put(one, row, to, amount)
+        here = to
+    here = node
+    while here >= 0:  # only what the path touched has changed
+        look(one, here)
+        here = one.next[here]
+    _find_room(one, stock, sku)
 
 
 @leaf
-def transport(one: Transport, rows: int, stock: I32x2, sku: int) -> None:
-    """The cheapest way to fill rows, whose cost and units are there, from what stock there is."""
+def transport(one: Transport, rows: int, stock: I32x2, sku: int, prices: F64x2, at: int) -> None:
+    """The cheapest way to fill rows, whose cost and units are there, from what stock there is.
+
+    It begins where prices [at, node] would have the rows: the nearer these are to the right ones, the less is to do.
+    Then units leave nodes that hold more than there is, then they go where they cost less, each along cheapest paths.
+    """
     nodes = one.used.size
     one.at[:rows, :] = 0
     one.count[:] = 0
     one.used[:] = 0
     for row in range(rows):
-        best = 0
-        for node in range(1, nodes):
-            if one.cost[row, node] < one.cost[row, best]:
-                best = node
+        best, least = nodes - 1, one.cost[row, nodes - 1]
+        for node in range(nodes - 1):
+            cost = one.cost[row, node] + prices[at, node]
+            if cost < least:
+                best, least = node, cost
         put(one, row, best, one.units[row])
     for node in range(nodes):
         look(one, node)
     _find_room(one, stock, sku)
-    relieve(one, stock, sku)
+    for node in range(nodes - 1):
+        while one.used[node] > stock[sku, node]:
+            _shift(one, stock, sku, node, one.used[node] - stock[sku, node])
+    while True:
+        best = 0
+        for node in range(1, nodes):
+            if one.free[node] < one.free[best]:
+                best = node
+        if one.free[best] >= -_TINY:
+            break
+        _shift(one, stock, sku, best, one.used[best])
 
 
 @leaf
@@ -340,5 +353,5 @@ def raise_prices(orders: Orders, costs: Costs, stock: I32x2, skus: I32, prices: 
             one.units[rows] = orders.quantity[line]
             rows += 1
             before = line
-        transport(one, rows, stock, sku)
+        transport(one, rows, stock, sku, prices, sku)
         _set_middle(one, costs.short, prices, sku, low)

@@ -418,8 +418,11 @@ def place_by_price(units: Units, costs: Costs, prices: F64x2, orders: I32) -> fl
 
 
 @kernel
-def place_singles(units: Units, costs: Costs) -> float:
-    """Place the orders of one unit, which stand nowhere, in the cheapest way that the room allows; their cost."""
+def place_singles(units: Units, costs: Costs, prices: F64x2) -> float:
+    """Place the orders of one unit, which stand nowhere, in the cheapest way that the room allows; their cost.
+
+    prices: [sku, node] where to begin.
+    """
     nodes, total, rows_max = costs.unit.shape[1], 0.0, 1
     for sku in range(units.sku_first.size - 1):
         rows_max = max(rows_max, units.sku_first[sku + 1] - units.sku_first[sku])
@@ -444,7 +447,7 @@ def place_singles(units: Units, costs: Costs) -> float:
             one.units[rows - 1] += 1
             mine[count] = unit
             count += 1
-        transport(one, rows, units.room, sku)
+        transport(one, rows, units.room, sku, prices, sku)
         for row in range(rows):
             at = first[row]
             for node in range(nodes + 1):
