@@ -1,32 +1,24 @@
-"""P5: least cost over a batch of real orders, beside nearest, the linear program and, where it is small, the mixed
-integer program (both by HiGHS, through SciPy).
+"""The instances of P5: real orders, real places, simulated stock; what nearest costs there; the same as a program.
 
-30,000 lines of one seller's report, 22 real places; stock is simulated: Dirichlet(2) shares of so many times what each
-SKU sells. Baskets join orders of one day and one postal area. `python -m benchmarks --only P5`.
+30,000 lines of one seller's report, 22 real places; stock is Dirichlet(2) shares of so many times what each SKU sells.
+Baskets join orders of one day and one postal area.
 """
 
 import csv
 import gzip
-import time
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
-from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 
-from benchmarks.row import Row
 from engine.intake.rate_card import RateCard, kilometres
-from engine.planning import Demand, Plan, plan
+from engine.planning import Demand, Plan
 from engine.ragged import offsets, owners
 from kernels.columns import NO_NODE
 from kernels.pricing import Costs
 from tests import real_data
 
 CARD = RateCard(4000.0, 4.0, 500.0, 1.0, 60_000.0)
-STOCK = (0.8, 1.0, 1.2, 2.0)  # units over the units ordered
-LINES, LINES_QUICK = 30_000, 3_000
-MIP_ORDERS, MIP_SECONDS, MIP_SECONDS_QUICK = 300, 120.0, 10.0
-BASKET_LINES = 5
 _AREA_CHARACTERS = 3
 
 
@@ -39,15 +31,13 @@ class Instance(NamedTuple):
     km: Any  # float64 [zone, node]
 
 
-def rows(quick: bool = False) -> list[Row]:
-    """Single lines and baskets at each level of stock, then the exact peers."""
-    lines = LINES_QUICK if quick else LINES
-    out = [_at(instance(level, lines, basket), level, basket) for basket in (1, BASKET_LINES) for level in STOCK]
-    out += [
-        _linear(instance(1.2, lines if basket == 1 else LINES_QUICK, basket), basket) for basket in (1, BASKET_LINES)
-    ]
-    small = instance(1.2, LINES_QUICK, BASKET_LINES, MIP_ORDERS)
-    return [*out, _exact(small, MIP_SECONDS_QUICK if quick else MIP_SECONDS)]
+class Found(NamedTuple):
+    """What a method came to."""
+
+    cost: float  # nan: nothing that can be carried out
+    bound: float  # no allocation costs less; nan: none is proven
+    seconds: float
+    told: list[tuple[float, str, float]]  # seconds, "cost" or "bound", the figure: each better than before
 
 
 def instance(level: float, lines_max: int, basket: int, orders_max: int | None = None) -> Instance:
@@ -112,17 +102,7 @@ def joined(found: list[Any], most: int, chance: Any) -> list[Any]:
     return out
 
 
-def _at(case: Instance, level: float, basket: int) -> Row:
-    began = time.perf_counter()
-    made = plan(case.demand, case.costs, case.stock)
-    seconds = time.perf_counter() - began
-    what = f"{'baskets' if basket > 1 else 'single lines'}, stock {level:g} of demand, {seconds:.2f} s: over the bound"
-    nearest = nearest_cost(case)
-    _check(case, made)
-    return Row("P5", what, 100 * made.gap, "%", {"nearest": 100 * (nearest / made.bound - 1)})
-
-
-def _check(case: Instance, made: Plan) -> None:
+def check(case: Instance, made: Plan) -> None:
     """Nothing is planned twice, nothing is left out."""
     line = owners(offsets(made.parts.part_count))
     assert (np.bincount(line, made.parts.quantity, case.demand.sku.size) == case.demand.quantity).all()
@@ -178,35 +158,3 @@ def program(case: Instance) -> tuple[Any, Any, Any, Any]:
     matrix = sparse.vstack([filled, shipped, there]).tocsr()
     low = np.concatenate([wanted, np.full(at_node + stock.size, -np.inf)])
     return price, matrix, low, np.concatenate([wanted, np.zeros(at_node), stock.ravel().astype(float)])
-
-
-def _linear(case: Instance, basket: int) -> Row:
-    """How near the own bound is to the optimum of the linear program, and how much sooner it is there."""
-    price, matrix, _, high = program(case)
-    lines = case.demand.sku.size
-    began = time.perf_counter()
-    solved = linprog(
-        price, matrix[lines:], high[lines:], matrix[:lines], high[:lines], bounds=(0, None), method="highs-ipm"
-    )
-    by_highs = time.perf_counter() - began
-    began = time.perf_counter()
-    made = plan(case.demand, case.costs, case.stock)
-    seconds = time.perf_counter() - began
-    what = f"{'baskets' if basket > 1 else 'single lines'}, {lines:,} lines, stock 1.2: own bound over the LP's"
-    return Row(
-        "P5", what, 100 * (made.bound / solved.fun - 1), "%", {"seconds of the plan": seconds, "of HiGHS": by_highs}
-    )
-
-
-def _exact(case: Instance, seconds_max: float) -> Row:
-    """A small instance against the best that the mixed integer program finds in its time."""
-    price, matrix, low, high = program(case)
-    ships = case.demand.zone.size * case.stock.shape[1]
-    upper = np.concatenate([np.full(price.size - ships, np.inf), np.ones(ships)])
-    solved = milp(
-        price, constraints=LinearConstraint(matrix, low, high), bounds=Bounds(0, upper),
-        integrality=np.ones(price.size), options={"time_limit": seconds_max},
-    )  # fmt: skip
-    made = plan(case.demand, case.costs, case.stock)
-    what = f"{case.demand.zone.size} baskets, stock 1.2: cost over the best of HiGHS's MIP in {seconds_max:g} s"
-    return Row("P5", what, 100 * (made.cost / solved.fun - 1), "%", {"its own gap": 100 * float(solved.mip_gap)})
