@@ -64,10 +64,11 @@ class Summary:
     shipments: int = 0
     rejected_lines: int = 0
     repeated_orders: int = 0  # known to the folder before: answered as the first time
+    unplanned_orders: int = 0  # decided by nearest though they were planned: their plan did not fit
     postal_area_orders: int = 0  # placed by the first three digits of their postal code
     mean_distance_m: int | None = None  # over allocated units
     cost: int | None = None
-    bound: int | None = None  # no allocation costs less
+    bound: int | None = None  # no allocation costs less; None where not all orders were planned and taken
     gap: float | None = None  # cost / bound - 1
     stock_rejects: int = 0
     stock_statement: str = "none"
@@ -311,6 +312,28 @@ def allocate(
     return out
 
 
+def count_unplanned(answered: list[tuple[OrderFile, Pending]], planned: Plan) -> int:
+    """Orders that have other nodes than they were planned to have. Those that were known before had no plan."""
+    count, line = 0, 0
+    for batch, pending in answered:
+        answers: OrderAnswers = pending.wait()[0]
+        parts = planned.parts.take(np.arange(line, line + batch.quantity.size))
+        line += batch.quantity.size
+        line_of = _file_lines(batch, answers)[owners(answers.first_part)]
+        asked = owners(offsets(parts.part_count)) * (NODES_MAX + 1) + parts.node + 1
+        given = line_of * (NODES_MAX + 1) + answers.node + 1
+        place, units = np.unique(np.concatenate([asked, given]), return_inverse=True)
+        units = np.bincount(units, np.concatenate([parts.quantity, -answers.part_quantity]), place.size)
+        differs = np.unique(owners(batch.first_line)[place[units != 0] // (NODES_MAX + 1)])
+        count += int((~answers.again[differs]).sum())
+    return count
+
+
+def _file_lines(batch: OrderFile, answers: OrderAnswers) -> Any:
+    """Of each line of the answers, its place in the batch. Orders that are not there may have no lines."""
+    return elements(batch.first_line - batch.first_line[0], np.flatnonzero(np.diff(answers.first_line)))
+
+
 def write_answers(
     engine: Engine, answered: list[tuple[OrderFile, Pending]], writer: DecisionWriter, rejects: Rejects,
     shipments: Shipments, summary: Summary,
@@ -334,17 +357,16 @@ def write_answers(
         lines = elements(answers.first_line, accepted)
         summary.lines += lines.size
         summary.units += int(answers.quantity[lines].sum(dtype=np.int64))
-        table = _decision_rows(engine.state, batch, answers, accepted)
+        table = _decision_rows(engine.state, batch, answers)
         writer.append(table)
         order_of_line = owners(answers.first_line)
         shipments.add(batch, answers, order_of_line[owners(answers.first_part)])
 
 
-def _decision_rows(state: State, batch: OrderFile, answers: OrderAnswers, accepted: Any) -> pa.RecordBatch:
+def _decision_rows(state: State, batch: OrderFile, answers: OrderAnswers) -> pa.RecordBatch:
     line_of = owners(answers.first_part)
     order_of = owners(answers.first_line)[line_of]
-    # the file's line of an answer's line: lines of refused orders have no answer
-    file_line = elements(batch.first_line - batch.first_line[0], accepted)[line_of]
+    file_line = _file_lines(batch, answers)[line_of]
     short = answers.node == NO_NODE
     area = pa.array(batch.area[order_of])
     return pa.record_batch(
