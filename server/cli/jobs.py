@@ -3,7 +3,8 @@
 `allot allocate` writes down what was decided; `allot what-if` lays runs side by side.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,35 @@ class Run:
 
     answered: list[Any]  # batches of orders, and their answers
     planned: "Plan | None"
-    summary: "Summary"  # what is known so far: notes, stock statement
+    summary: "Summary"  # what is known before the answers: notes, stock statement
+
+
+def without(files: Files, closed: Sequence[str]) -> Files:
+    """The files as if they did not name some nodes. Ends the command where there is no such node, or none is left."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    nodes, stock = files.nodes, files.stock
+    for name in closed:
+        if name not in nodes.node_id.to_pylist():
+            fail(f"--close {name}: the nodes file has no such node", BAD_USAGE)
+    kept = pc.invert(pc.is_in(nodes.node_id, pa.array(closed, pa.string()))).to_numpy(zero_copy_only=False)
+    if not kept.any():
+        fail("--close: all nodes are closed: leave one open", BAD_USAGE)
+    cells = kept[stock.node]
+    place = np.cumsum(kept) - 1  # of each node among those that are kept
+    return replace(
+        files,
+        nodes=replace(
+            nodes, node_id=nodes.node_id.filter(pa.array(kept)), latitude_e7=nodes.latitude_e7[kept],
+            longitude_e7=nodes.longitude_e7[kept],
+        ),
+        stock=replace(
+            stock, sku=stock.sku.filter(pa.array(cells)), node=place[stock.node[cells]].astype(np.int16),
+            on_hand=stock.on_hand[cells],
+        ),
+    )  # fmt: skip
 
 
 def check_policy(policy: str, rate_card: Path | None) -> None:
@@ -116,11 +145,12 @@ def sum_up(run: Run, shipments: "Shipments", files: Files) -> None:
     from engine.intake.job import count_unplanned
 
     summary = run.summary
-    summary.shipments, summary.split_orders = shipments.count, shipments.split_orders
-    summary.allocated_units, summary.short_units = shipments.allocated_units, shipments.short_units
-    if shipments.allocated_units:
-        summary.mean_distance_m = round(shipments.unit_metres / shipments.allocated_units)
-    summary.cost = shipments.cost(files.card) if files.card else None
+    units = shipments.units
+    summary.shipments, summary.split_orders = units.size, shipments.split_orders
+    summary.allocated_units, summary.short_units = int(units.sum()), shipments.short_units
+    if units.size:
+        summary.mean_distance_m = round(int((units * shipments.metres).sum()) / summary.allocated_units)
+    summary.cost = files.card.cost(shipments.kilometres(), units, summary.short_units) if files.card else None
     if run.planned is None:
         return
     if summary.orders == len(files.orders.order_id) and not summary.repeated_orders:  # else it is of other orders
