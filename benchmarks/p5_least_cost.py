@@ -1,6 +1,6 @@
 """P5: least cost over a batch of real orders, beside nearest and, by HiGHS, the linear and the mixed integer program.
 
-Each method of an instance has its cost, how far that is above the best bound that any of them proves, and its seconds;
+Each method of an instance has its cost, how far that is over the best bound that any of them proves, and its seconds;
 and the published optima of facility location. `python -m benchmarks --only P5`; without `--quick` its tables and its
 plot go into benchmarks/RESULTS.md (benchmarks/least_cost_results.py).
 """
@@ -95,12 +95,14 @@ def _rows(case: Case) -> Iterator[Row]:
     nearest = case.above("nearest")
     for method, found in case.found.items():
         if math.isnan(found.cost):
-            what = f"{method}, a bound: so much below the best one"
-            value, peers = 100 * (1 - found.bound / case.bound), {}
+            what, unit, peers = f"bound {found.bound:,.0f}", "% under", {}
+            value = 100 * (1 - found.bound / case.bound)
         else:
-            what, value = f"{method}, cost {found.cost:,.0f}", case.above(method)
-            peers = {} if method == "nearest" else {"nearest": nearest}
-        yield Row("P5", f"{case.what}, stock {case.level:g}, {found.seconds:.3g} s: {what}", value, "% over", peers)
+            what, unit = f"cost {found.cost:,.0f}", "% over"
+            value, peers = case.above(method), {} if method == "nearest" else {"nearest": nearest}
+        yield Row(
+            "P5", f"{case.what}, stock {case.level:g}: {method}, {what}, {found.seconds:.3g} s", value, unit, peers
+        )
 
 
 def _published(family: facility_location.Family) -> Row:

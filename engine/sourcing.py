@@ -60,11 +60,11 @@ def fitting(state: State, batch: Batch, parts: Parts) -> Any:
     by_cell = np.argsort(cell, kind="stable")
     drawn, cell = drawn[by_cell], cell[by_cell]
     so_far = np.cumsum(parts.quantity[drawn], dtype=np.int64)
-    _, first, cells = np.unique(cell, return_index=True, return_inverse=True)
-    before = (so_far - parts.quantity[drawn])[first]  # units of the cells before
+    starts = np.diff(cell, prepend=-1) != 0
+    before = (so_far - parts.quantity[drawn])[starts]  # units of the cells before
     row = state.cells.row_of[cell // nodes]
     available = np.where(row < 0, 0, state.cells.available[row, cell % nodes])
-    fits[order[drawn[so_far - before[cells] > available]]] = False
+    fits[order[drawn[so_far - before[np.cumsum(starts) - 1] > available]]] = False
     return fits
 
 
