@@ -118,20 +118,31 @@ def test_a_person_reads_a_table_of_runs_and_one_of_nodes(shop: Shop) -> None:
 
 def test_the_page_is_complete_in_itself(shop: Shop) -> None:
     pytest.importorskip("matplotlib")
-    write_csv(
-        shop.nodes, "node_id,latitude,longitude", [("DEL", 28.6, 77.2), ("BOM", 18.9, 72.8), ("<b>&", 13.1, 80.3)]
-    )
-    shop.stock.write_text(shop.stock.read_text().replace("MAA", "<b>&"))
+    shop.nodes.write_text(shop.nodes.read_text().replace("MAA", "<b>&$x$"))
+    shop.stock.write_text(shop.stock.read_text().replace("MAA", "<b>&$x$"))
     page = shop.folder / "page.html"
-    found = what_if(shop, "--policy", "least-cost", "--close", "<b>&", "--out", page, "--json")
+    found = what_if(shop, "--policy", "least-cost", "--close", "<b>&$x$", "--out", page, "--json")
     assert (found.code, found.err) == (0, "")
     text = page.read_text()
     pictures = [base64.b64decode(svg) for svg in re.findall(r'src="data:image/svg\+xml;base64,([^"]*)"', text)]
     assert [picture.startswith(b"<?xml") for picture in pictures] == [True] * 3
     assert len(re.findall(r"(?:src|href)=", text)) == 3
-    assert "least-cost without &lt;b&gt;&amp;" in text
+    assert "least-cost without &lt;b&gt;&amp;$x$" in text
     assert "<b>" not in text
     assert f"{found.json['runs'][1]['cost']:,}" in text
+
+
+def test_a_page_of_nothing_is_drawn_too(shop: Shop) -> None:
+    pytest.importorskip("matplotlib")
+    write_csv(shop.stock, "sku,node_id,on_hand", [])
+    page = shop.folder / "page.html"
+    nothing_sent = what_if(shop, *BOTH, "--out", page, "--json")
+    assert (nothing_sent.code, nothing_sent.err) == (0, "")
+    assert [run["p95_distance_m"] for run in nothing_sent.json["runs"]] == [None, None]
+    write_csv(shop.orders, "order_id,postal_code,sku,quantity", [])
+    nothing_asked = what_if(shop, *BOTH, "--out", page)
+    assert (nothing_asked.code, nothing_asked.err) == (0, "")
+    assert page.read_text().count("<img") == 3
 
 
 def test_without_matplotlib_the_page_has_tables_and_the_extra_is_named(

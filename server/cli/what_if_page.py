@@ -75,7 +75,7 @@ def plots(runs: "list[Compared]") -> list[Plot]:
     except ImportError:
         raise Plotless("they need matplotlib: pip install 'allot[report]'") from None
     matplotlib.use("Agg")
-    matplotlib.rcParams.update({"svg.hashsalt": "allot", "font.size": 9})
+    matplotlib.rcParams.update({"svg.hashsalt": "allot", "font.size": 9, "text.parse_math": False})
     drawn = [_distances(runs), _loads(runs)]
     return [_costs(runs), *drawn] if runs[0].result["bill"] else drawn
 
@@ -112,7 +112,8 @@ def _costs(runs: "list[Compared]") -> Plot:
     axes.invert_yaxis()
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.xaxis.set_major_locator(_few_ticks())
-    figure.legend(loc="outside upper left", ncols=len(_FEES), frameon=False)
+    if any(left):
+        figure.legend(loc="outside upper left", ncols=len(_FEES), frameon=False)
     return _plot(figure, "Cost in minor units, by the fees of the rate card that add up to it.")
 
 
