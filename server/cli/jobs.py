@@ -58,7 +58,7 @@ def without(files: Files, closed: Sequence[str]) -> Files:
     nodes, stock = files.nodes, files.stock
     for name in closed:
         if name not in nodes.node_id.to_pylist():
-            fail(f"--close {name}: the nodes file has no such node", BAD_USAGE)
+            fail(f"--close {name}: the nodes file has no such node: give a node_id of it", BAD_USAGE)
     kept = pc.invert(pc.is_in(nodes.node_id, pa.array(closed, pa.string()))).to_numpy(zero_copy_only=False)
     if not kept.any():
         fail("--close: all nodes are closed: leave one open", BAD_USAGE)

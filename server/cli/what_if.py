@@ -47,7 +47,7 @@ def what_if(
     orders: Annotated[Path, typer.Option(help=FILE_HELP["orders"])],
     nodes: Annotated[Path, typer.Option(help=FILE_HELP["nodes"])],
     stock: Annotated[Path, typer.Option(help=FILE_HELP["stock"])],
-    policy: Annotated[list[str], typer.Option(help="nearest or least-cost; again for another run.")],
+    policy: Annotated[list[str], typer.Option(metavar="POLICY", help="nearest or least-cost; again for another run.")],
     postal_codes: Annotated[
         Path | None, typer.Option(help="postal_code, latitude, longitude. [default: India's]", show_default=False)
     ] = None,
