@@ -51,8 +51,9 @@ ordered, spread over 22 places (`benchmarks/least_cost_world.py`). Costs are in 
 {methods}
 
 *Table 1. Cost, the bound that the method proves, how far the cost is above the best bound of all methods, and seconds,
-of one run. Nearest is here in plain Python: the whole order from the nearest place that has it, else line by line.
-HiGHS runs on one thread; its linear program has a cost only where its solution is in whole units.*
+of one run on a machine shared with others. Nearest is here in plain Python: the whole order from the nearest place that
+has it, else line by line. HiGHS runs on one thread; its linear program has a cost only where its solution is in whole
+units.*
 
 ![Cost and bound against time, a panel for each instance]({plot})
 
