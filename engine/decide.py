@@ -22,7 +22,7 @@ from engine.answers import (
     without_order,
 )
 from engine.apply import PLACE_BITS, PLACE_MASK, hash_keys
-from engine.commands import LINE_OPTIONS, ORDER_OPTIONS, ActOnUnits, Confirm, Parts, PlaceOrders, Release, Reserve
+from engine.commands import LINE_OPTIONS, ORDER_OPTIONS, ActOnUnits, Confirm, PlaceOrders, Release, Reserve
 from engine.commit import Commit, find_locations, remember
 from engine.lifecycle import CHANGE_TABLE, SOURCES, TARGET, Action
 from engine.outcomes import Cause, Method, MovementKind, Reply
@@ -97,14 +97,12 @@ def _enter(commit: Commit, command: PlaceOrders, keys: Any) -> OrderAnswers:
         return _enter_nearest(commit, command, keys)
     fits = fitting(commit.state, _batch(command), command.planned)
     if fits.all():
-        return _enter_planned(commit, command, command.planned, keys)
+        return _enter_planned(commit, command, keys)
     if not fits.any():
         return _enter_nearest(commit, command, keys)
     rows = [np.flatnonzero(fits), np.flatnonzero(~fits)]
-    first, last = (command.take(some) for some in rows)
-    assert first.planned is not None
-    pieces = [_enter_planned(commit, first, first.planned, keys[rows[0]]), _enter_nearest(commit, last, keys[rows[1]])]
-    return in_order(pieces, rows)
+    first = _enter_planned(commit, command.take(rows[0]), keys[rows[0]])
+    return in_order([first, _enter_nearest(commit, command.take(rows[1]), keys[rows[1]])], rows)
 
 
 def _batch(command: PlaceOrders) -> Batch:
@@ -130,10 +128,11 @@ def _enter_nearest(commit: Commit, command: PlaceOrders, keys: Any) -> OrderAnsw
     return _answers(batch, drawn, placed)
 
 
-def _enter_planned(commit: Commit, command: PlaceOrders, parts: Parts, keys: Any) -> OrderAnswers:
+def _enter_planned(commit: Commit, command: PlaceOrders, keys: Any) -> OrderAnswers:
     """Orders whose plan fits."""
     state, batch = commit.state, _batch(command)
-    drawn = planned(state, batch, parts)
+    assert command.planned is not None
+    drawn = planned(state, batch, command.planned)
     placed = empty_placed(batch.channel.size, batch.sku.size, drawn.node.size, None)
     number_orders(batch, state.book.heads, state.policies, drawn, placed)
     commit.enter(*_tables(command.order_id, batch, drawn, placed, command.options), keys)
