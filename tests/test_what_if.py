@@ -152,7 +152,7 @@ def test_without_matplotlib_the_page_has_tables_and_the_extra_is_named(
     page = shop.folder / "page.html"
     found = what_if(shop, *BOTH, "--out", page)
     assert found.code == 0
-    assert "pip install 'allot[report]'" in found.err
+    assert "pip install '.[report]'" in found.err
     assert ("<table>" in page.read_text(), "<img" in page.read_text()) == (True, False)
 
 

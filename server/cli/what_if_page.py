@@ -73,7 +73,7 @@ def plots(runs: "list[Compared]") -> list[Plot]:
     try:
         import matplotlib
     except ImportError:
-        raise Plotless("they need matplotlib: pip install 'allot[report]'") from None
+        raise Plotless("they need matplotlib, the extra report: pip install '.[report]' in the clone") from None
     matplotlib.use("Agg")
     matplotlib.rcParams.update({"svg.hashsalt": "allot", "font.size": 9, "text.parse_math": False})
     drawn = [_distances(runs), _loads(runs)]
