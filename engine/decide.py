@@ -88,21 +88,21 @@ def _first_answers(commit: Commit, command: PlaceOrders, rows: Any, locations: A
 
 
 def _enter(commit: Commit, command: PlaceOrders, keys: Any) -> OrderAnswers:
-    """Orders as planned, and by nearest where they have no plan that fits.
+    """Orders as planned, and one after another where they have no plan that fits.
 
-    Those by nearest come last, in their order: before the others they would take units that the plan has for these,
-    whose plans would not fit then either.
+    Those come last, in their order: before the others they would take units that the plan has for these, whose plans
+    would not fit then either.
     """
     if command.planned is None or isinstance(command, Reserve):
-        return _enter_nearest(commit, command, keys)
+        return _enter_in_turn(commit, command, keys)
     fits = fitting(commit.state, _batch(command), command.planned)
     if fits.all():
         return _enter_planned(commit, command, keys)
     if not fits.any():
-        return _enter_nearest(commit, command, keys)
+        return _enter_in_turn(commit, command, keys)
     rows = [np.flatnonzero(fits), np.flatnonzero(~fits)]
     first = _enter_planned(commit, command.take(rows[0]), keys[rows[0]])
-    return in_order([first, _enter_nearest(commit, command.take(rows[1]), keys[rows[1]])], rows)
+    return in_order([first, _enter_in_turn(commit, command.take(rows[1]), keys[rows[1]])], rows)
 
 
 def _batch(command: PlaceOrders) -> Batch:
@@ -110,7 +110,8 @@ def _batch(command: PlaceOrders) -> Batch:
     return Batch(*map(owned, columns))
 
 
-def _enter_nearest(commit: Commit, command: PlaceOrders, keys: Any) -> OrderAnswers:
+def _enter_in_turn(commit: Commit, command: PlaceOrders, keys: Any) -> OrderAnswers:
+    """Orders one after another, each upon what those before it left."""
     state, batch = commit.state, _batch(command)
     expires_at = owned(command.expires_at) if isinstance(command, Reserve) else None
     count, room = batch.channel.size, parts_max(batch.quantity, state.node_count)
