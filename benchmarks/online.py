@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from benchmarks import load
 from benchmarks.engine_alone import data_folder, drive, stocked_engine
-from benchmarks.p5_least_cost import CARD, fulfilment_centres, joined, report_lines, report_places
+from benchmarks.least_cost_world import CARD, fulfilment_centres, joined, report_lines, report_places
 from benchmarks.row import Row
 from engine.commands import MoveStock, PlaceOrders, PutChannels, PutNames, PutNodes, PutPostalCodes
 from engine.intake.job import memory_engine

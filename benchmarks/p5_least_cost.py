@@ -1,212 +1,110 @@
-"""P5: least cost over a batch of real orders, beside nearest, the linear program and, where it is small, the mixed
-integer program (both by HiGHS, through SciPy).
+"""P5: least cost over a batch of real orders, beside nearest and, by HiGHS, the linear and the mixed integer program.
 
-30,000 lines of one seller's report, 22 real places; stock is simulated: Dirichlet(2) shares of so many times what each
-SKU sells. Baskets join orders of one day and one postal area. `python -m benchmarks --only P5`.
+Each method of an instance has its cost, how far that is over the best bound that any of them proves, and its seconds;
+and the published optima of facility location. `python -m benchmarks --only P5`; without `--quick` its tables and its
+plot go into benchmarks/RESULTS.md (benchmarks/least_cost_results.py).
 """
 
-import csv
-import gzip
+import math
 import time
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
-from scipy import sparse
-from scipy.optimize import Bounds, LinearConstraint, linprog, milp
-
+from benchmarks import facility_location
+from benchmarks.highs import linear, mixed
+from benchmarks.least_cost_results import Case, write_results
+from benchmarks.least_cost_world import Found, Instance, check, instance, nearest_cost
 from benchmarks.row import Row
-from engine.intake.rate_card import RateCard, kilometres
-from engine.planning import Demand, Plan, plan
-from engine.ragged import offsets, owners
-from kernels.columns import NO_NODE
-from kernels.pricing import Costs
-from tests import real_data
+from engine.planning import plan
 
-CARD = RateCard(4000.0, 4.0, 500.0, 1.0, 60_000.0)
 STOCK = (0.8, 1.0, 1.2, 2.0)  # units over the units ordered
-LINES, LINES_QUICK = 30_000, 3_000
-MIP_ORDERS, MIP_SECONDS, MIP_SECONDS_QUICK = 300, 120.0, 10.0
 BASKET_LINES = 5
-_AREA_CHARACTERS = 3
+MIP_SECONDS, MIP_SECONDS_QUICK = 600.0, 10.0
 
 
-class Instance(NamedTuple):
-    """What is to be decided, and what it costs."""
+class Size(NamedTuple):
+    """Instances of one size, and what can be solved exactly in it."""
 
-    demand: Demand
-    costs: Costs
-    stock: Any  # int32 [sku, node]
-    km: Any  # float64 [zone, node]
-
-
-def rows(quick: bool = False) -> list[Row]:
-    """Single lines and baskets at each level of stock, then the exact peers."""
-    lines = LINES_QUICK if quick else LINES
-    out = [_at(instance(level, lines, basket), level, basket) for basket in (1, BASKET_LINES) for level in STOCK]
-    out += [
-        _linear(instance(1.2, lines if basket == 1 else LINES_QUICK, basket), basket) for basket in (1, BASKET_LINES)
-    ]
-    small = instance(1.2, LINES_QUICK, BASKET_LINES, MIP_ORDERS)
-    return [*out, _exact(small, MIP_SECONDS_QUICK if quick else MIP_SECONDS)]
+    what: str
+    lines_max: int  # of the report
+    basket: int  # lines of an order, at most
+    orders_max: int | None
+    linear: bool
+    mixed: bool
 
 
-def instance(level: float, lines_max: int, basket: int, orders_max: int | None = None) -> Instance:
-    """The first lines of the report with stock at 22 places."""
-    places = report_places()
-    found = report_lines(places, lines_max)
-    chance = np.random.default_rng(0)
-    if basket > 1:
-        found = joined(found, basket, chance)
-    names: dict[str, list[tuple[str, str, int]]] = {}
-    for _, order, code, sku, quantity in found:
-        names.setdefault(order, []).append((code, sku, quantity))
-    orders = list(names.values())[:orders_max]
-    codes = sorted({order[0][0] for order in orders})
-    zone_of, skus = {code: at for at, code in enumerate(codes)}, {}
-    sku = np.array([skus.setdefault(line[1], len(skus)) for order in orders for line in order], np.int32)
-    quantity = np.array([line[2] for order in orders for line in order], np.int32)
-    zone = np.array([zone_of[order[0][0]] for order in orders], np.int32)
-    nodes = np.array(fulfilment_centres())
-    at = np.array([places[code] for code in codes])
-    km = kilometres(at[:, :1], at[:, 1:], nodes[:, 0], nodes[:, 1])
-    wanted = np.bincount(sku, quantity, len(skus))
-    units = (wanted * level + chance.random(len(skus))).astype(np.int64)
-    spread = [chance.multinomial(count, chance.dirichlet(np.full(len(nodes), 2.0))) for count in units]
-    costs = Costs(
-        CARD.shipment_fee + CARD.fee_per_km * km, CARD.handling_fee + CARD.fee_per_unit_km * km, CARD.shortage_penalty
-    )
-    demand = Demand(offsets(np.array([len(order) for order in orders])), zone, sku, quantity)
-    return Instance(demand, costs, np.array(spread, np.int32), km)
+SIZES = (
+    Size("single lines", 30_000, 1, None, linear=True, mixed=False),
+    Size("300 baskets", 3_000, BASKET_LINES, 300, linear=True, mixed=True),
+    Size("2,000 baskets", 6_000, BASKET_LINES, 2_000, linear=True, mixed=True),
+    Size("baskets", 30_000, BASKET_LINES, None, linear=False, mixed=False),
+)
+SIZES_QUICK = (
+    Size("single lines", 3_000, 1, None, linear=True, mixed=False),
+    Size("100 baskets", 3_000, BASKET_LINES, 100, linear=True, mixed=True),
+    Size("baskets", 3_000, BASKET_LINES, None, linear=False, mixed=False),
+)
 
 
-def report_places() -> dict[str, tuple[float, float]]:
-    with gzip.open(real_data.DATA / real_data.PINCODES, "rt") as file:
-        return {row["pincode"]: (float(row["lat"]), float(row["lon"])) for row in csv.DictReader(file) if row["lat"]}
+def rows(quick: bool = False) -> Iterator[Row]:
+    """Each size at each level of stock, then the published optima."""
+    cases = []
+    for size in SIZES_QUICK if quick else SIZES:
+        for level in STOCK:
+            case = solved(size, level, MIP_SECONDS_QUICK if quick else MIP_SECONDS)
+            cases.append(case)
+            yield from _rows(case)
+    published = list(facility_location.compared(quick))
+    yield from (_published(family) for family in published)
+    if not quick:
+        write_results(Path(__file__).parent, cases, published)
 
 
-def fulfilment_centres() -> list[tuple[float, float]]:
-    with (real_data.DATA / real_data.CENTRES).open() as file:
-        return [(float(row["lat"]), float(row["lon"])) for row in csv.DictReader(file)]
+def solved(size: Size, level: float, seconds_max: float) -> Case:
+    """One instance by every method that its size allows."""
+    given = instance(level, size.lines_max, size.basket, size.orders_max)
+    found = {"nearest": _nearest(given), "least-cost": _planned(given)}
+    if size.linear:
+        found["HiGHS LP"] = linear(given)
+    if size.mixed:
+        found["HiGHS MIP"] = mixed(given, seconds_max)
+    return Case(size.what, given.demand.zone.size, given.demand.sku.size, level, found)
 
 
-def report_lines(places: dict[str, Any], most: int) -> list[tuple[str, str, str, str, int]]:
-    """Day, order, postal code, SKU, quantity of lines that can be used, by day."""
-    with gzip.open(real_data.DATA / real_data.REPORT, "rt") as file:
-        found = []
-        for row in csv.DictReader(file):
-            code, quantity = row["ship-postal-code"].split(".")[0], int(float(row["Qty"] or 0))
-            if code in places and quantity >= 1 and row["SKU"]:
-                found.append((row["Date"], row["Order ID"], code, row["SKU"], quantity))
-    return sorted(found)[:most]
-
-
-def joined(found: list[Any], most: int, chance: Any) -> list[Any]:
-    """Orders of one day and one postal area as baskets of up to so many lines, under the first one's id."""
-    found.sort(key=lambda line: (line[0], line[2][:_AREA_CHARACTERS], line[1]))
-    out, head, left = [], found[0], 0
-    for line in found:
-        if left == 0 or (line[0], line[2][:_AREA_CHARACTERS]) != (head[0], head[2][:_AREA_CHARACTERS]):
-            head, left = line, int(chance.integers(1, most + 1))
-        out.append((*head[:3], *line[3:]))
-        left -= 1
-    return out
-
-
-def _at(case: Instance, level: float, basket: int) -> Row:
+def _nearest(given: Instance) -> Found:
     began = time.perf_counter()
-    made = plan(case.demand, case.costs, case.stock)
+    cost = nearest_cost(given)
     seconds = time.perf_counter() - began
-    what = f"{'baskets' if basket > 1 else 'single lines'}, stock {level:g} of demand, {seconds:.2f} s: over the bound"
-    nearest = nearest_cost(case)
-    _check(case, made)
-    return Row("P5", what, 100 * made.gap, "%", {"nearest": 100 * (nearest / made.bound - 1)})
+    return Found(cost, math.nan, seconds, [(seconds, "cost", cost)])
 
 
-def _check(case: Instance, made: Plan) -> None:
-    """Nothing is planned twice, nothing is left out."""
-    line = owners(offsets(made.parts.part_count))
-    assert (np.bincount(line, made.parts.quantity, case.demand.sku.size) == case.demand.quantity).all()
-    given = made.parts.node != NO_NODE
-    used = np.zeros_like(case.stock)
-    np.add.at(used, (case.demand.sku[line[given]], made.parts.node[given]), made.parts.quantity[given])
-    assert (used <= case.stock).all(), "sold twice"
-
-
-def nearest_cost(case: Instance) -> float:
-    """The whole order from the nearest node that has it, else line by line by distance: what everyone does."""
-    demand, costs, left = case.demand, case.costs, case.stock.astype(np.int64)
-    rank, total = np.argsort(case.km, axis=1, kind="stable"), 0.0
-    for order in range(demand.zone.size):
-        lines = np.arange(demand.first_line[order], demand.first_line[order + 1])
-        zone, sku, wanted = demand.zone[order], demand.sku[lines], demand.quantity[lines].copy()
-        has_all = (left[sku] >= wanted[:, None]).all(0)[rank[zone]]
-        opened = set()
-        for node in [rank[zone][has_all.argmax()]] if has_all.any() else rank[zone]:
-            take = np.minimum(wanted, left[sku, node])
-            if take.any():
-                opened.add(node)
-                left[sku, node] -= take
-                wanted -= take
-                total += take.sum() * costs.unit[zone, node]
-        total += costs.shipment[zone, list(opened)].sum() + wanted.sum() * costs.short
-    return total
-
-
-def program(case: Instance) -> tuple[Any, Any, Any, Any]:
-    """Price, constraint matrix, lower and upper sides: units of each line at each node, short units, shipments."""
-    demand, costs, stock = case.demand, case.costs, case.stock
-    lines, nodes, orders = demand.sku.size, stock.shape[1], demand.zone.size
-    order = owners(demand.first_line)
-    wanted = demand.quantity.astype(float)
-    at_node, short, ships = lines * nodes, lines, orders * nodes
-    price = np.concatenate(
-        [costs.unit[demand.zone[order]].ravel(), np.full(short, costs.short), costs.shipment[demand.zone].ravel()]
-    )
-    every, size = np.arange(at_node), price.size
-    line = np.repeat(np.arange(lines), nodes)
-    filled = sparse.hstack([
-        sparse.csr_array((np.ones(at_node), (line, every)), (lines, at_node)), sparse.eye_array(lines),
-        sparse.csr_array((lines, ships)),
-    ])  # fmt: skip
-    ship = order[line] * nodes + np.tile(np.arange(nodes), lines)
-    shipped = sparse.hstack([
-        sparse.eye_array(at_node), sparse.csr_array((at_node, short)),
-        sparse.csr_array((-wanted[line], (every, ship)), (at_node, ships)),
-    ])  # fmt: skip
-    cell = demand.sku[line] * nodes + np.tile(np.arange(nodes), lines)
-    there = sparse.csr_array((np.ones(at_node), (cell, every)), (stock.size, size))
-    matrix = sparse.vstack([filled, shipped, there]).tocsr()
-    low = np.concatenate([wanted, np.full(at_node + stock.size, -np.inf)])
-    return price, matrix, low, np.concatenate([wanted, np.zeros(at_node), stock.ravel().astype(float)])
-
-
-def _linear(case: Instance, basket: int) -> Row:
-    """How near the own bound is to the optimum of the linear program, and how much sooner it is there."""
-    price, matrix, _, high = program(case)
-    lines = case.demand.sku.size
+def _planned(given: Instance) -> Found:
+    told: list[tuple[float, str, float]] = []
     began = time.perf_counter()
-    solved = linprog(
-        price, matrix[lines:], high[lines:], matrix[:lines], high[:lines], bounds=(0, None), method="highs-ipm"
-    )
-    by_highs = time.perf_counter() - began
-    began = time.perf_counter()
-    made = plan(case.demand, case.costs, case.stock)
-    seconds = time.perf_counter() - began
-    what = f"{'baskets' if basket > 1 else 'single lines'}, {lines:,} lines, stock 1.2: own bound over the LP's"
-    return Row(
-        "P5", what, 100 * (made.bound / solved.fun - 1), "%", {"seconds of the plan": seconds, "of HiGHS": by_highs}
-    )
-
-
-def _exact(case: Instance, seconds_max: float) -> Row:
-    """A small instance against the best that the mixed integer program finds in its time."""
-    price, matrix, low, high = program(case)
-    ships = case.demand.zone.size * case.stock.shape[1]
-    upper = np.concatenate([np.full(price.size - ships, np.inf), np.ones(ships)])
-    solved = milp(
-        price, constraints=LinearConstraint(matrix, low, high), bounds=Bounds(0, upper),
-        integrality=np.ones(price.size), options={"time_limit": seconds_max},
+    made = plan(
+        given.demand, given.costs, given.stock,
+        watch=lambda what, figure: told.append((time.perf_counter() - began, what, figure)),
     )  # fmt: skip
-    made = plan(case.demand, case.costs, case.stock)
-    what = f"{case.demand.zone.size} baskets, stock 1.2: cost over the best of HiGHS's MIP in {seconds_max:g} s"
-    return Row("P5", what, 100 * (made.cost / solved.fun - 1), "%", {"its own gap": 100 * float(solved.mip_gap)})
+    seconds = time.perf_counter() - began
+    check(given, made)
+    return Found(made.cost, made.bound, seconds, told)
+
+
+def _rows(case: Case) -> Iterator[Row]:
+    nearest = case.above("nearest")
+    for method, found in case.found.items():
+        if math.isnan(found.cost):
+            what, unit, peers = f"bound {found.bound:,.0f}", "% under", {}
+            value = 100 * (1 - found.bound / case.bound)
+        else:
+            what, unit = f"cost {found.cost:,.0f}", "% over"
+            value, peers = case.above(method), {} if method == "nearest" else {"nearest": nearest}
+        yield Row(
+            "P5", f"{case.what}, stock {case.level:g}: {method}, {what}, {found.seconds:.3g} s", value, unit, peers
+        )
+
+
+def _published(family: facility_location.Family) -> Row:
+    what = f"{family.name}, {family.instances} published optima: the plan's cost over them"
+    return Row("P5", what, family.cost, "%", {"its bound": family.bound})

@@ -1,7 +1,4 @@
-"""What the simulation of stock sync shows: its tables in Markdown and its plot, written into benchmarks/RESULTS.md.
-
-Only the section between the two marks is replaced; the rest of the file is other benchmarks'.
-"""
+"""What the simulation of stock sync shows: its tables in Markdown and its plot, written into benchmarks/RESULTS.md."""
 
 import math
 import statistics
@@ -9,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.results import write_section
 from benchmarks.sync_replay import Outcome, Policy
 from benchmarks.sync_world import (
     DAY_SECONDS,
@@ -141,12 +139,7 @@ def _caught_up(compared: list[Compared]) -> list[str]:
 def write_results(folder: Path, compared: list[Compared], runs: list[Run]) -> None:
     """RESULTS.md in a folder, its section made or replaced, and the plot beside it."""
     _plot(folder / PLOT, compared, runs)
-    path = folder / "RESULTS.md"
-    text = path.read_text() if path.exists() else "# Results\n"
-    before, _, rest = text.partition(BEGIN)
-    after = rest.partition(END)[2] or "\n"
-    section = "\n".join([BEGIN, *_section(compared, runs), END])
-    path.write_text(f"{before.rstrip()}\n\n{section}{after}")
+    write_section(folder / "RESULTS.md", BEGIN, END, _section(compared, runs))
 
 
 _TEXT = """## Risk-aware publishing

@@ -19,11 +19,11 @@ LINE_OPTIONS = ("unit_price", "discount", "tax")
 
 @dataclass(frozen=True)
 class Parts:
-    """Where the units of lines are to come from (engine/planning.py). Advice: parts that stock does not cover are not
-    taken."""
+    """Where the units of lines are to come from (engine/planning.py). Advice: an order whose parts do not fit is
+    decided by nearest."""
 
     part_count: Any  # int32 [line]
-    node: Any  # int16 [part]; NO_NODE: short, the last of its line
+    node: Any  # int16 [part], ascending in a line; NO_NODE: short, the last of its line
     quantity: Any  # int32 [part] units; those of a line add up to its own
 
     def take(self, lines: Any) -> "Parts":
@@ -43,7 +43,7 @@ class PlaceOrders:
     sku: Any  # int32 [line]
     quantity: Any  # int32 [line] units
     options: Mapping[str, Any] = field(default_factory=dict)  # columns of ORDER_OPTIONS [order], LINE_OPTIONS [line]
-    planned: Parts | None = None  # the nearest nodes where there is no plan; carts have none
+    planned: Parts | None = None  # the nearest nodes where there is none, or it does not fit; carts have none
 
     def take(self, rows: Any) -> "PlaceOrders":
         """Some of the orders, in the order given."""

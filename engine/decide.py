@@ -27,7 +27,7 @@ from engine.commit import Commit, find_locations, remember
 from engine.lifecycle import CHANGE_TABLE, SOURCES, TARGET, Action
 from engine.outcomes import Cause, Method, MovementKind, Reply
 from engine.ragged import elements, offsets, owned, owners, rows_of
-from engine.sourcing import draw, planned, read
+from engine.sourcing import draw, fitting, planned, read
 from engine.state import State
 from engine.stock import PARTS_OF_A_MOVE_MAX, release_over_committed, serve_back_orders, served_max
 from kernels.columns import NONE, Batch, Drawn, Figure, Head, OrderKind, Outcome, Stage
@@ -88,14 +88,32 @@ def _first_answers(commit: Commit, command: PlaceOrders, rows: Any, locations: A
 
 
 def _enter(commit: Commit, command: PlaceOrders, keys: Any) -> OrderAnswers:
-    state = commit.state
+    """Orders as planned, and one after another where they have no plan that fits.
+
+    Those come last, in their order: before the others they would take units that the plan has for these, whose plans
+    would not fit then either.
+    """
+    if command.planned is None or isinstance(command, Reserve):
+        return _enter_in_turn(commit, command, keys)
+    fits = fitting(commit.state, _batch(command), command.planned)
+    if fits.all():
+        return _enter_planned(commit, command, keys)
+    if not fits.any():
+        return _enter_in_turn(commit, command, keys)
+    rows = [np.flatnonzero(fits), np.flatnonzero(~fits)]
+    first = _enter_planned(commit, command.take(rows[0]), keys[rows[0]])
+    return in_order([first, _enter_in_turn(commit, command.take(rows[1]), keys[rows[1]])], rows)
+
+
+def _batch(command: PlaceOrders) -> Batch:
     columns = (command.channel, command.postal_code, command.first_line, command.sku, command.quantity)
-    batch = Batch(*map(owned, columns))
+    return Batch(*map(owned, columns))
+
+
+def _enter_in_turn(commit: Commit, command: PlaceOrders, keys: Any) -> OrderAnswers:
+    """Orders one after another, each upon what those before it left."""
+    state, batch = commit.state, _batch(command)
     expires_at = owned(command.expires_at) if isinstance(command, Reserve) else None
-    if command.planned is not None and expires_at is None:
-        fitting = planned(state, batch, command.planned)
-        if fitting is not None:
-            return _enter_drawn(commit, command, batch, fitting, keys)
     count, room = batch.channel.size, parts_max(batch.quantity, state.node_count)
     drawn = empty_drawn(count, batch.sku.size, room)
     placed = empty_placed(count, batch.sku.size, room, expires_at)
@@ -111,9 +129,11 @@ def _enter(commit: Commit, command: PlaceOrders, keys: Any) -> OrderAnswers:
     return _answers(batch, drawn, placed)
 
 
-def _enter_drawn(commit: Commit, command: PlaceOrders, batch: Batch, drawn: Drawn, keys: Any) -> OrderAnswers:
-    """Orders whose parts are known already."""
-    state = commit.state
+def _enter_planned(commit: Commit, command: PlaceOrders, keys: Any) -> OrderAnswers:
+    """Orders whose plan fits."""
+    state, batch = commit.state, _batch(command)
+    assert command.planned is not None
+    drawn = planned(state, batch, command.planned)
     placed = empty_placed(batch.channel.size, batch.sku.size, drawn.node.size, None)
     number_orders(batch, state.book.heads, state.policies, drawn, placed)
     commit.enter(*_tables(command.order_id, batch, drawn, placed, command.options), keys)

@@ -6,6 +6,7 @@ Prices are advice: they may come from an earlier plan, and nothing rests on them
 when the engine commits it (engine/decide.py).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -25,6 +26,8 @@ ROUNDS_OF_SWAPS = 2  # the dear ones: later they find little
 SAVING_MIN = 5e-5  # of the cost
 CHAINED_UNITS_MAX = 4096  # of a SKU: more are left as they were placed, the time grows with their square
 LOOKS_MAX = 8_000_000  # at units, by the orders that one round takes out: about a second
+
+Watch = Callable[[str, float], None]  # told "bound" or "cost" with its figure, after each round
 
 
 class Demand(NamedTuple):
@@ -56,7 +59,11 @@ class TooManyUnits(ValueError):
     """The demand is larger than one plan takes."""
 
 
-def plan(demand: Demand, costs: Costs, stock: Any, prices: Any = None) -> Plan:
+def _unwatched(what: str, figure: float) -> None:
+    pass
+
+
+def plan(demand: Demand, costs: Costs, stock: Any, prices: Any = None, watch: Watch = _unwatched) -> Plan:
     """The cheapest plan that is found. stock: int32 [sku, node], what may be taken; prices: to begin from.
 
     The same demand gets the same plan. Raises TooManyUnits.
@@ -67,9 +74,9 @@ def plan(demand: Demand, costs: Costs, stock: Any, prices: Any = None) -> Plan:
     stock = np.ascontiguousarray(stock, np.int32)
     prices = np.zeros(stock.shape) if prices is None else np.array(prices, np.float64, order="C")
     merged, in_turn = _merged(demand)
-    least = _priced(_orders(merged, stock.shape[0]), costs, stock, prices)
+    least = _priced(_orders(merged, stock.shape[0]), costs, stock, prices, watch)
     units = _units(merged, stock)
-    cost = _placed(units, costs, prices)
+    cost = _placed(units, costs, prices, watch)
     line = np.repeat(in_turn, demand.quantity[in_turn])
     parts = _parts(line, demand.sku.size, units.at, stock.shape[1])
     wanted = np.bincount(demand.sku, demand.quantity, stock.shape[0])
@@ -105,13 +112,14 @@ def _orders(demand: Demand, skus: int) -> Orders:
     )  # fmt: skip
 
 
-def _priced(orders: Orders, costs: Costs, stock: Any, prices: Any) -> float:
+def _priced(orders: Orders, costs: Costs, stock: Any, prices: Any, watch: Watch) -> float:
     """Raise prices round by round; the best bound."""
     best = max(0.0, bound(orders, costs, np.zeros_like(prices), stock))
     several = np.unique(orders.sku[(np.diff(orders.first) > 1)[orders.piece]])
     for skus in [np.unique(orders.sku)] + [several] * (ROUNDS_OF_PRICES - 1 if several.size else 0):
         raise_prices(orders, costs, stock, skus, prices)
         best = max(best, bound(orders, costs, prices, stock))
+        watch("bound", best)
     return best
 
 
@@ -129,11 +137,12 @@ def _units(demand: Demand, stock: Any) -> Units:
     )  # fmt: skip
 
 
-def _placed(units: Units, costs: Costs, prices: Any) -> float:
+def _placed(units: Units, costs: Costs, prices: Any, watch: Watch) -> float:
     """Place all units and move them while that saves; the cost."""
     count = np.diff(units.first)
     several = np.flatnonzero(count > 1).astype(np.int32)
     cost = place_by_price(units, costs, prices, several) + place_singles(units, costs, prices)
+    watch("cost", cost)
     size = np.diff(units.sku_first)  # of each SKU, in units
     looks = np.bincount(units.order, size[units.sku], count.size)[several]
     moved = several[_cheapest(looks, LOOKS_MAX)]
@@ -145,6 +154,7 @@ def _placed(units: Units, costs: Costs, prices: Any) -> float:
         if done < ROUNDS_OF_SWAPS:
             change += swap(units, costs, prices, swapped)
         cost += change
+        watch("cost", cost)
         if -change < SAVING_MIN * cost:
             break
     return cost

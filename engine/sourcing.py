@@ -32,34 +32,46 @@ def draw(state: State, batch: Batch, taken_before: bool = False, only: Any = Non
     return drawn._replace(**{name: getattr(drawn, name)[:count] for name in ("node", "quantity", "fenced", "metres")})
 
 
-def planned(state: State, batch: Batch, parts: Parts) -> Drawn | None:
-    """What a batch draws by a plan; None where the plan does not fit: there is less stock, units are kept for a
-    channel, or a channel has rules that no plan knows. Nothing is claimed.
+def fitting(state: State, batch: Batch, parts: Parts) -> Any:
+    """Which orders get what is planned for them, bool [order]: the stock covers all of these together, no units are
+    kept for a channel, and their channels have no rule that the plan breaks. Who comes first gets the last units.
     """
-    fences, policies, node_count = state.fences, state.policies, state.node_count
+    fences, policies, nodes = state.fences, state.policies, state.node_count
+    order_of, line = owners(batch.first_line), owners(offsets(parts.part_count))
+    order = order_of[line]
+    channel, given = batch.channel[order], parts.node != NO_NODE
+    is_node = (parts.node >= 0) & (parts.node < nodes)
+    node = np.where(is_node, parts.node, 0).astype(np.int64)
+    words, bits = np.divmod(node, 64)
+    is_served = is_node & (policies.nodes[channel, words] >> bits.astype(np.uint64) & np.uint64(1) != 0)
+    wrong = (parts.quantity < 1) | np.where(given, ~is_served, policies.on_short[channel] == OnShort.REFUSE)
+    turn = np.where(given, node, nodes)  # in its line: each node once, and what is short is the last
+    wrong[1:] |= (turn[1:] <= turn[:-1]) & (line[1:] == line[:-1])
+    uncovered = np.bincount(line, parts.quantity, batch.sku.size) != batch.quantity
+    fits = np.ones(batch.channel.size, bool)
+    fits[order[wrong]] = False
+    fits[order_of[uncovered | (fences.head[batch.sku] != NONE)]] = False
+    least, most = np.full(fits.size, nodes), np.full(fits.size, NO_NODE)
+    np.minimum.at(least, order, parts.node)
+    np.maximum.at(most, order, parts.node)
+    fits &= (policies.split[batch.channel] != 0) | ((least == most) & (most != NO_NODE))
+    drawn = np.flatnonzero(given & fits[order])
+    cell = batch.sku[line[drawn]] * nodes + node[drawn]
+    by_cell = np.argsort(cell, kind="stable")
+    drawn, cell = drawn[by_cell], cell[by_cell]
+    so_far = np.cumsum(parts.quantity[drawn], dtype=np.int64)
+    starts = np.diff(cell, prepend=-1) != 0
+    before = (so_far - parts.quantity[drawn])[starts]  # units of the cells before
+    row = state.cells.row_of[cell // nodes]
+    available = np.where(row < 0, 0, state.cells.available[row, cell % nodes])
+    fits[order[drawn[so_far - before[np.cumsum(starts) - 1] > available]]] = False
+    return fits
+
+
+def planned(state: State, batch: Batch, parts: Parts) -> Drawn:
+    """What orders draw that fit. Nothing is claimed."""
     given = parts.node != NO_NODE
-    line = owners(offsets(parts.part_count))
-    order = owners(batch.first_line)[line]
-    sku, channel = batch.sku[line], batch.channel[order]
-    whole = np.bincount(line, parts.quantity, batch.sku.size) == batch.quantity
-    if not whole.all() or (parts.quantity < 1).any() or (fences.head[batch.sku] != NONE).any():
-        return None
-    named = parts.node[given]
-    if named.min(initial=0) < 0 or named.max(initial=0) >= node_count:
-        return None
-    if (given[1:] & ~given[:-1] & (line[1:] == line[:-1])).any():  # what is short is the last of its line
-        return None
-    words, bits = np.divmod(np.where(given, parts.node, 0).astype(np.int64), 64)
-    is_served = policies.nodes[channel, words] >> bits.astype(np.uint64) & np.uint64(1)
-    refuses = policies.on_short[channel] == OnShort.REFUSE
-    if ((policies.split[channel] == 0) | (given & (is_served == 0)) | (~given & refuses)).any():
-        return None
-    key, of_key = np.unique(sku[given].astype(np.int64) * node_count + parts.node[given], return_inverse=True)
-    units = np.bincount(of_key, parts.quantity[given], key.size)
-    row = state.cells.row_of[key // node_count]
-    available = np.where(row < 0, 0, state.cells.available[row, key % node_count])
-    if (units > available).any():
-        return None
+    order = owners(batch.first_line)[owners(offsets(parts.part_count))]
     short = np.bincount(order, np.where(given, 0, parts.quantity), batch.channel.size)
     wanted = np.bincount(owners(batch.first_line), batch.quantity, batch.channel.size)
     outcome = np.where(short == 0, Outcome.ALLOCATED, np.where(short == wanted, Outcome.SHORT, Outcome.PARTLY))

@@ -18,8 +18,10 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from engine.commands import Parts
+from engine.commands import Parts, PutChannels
 from engine.planning import Plan, plan
+from engine.writer import Engine
+from kernels.columns import OnShort
 from tests import real_data
 from tests.command_line import run, run_without_privilege, spawn, write_csv
 
@@ -28,7 +30,7 @@ COMMANDS = (
     "relay", "snapshot", "warm", "doctor", "config", "token",
     "order place", "order get", "order list", "order cancel", "order send", "stock receive", "stock count", "stock get",
     "stock list", "node put", "node list", "channel put", "channel close", "channel list", "watch", "channels",
-    "events",
+    "events", "what-if",
 )  # fmt: skip
 TOOLS = real_data.DATA.parent / "tools"
 REPORT_CUT = 3000  # lines of the report that the outside judge sees
@@ -522,11 +524,13 @@ def _a_negative_node(parts: Parts) -> Parts:
     return replace(parts, node=np.full_like(parts.node, -2))
 
 
-@pytest.mark.parametrize("spoilt", [_oversold, _a_unit_less, _a_node_too_far, _a_negative_node])
-def test_a_plan_that_does_not_fit_is_not_carried_out(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch, spoilt: Callable[[Parts], Parts]
+@pytest.mark.parametrize(
+    ("spoilt", "which"), [(_oversold, "some"), (_a_unit_less, 1), (_a_node_too_far, 60), (_a_negative_node, 60)]
+)
+def test_what_does_not_fit_of_a_plan_is_decided_by_nearest_and_the_summary_says_how_many_orders(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, spoilt: Callable[[Parts], Parts], which: str | int
 ):
-    """Nearest decides instead: whatever a plan says, nothing is sold twice and nothing is lost."""
+    """Whatever a plan says, nothing is sold twice and nothing is lost."""
     assert run(*shop.allocate()).code == 0
     by_nearest = shop.decisions.read_bytes()
 
@@ -536,9 +540,51 @@ def test_a_plan_that_does_not_fit_is_not_carried_out(
 
     monkeypatch.setattr("engine.intake.job.plan", wrong)
     data = shop.folder / "data"
-    assert planned(shop, "--data", data).code == 0
-    assert shop.decisions.read_bytes() == by_nearest
+    found = planned(shop, "--data", data)
+    assert found.code == 0
+    unplanned = found.json["unplanned_orders"]
+    assert 0 < unplanned < 60 if which == "some" else unplanned == which
+    assert f"{unplanned} order{' was' if unplanned == 1 else 's were'} decided by nearest" in found.json["notes"][-1]
+    assert found.json["units"] == found.json["allocated_units"] + found.json["short_units"]
+    if unplanned == 60:
+        assert shop.decisions.read_bytes() == by_nearest
     assert run("verify", "--data", data).code == 0
+
+
+def test_orders_of_a_channel_that_may_not_split_are_planned_where_one_node_gives_them(shop: Shop):
+    data = shop.folder / "data"
+    header = shop.orders.read_text().splitlines()[0]
+    assert run(*shop.allocate("--data", data, orders=write_csv(shop.folder / "none.csv", header, []))).code == 0
+    with Engine.open(data) as engine:
+        channels = PutChannels(
+            "no split", pa.array(["shop"]), np.full((1, 4), np.iinfo(np.uint64).max, np.uint64), np.zeros(1, np.int32),
+            np.array([OnShort.REFUSE], np.uint8), np.zeros(1, np.uint8), np.full(1, 1_000_000, np.int32),
+            np.zeros(1, np.int32), np.full(1, np.iinfo(np.int32).max, np.int32), np.zeros(1, np.int32),
+            np.zeros(1, np.int32), np.zeros(1, np.uint8),
+        )  # fmt: skip
+        engine.commit(channels, engine.state.stamp)
+    found = planned(shop, "--data", data)
+    assert 0 < found.json["unplanned_orders"] < 60
+    assert found.json["split_orders"] == 0
+    assert (found.json["bound"], found.json["gap"]) == (None, None)  # some were refused: they cost nothing
+    assert run("verify", "--data", data).code == 0
+    asked, decided = rows_by_line(shop.orders), rows_by_line(shop.decisions)
+    rejected = list(csv.DictReader(shop.rejects.read_text().splitlines()))
+    assert {row["reason"] for row in rejected} == {"REFUSED"}
+    refused = {int(row["row"]) for row in rejected}
+    assert decided == {line: units for at, (line, units) in enumerate(asked.items(), 1) if at not in refused}
+
+
+def rows_by_line(path: Path) -> dict[tuple[str, int, str], int]:
+    """Units of each (order, line, SKU) of an orders file, or of decisions."""
+    units: dict[tuple[str, int, str], int] = {}
+    lines: dict[str, int] = {}
+    for row in csv.DictReader(path.read_text().splitlines()):
+        order = row["order_id"]
+        lines[order] = lines.get(order, 0) + 1
+        key = order, int(row.get("line") or lines[order]), row["sku"]
+        units[key] = units.get(key, 0) + int(row["quantity"])
+    return units
 
 
 def test_least_cost_needs_a_rate_card_and_policies_have_names(shop: Shop):

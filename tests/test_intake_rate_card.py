@@ -99,3 +99,11 @@ def test_a_card_that_cannot_be_read_is_refused(tmp_path):
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(IntakeError, match="UTF-8"):
         RateCard.read(tmp_path / "binary.toml")
+
+
+def test_the_bill_adds_up_to_the_cost():
+    card = RateCard(4000, 4.25, 500, 1.5, 60000)
+    bill = card.bill(np.array([10.0, 0.0]), np.array([3, 1]), 2)
+    assert list(bill.values()) == [8000, 42.5, 2000, 45, 120_000]
+    assert list(bill) == list(GOOD)
+    assert card.cost(np.array([10.0, 0.0]), np.array([3, 1]), 2) == round(sum(bill.values()))

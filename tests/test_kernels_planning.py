@@ -181,3 +181,14 @@ def test_too_many_units_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_gap_is_a_share_of_the_bound() -> None:
     made = plan(*case(5))
     assert math.isclose(made.gap, made.cost / made.bound - 1)
+
+
+def test_who_watches_hears_better_and_better_figures_up_to_those_of_the_plan() -> None:
+    found, told = case(5), []
+    made = plan(*found, watch=lambda *heard: told.append(heard))
+    bounds, costs = ([figure for what, figure in told if what == name] for name in ("bound", "cost"))
+    assert [what for what, _ in told] == ["bound"] * len(bounds) + ["cost"] * len(costs)
+    assert bounds == sorted(bounds)
+    assert costs == sorted(costs, reverse=True)
+    assert (bounds[-1], costs[-1]) == (made.bound, made.cost)
+    assert len(bounds) == planning.ROUNDS_OF_PRICES

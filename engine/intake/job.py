@@ -64,10 +64,11 @@ class Summary:
     shipments: int = 0
     rejected_lines: int = 0
     repeated_orders: int = 0  # known to the folder before: answered as the first time
+    unplanned_orders: int = 0  # decided by nearest though they were planned: their plan did not fit
     postal_area_orders: int = 0  # placed by the first three digits of their postal code
     mean_distance_m: int | None = None  # over allocated units
     cost: int | None = None
-    bound: int | None = None  # no allocation costs less
+    bound: int | None = None  # no allocation costs less; None where not all orders were planned and taken
     gap: float | None = None  # cost / bound - 1
     stock_rejects: int = 0
     stock_statement: str = "none"
@@ -81,40 +82,47 @@ class Shipments:
 
     def __init__(self, nodes: Coordinates) -> None:
         self._nodes = nodes  # the engine's: answers name nodes by its indices, which are not the file's
-        self._places: list[Any] = []
-        self._units: list[Any] = []
-        self._node: list[Any] = []
-        self.count = 0
+        self._places: list[Any] = [np.empty((2, 0), np.int32)]
+        self._units: list[Any] = [np.empty(0, np.int64)]
+        self._node: list[Any] = [np.empty(0, np.int64)]
+        self._metres: list[Any] = [np.empty(0, np.int32)]
         self.split_orders = 0
         self.short_units = 0
-        self.allocated_units = 0
-        self.unit_metres = 0
 
     def add(self, orders: OrderFile, answers: OrderAnswers, order: Any) -> None:
         """order: of each part, its row in this batch."""
         given = answers.node != NO_NODE
         units = answers.part_quantity.astype(np.int64)
         self.short_units += int(units[~given].sum())
-        self.allocated_units += int(units[given].sum())
-        self.unit_metres += int((units * answers.metres)[given].sum())
-        pairs, owner = np.unique(order[given] * NODES_MAX + answers.node[given], return_inverse=True)
-        total = np.bincount(owner, units[given], pairs.size).astype(np.int64)
+        key = order[given] * NODES_MAX + answers.node[given]
+        pairs, first, owner = np.unique(key, return_index=True, return_inverse=True)
         order_of = pairs // NODES_MAX
-        self.count += pairs.size
         self.split_orders += int((np.bincount(order_of) > 1).sum()) if pairs.size else 0
         self._places.append(np.stack([orders.latitude_e7[order_of], orders.longitude_e7[order_of]]))
-        self._units.append(total)
+        self._units.append(np.bincount(owner, units[given], pairs.size).astype(np.int64))
         self._node.append(pairs % NODES_MAX)
+        self._metres.append(answers.metres[given][first])
 
-    def cost(self, card: RateCard) -> int:
-        """By the rate card, rounded once."""
-        if not self._units:
-            return card.cost(np.empty(0), np.empty(0, np.int64), self.short_units)
-        places = np.concatenate(self._places, axis=1) / 1e7
-        node = np.concatenate(self._node)
-        latitude, longitude = self._nodes.latitude_e7[node] / 1e7, self._nodes.longitude_e7[node] / 1e7
-        return card.cost(
-            kilometres(places[0], places[1], latitude, longitude), np.concatenate(self._units), self.short_units
+    @property
+    def units(self) -> Any:
+        """int64 [shipment] units."""
+        return np.concatenate(self._units)
+
+    @property
+    def node(self) -> Any:
+        """int64 [shipment] the engine's index of the node."""
+        return np.concatenate(self._node)
+
+    @property
+    def metres(self) -> Any:
+        """int32 [shipment] whole metres from the node."""
+        return np.concatenate(self._metres)
+
+    def kilometres(self) -> Any:
+        """float64 [shipment] not rounded, as a rate card wants them."""
+        places, node = np.concatenate(self._places, axis=1) / 1e7, self.node
+        return kilometres(
+            places[0], places[1], self._nodes.latitude_e7[node] / 1e7, self._nodes.longitude_e7[node] / 1e7
         )
 
 
@@ -311,11 +319,33 @@ def allocate(
     return out
 
 
+def count_unplanned(answered: list[tuple[OrderFile, Pending]], planned: Plan) -> int:
+    """Orders that have other nodes than they were planned to have. Those that were known before had no plan."""
+    count, line = 0, 0
+    for batch, pending in answered:
+        answers: OrderAnswers = pending.wait()[0]
+        parts = planned.parts.take(np.arange(line, line + batch.quantity.size))
+        line += batch.quantity.size
+        line_of = _file_lines(batch, answers)[owners(answers.first_part)]
+        asked = owners(offsets(parts.part_count)) * (NODES_MAX + 1) + parts.node + 1
+        given = line_of * (NODES_MAX + 1) + answers.node + 1
+        place, units = np.unique(np.concatenate([asked, given]), return_inverse=True)
+        units = np.bincount(units, np.concatenate([parts.quantity, -answers.part_quantity]), place.size)
+        differs = np.unique(owners(batch.first_line)[place[units != 0] // (NODES_MAX + 1)])
+        count += int((~answers.again[differs]).sum())
+    return count
+
+
+def _file_lines(batch: OrderFile, answers: OrderAnswers) -> Any:
+    """Of each line of the answers, its place in the batch. Orders that are not there may have no lines."""
+    return elements(batch.first_line - batch.first_line[0], np.flatnonzero(np.diff(answers.first_line)))
+
+
 def write_answers(
-    engine: Engine, answered: list[tuple[OrderFile, Pending]], writer: DecisionWriter, rejects: Rejects,
+    engine: Engine, answered: list[tuple[OrderFile, Pending]], writer: DecisionWriter | None, rejects: Rejects,
     shipments: Shipments, summary: Summary,
 ) -> None:  # fmt: skip
-    """Answers as decisions, one row a part of a line; refused orders as rejects."""
+    """Answers as decisions, one row a part of a line, where there is a writer; refused orders as rejects."""
     for batch, pending in answered:
         answers: OrderAnswers = pending.wait()[0]
         refused = np.flatnonzero(np.isin(answers.reply, list(_REFUSALS)))
@@ -334,17 +364,16 @@ def write_answers(
         lines = elements(answers.first_line, accepted)
         summary.lines += lines.size
         summary.units += int(answers.quantity[lines].sum(dtype=np.int64))
-        table = _decision_rows(engine.state, batch, answers, accepted)
-        writer.append(table)
+        if writer is not None:
+            writer.append(_decision_rows(engine.state, batch, answers))
         order_of_line = owners(answers.first_line)
         shipments.add(batch, answers, order_of_line[owners(answers.first_part)])
 
 
-def _decision_rows(state: State, batch: OrderFile, answers: OrderAnswers, accepted: Any) -> pa.RecordBatch:
+def _decision_rows(state: State, batch: OrderFile, answers: OrderAnswers) -> pa.RecordBatch:
     line_of = owners(answers.first_part)
     order_of = owners(answers.first_line)[line_of]
-    # the file's line of an answer's line: lines of refused orders have no answer
-    file_line = elements(batch.first_line - batch.first_line[0], accepted)[line_of]
+    file_line = _file_lines(batch, answers)[line_of]
     short = answers.node == NO_NODE
     area = pa.array(batch.area[order_of])
     return pa.record_batch(

@@ -64,6 +64,16 @@ class RateCard:
             _check_fee(path, name, card)
         return cls(**{name: float(card[name]) for name in names})
 
+    def bill(self, kilometres: NDArray[np.float64], units: NDArray[np.integer], short_units: int) -> dict[str, float]:
+        """What each fee of the card comes to, in minor units, not rounded: they add up to the cost."""
+        return {
+            "shipment_fee": self.shipment_fee * kilometres.size,
+            "fee_per_km": self.fee_per_km * float(kilometres.sum()),
+            "handling_fee": self.handling_fee * int(units.sum()),
+            "fee_per_unit_km": self.fee_per_unit_km * float((units * kilometres).sum()),
+            "shortage_penalty": self.shortage_penalty * short_units,
+        }
+
     def cost(self, kilometres: NDArray[np.float64], units: NDArray[np.integer], short_units: int) -> int:
         """Minor units of all shipments and short units, rounded once. kilometres (not rounded), units [shipment]."""
         each = self.shipment_fee + self.fee_per_km * kilometres

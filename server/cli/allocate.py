@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from server.cli.jobs import FILE_HELP, NEAREST, check_policy, decide, read_files, sum_up
 from server.cli.output import (
-    BAD_USAGE,
     DONE,
     FOUND_WRONG,
     Bar,
@@ -23,15 +23,11 @@ from server.cli.output import (
     show_table,
 )
 
-LEAST_COST = "least-cost"
-POLICIES = ("nearest", LEAST_COST)
-File = typer.Option(help="CSV, CSV.gz or Parquet, by its name.")
-
 
 def allocate(
-    orders: Annotated[Path, typer.Option(help="order_id, channel, placed_at, postal_code, sku, quantity and more.")],
-    nodes: Annotated[Path, typer.Option(help="node_id and latitude, longitude in degrees, or postal_code.")],
-    stock: Annotated[Path, typer.Option(help="sku, node_id, on_hand.")],
+    orders: Annotated[Path, typer.Option(help=FILE_HELP["orders"])],
+    nodes: Annotated[Path, typer.Option(help=FILE_HELP["nodes"])],
+    stock: Annotated[Path, typer.Option(help=FILE_HELP["stock"])],
     decisions: Annotated[Path, typer.Option(help="Where the decisions go: one row a part of a line.")],
     postal_codes: Annotated[
         Path | None, typer.Option(help="postal_code, latitude, longitude. [default: India's]", show_default=False)
@@ -39,7 +35,7 @@ def allocate(
     rate_card: Annotated[Path | None, typer.Option(help="TOML; with it, the summary has the cost.")] = None,
     policy: Annotated[
         str, typer.Option(help="nearest; or least-cost: all orders together by the rate card, with a proven bound.")
-    ] = "nearest",
+    ] = NEAREST,
     rejects: Annotated[
         Path | None, typer.Option(help="Where rejected rows go, with row, column, value, reason.")
     ] = None,
@@ -52,10 +48,7 @@ def allocate(
     Example:
     allot allocate --orders orders.csv --nodes nodes.csv --stock stock.csv --decisions out.csv --rejects bad.csv
     """
-    if policy not in POLICIES:
-        fail(f"--policy {policy}: there are {' and '.join(POLICIES)}", BAD_USAGE)
-    if policy == LEAST_COST and rate_card is None:
-        fail("--policy least-cost: it needs --rate-card, which says what shipments and short units cost", BAD_USAGE)
+    check_policy(policy, rate_card)
     distinct_files(
         {"decisions": decisions, "rejects": rejects},
         {"orders": orders, "nodes": nodes, "stock": stock, "postal-codes": postal_codes, "rate-card": rate_card},
@@ -72,39 +65,18 @@ def allocate(
 
 
 def _run(
-    orders_file: Path, nodes_file: Path, stock_file: Path, decisions: Path, postal_codes: Path | None,
-    rate_card: Path | None, policy: str, rejects_file: Path | None, data: Path | None, progress: Bar,
+    orders: Path, nodes: Path, stock: Path, decisions: Path, postal_codes: Path | None, rate_card: Path | None,
+    policy: str, rejects_file: Path | None, data: Path | None, progress: Bar,
 ) -> tuple[dict[str, Any], bool]:  # fmt: skip
     from engine.intake.decisions import DecisionWriter
-    from engine.intake.job import (
-        Shipments,
-        Summary,
-        check_channels,
-        count_stock,
-        memory_engine,
-        put_catalogue,
-        put_nodes,
-        write_answers,
-    )
-    from engine.intake.job import allocate as send
-    from engine.intake.nodes import read_nodes
-    from engine.intake.orders import read_orders
-    from engine.intake.postal_codes import Places
-    from engine.intake.rate_card import RateCard
+    from engine.intake.job import Shipments, memory_engine, write_answers
     from engine.intake.rejects import SCHEMA as REJECTS
-    from engine.intake.stock import read_stock
     from engine.intake.table_writer import TableWriter
 
     clock = time.perf_counter
     started = clock()
-    progress.stage("reading")
-    card = RateCard.read(rate_card) if rate_card else None
-    places = Places.read(postal_codes) if postal_codes else Places.india(progress.stage)
-    nodes = read_nodes(nodes_file, places)
-    stock = read_stock(stock_file, nodes.node_id)
-    orders = read_orders(orders_file, places)
+    files = read_files(orders, nodes, stock, postal_codes, rate_card, progress)
     read = clock()
-    summary = Summary()
     rejects = TableWriter(rejects_file, REJECTS) if rejects_file else nullcontext()
     with DecisionWriter(decisions) as writer, rejects as rejected:  # before deciding: it must be possible to write
         progress.stage("opening" if data else "preparing")
@@ -112,64 +84,23 @@ def _run(
         with engine:
             _note_torn(engine.journal)
             before = engine.state.sequence
-            stamp = time.time_ns() // 1000
-            check_channels(engine, orders_file, orders)
-            node_index, closed = put_nodes(engine, nodes, stamp)
-            if len(closed):
-                summary.notes.append(f"closed, as the nodes file does not name them: {', '.join(closed.to_pylist())}")
-            shipments = Shipments(engine.state.nodes)
-            summary.stock_statement = count_stock(engine, stock, node_index, _changed_at(stock_file), stamp)
-            put_catalogue(engine, orders, stamp)
-            planned = None
-            if card is not None and policy == LEAST_COST:
-                planned = _planned(engine, orders_file, orders, card, progress, summary)
-            progress.stage("allocating", len(orders.order_id))
-            answered = send(engine, orders, stamp, data is not None, progress.advance, planned)
+            run = decide(engine, files, policy, time.time_ns() // 1000, data is not None, progress)
+            summary, shipments = run.summary, Shipments(engine.state.nodes)
             decided = clock()
-            progress.stage("writing", len(orders.order_id))
-            write_answers(engine, answered, writer, orders.rejects, shipments, summary)
+            progress.stage("writing", len(files.orders.order_id))
+            write_answers(engine, run.answered, writer, files.orders.rejects, shipments, summary)
             summary.sequence = engine.state.sequence
             summary.changed = engine.state.sequence != before
         if rejected:
-            for batch in orders.rejects.table().to_batches():
+            for batch in files.orders.rejects.table().to_batches():
                 rejected.append(batch)
     written = clock()
-    summary.rejected_lines = len(orders.rejects)
-    summary.stock_rejects = len(stock.rejects)
-    _sum_up(summary, shipments, card)
-    return _result(summary, read - started, decided - read, written - decided, orders, stock, data), bool(
+    summary.rejected_lines = len(files.orders.rejects)
+    summary.stock_rejects = len(files.stock.rejects)
+    sum_up(run, shipments, files)
+    return _result(summary, read - started, decided - read, written - decided, files.orders, files.stock, data), bool(
         summary.rejected_lines or summary.stock_rejects
     )
-
-
-def _planned(engine: Any, file: Path, orders: Any, card: Any, progress: Bar, summary: Any) -> Any:
-    """The plan of least cost, and what the summary says of it."""
-    from engine.intake.job import plan_orders
-    from engine.planning import TooManyUnits
-
-    progress.stage("planning")
-    try:
-        planned = plan_orders(engine, orders, card)
-    except TooManyUnits as error:
-        fail(f"{file}: quantity: {error}: split the file", BAD_USAGE)
-    summary.bound = round(planned.bound)
-    if planned.spared:
-        summary.notes.append(
-            f"{planned.spared:,} units are short though there is stock: by the rate card a short unit costs "
-            f"{card.shortage_penalty:g}, and to ship these would cost more"
-        )
-    return planned
-
-
-def _sum_up(summary: Any, shipments: Any, card: Any) -> None:
-    """What the shipments came to, and what they cost by the card."""
-    summary.shipments, summary.split_orders = shipments.count, shipments.split_orders
-    summary.allocated_units, summary.short_units = shipments.allocated_units, shipments.short_units
-    if shipments.allocated_units:
-        summary.mean_distance_m = round(shipments.unit_metres / shipments.allocated_units)
-    summary.cost = shipments.cost(card) if card else None
-    if summary.cost is not None and summary.bound:
-        summary.gap = round(summary.cost / summary.bound - 1, 6)
 
 
 def _note_torn(journal: Any) -> None:
@@ -189,10 +120,6 @@ def _open(data: Path, progress: Bar) -> Any:
             fail(f"{data} is not empty and no data folder of allot: name another folder")
         DataFolder.create(data, secrets.token_bytes(32)).close()
     return Engine.open(data, progress.to, publish=False)
-
-
-def _changed_at(path: Path) -> int:
-    return path.stat().st_mtime_ns // 1000
 
 
 def _result(

@@ -28,6 +28,7 @@ from server.cli import (
     verify,
     warm,
     watch,
+    what_if,
 )
 from server.cli.output import BAD_USAGE, FOUND_WRONG, INTERRUPTED
 
@@ -59,6 +60,7 @@ for name, group in (("order", order), ("stock", stock), ("node", node), ("channe
     app.add_typer(group.app, name=name)
 app.command("channels")(channels.channels)
 app.command("watch")(watch.watch)
+app.command("what-if")(what_if.what_if)
 app.command("events")(events.events)
 
 

@@ -6,7 +6,7 @@ Exit codes: 0 done, 1 something was rejected or found wrong, 2 bad usage or inpu
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -82,14 +82,20 @@ def show_json(value: Any) -> None:
     print(json.dumps(value))
 
 
-def show_table(title: str, rows: list[tuple[str, Any]]) -> None:
-    """The result for a person: names left, figures right."""
-    table = Table(title=Text(title), show_header=False, title_justify="left", title_style="bold")
+def show_table(title: str, rows: Sequence[tuple[str, *tuple[Any, ...]]], head: Sequence[str] = ("",)) -> None:
+    """The result for a person: names left, figures right. head: of each column of figures."""
+    table = Table(title=Text(title), show_header=any(head), title_justify="left", title_style="bold")
     table.add_column(style="dim", no_wrap=True)
-    table.add_column(justify="right")
-    for name, value in rows:
-        table.add_row(name, f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value))
+    for name in head:
+        table.add_column(Text(name), justify="right")
+    for name, *values in rows:
+        table.add_row(name, *map(cell_text, values))
     Console(**_PLAIN).print(table)
+
+
+def cell_text(value: Any) -> str:
+    """A cell of a table for a person."""
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 def say(message: str) -> None:

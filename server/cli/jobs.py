@@ -1,0 +1,166 @@
+"""What the commands over files share: policies by name, the files read once, one run of them through an engine.
+
+`allot allocate` writes down what was decided; `allot what-if` lays runs side by side.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from server.cli.output import BAD_USAGE, Bar, fail
+
+if TYPE_CHECKING:
+    from engine.intake.job import Shipments, Summary
+    from engine.intake.nodes import NodeFile
+    from engine.intake.orders import OrderFile
+    from engine.intake.rate_card import RateCard
+    from engine.intake.stock import StockFile
+    from engine.planning import Plan
+    from engine.writer import Engine
+
+NEAREST, LEAST_COST = "nearest", "least-cost"
+POLICIES = (NEAREST, LEAST_COST)
+FILE_HELP = {
+    "orders": "order_id, channel, placed_at, postal_code, sku, quantity and more.",
+    "nodes": "node_id and latitude, longitude in degrees, or postal_code.",
+    "stock": "sku, node_id, on_hand.",
+}
+
+
+@dataclass(frozen=True)
+class Files:
+    """What was read."""
+
+    orders_path: Path
+    orders: "OrderFile"
+    nodes: "NodeFile"
+    stock: "StockFile"
+    counted_at: int  # UTC us: when the stock file was changed
+    card: "RateCard | None"
+
+
+@dataclass(frozen=True)
+class Run:
+    """Orders that an engine has decided."""
+
+    answered: list[Any]  # batches of orders, and their answers
+    planned: "Plan | None"
+    summary: "Summary"  # what is known before the answers: notes, stock statement
+
+
+def without(files: Files, closed: Sequence[str]) -> Files:
+    """The files as if they did not name some nodes. Ends the command where there is no such node, or none is left."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    nodes, stock = files.nodes, files.stock
+    for name in closed:
+        if name not in nodes.node_id.to_pylist():
+            fail(f"--close {name}: the nodes file has no such node: give a node_id of it", BAD_USAGE)
+    kept = pc.invert(pc.is_in(nodes.node_id, pa.array(closed, pa.string()))).to_numpy(zero_copy_only=False)
+    if not kept.any():
+        fail("--close: all nodes are closed: leave one open", BAD_USAGE)
+    cells = kept[stock.node]
+    place = np.cumsum(kept) - 1  # of each node among those that are kept
+    return replace(
+        files,
+        nodes=replace(
+            nodes, node_id=nodes.node_id.filter(pa.array(kept)), latitude_e7=nodes.latitude_e7[kept],
+            longitude_e7=nodes.longitude_e7[kept],
+        ),
+        stock=replace(
+            stock, sku=stock.sku.filter(pa.array(cells)), node=place[stock.node[cells]].astype(np.int16),
+            on_hand=stock.on_hand[cells],
+        ),
+    )  # fmt: skip
+
+
+def check_policy(policy: str, rate_card: Path | None) -> None:
+    """Ends the command where there is no such policy, or it lacks a rate card."""
+    if policy not in POLICIES:
+        fail(f"--policy {policy}: there are {' and '.join(POLICIES)}", BAD_USAGE)
+    if policy == LEAST_COST and rate_card is None:
+        fail("--policy least-cost: it needs --rate-card, which says what shipments and short units cost", BAD_USAGE)
+
+
+def read_files(
+    orders: Path, nodes: Path, stock: Path, postal_codes: Path | None, rate_card: Path | None, progress: Bar
+) -> Files:
+    """Raises IntakeError where a file cannot be used."""
+    from engine.intake.nodes import read_nodes
+    from engine.intake.orders import read_orders
+    from engine.intake.postal_codes import Places
+    from engine.intake.rate_card import RateCard
+    from engine.intake.stock import read_stock
+
+    progress.stage("reading")
+    card = RateCard.read(rate_card) if rate_card else None
+    places = Places.read(postal_codes) if postal_codes else Places.india(progress.stage)
+    node_file = read_nodes(nodes, places)
+    stock_file = read_stock(stock, node_file.node_id)
+    counted_at = stock.stat().st_mtime_ns // 1000
+    return Files(orders, read_orders(orders, places), node_file, stock_file, counted_at, card)
+
+
+def decide(engine: "Engine", files: Files, policy: str, stamp: int, with_options: bool, progress: Bar) -> Run:
+    """Let an engine decide the orders upon nodes and stock of the files. stamp: UTC us."""
+    from engine.intake.job import Summary, allocate, check_channels, count_stock, put_catalogue, put_nodes
+
+    summary = Summary()
+    check_channels(engine, files.orders_path, files.orders)
+    node_index, closed = put_nodes(engine, files.nodes, stamp)
+    if len(closed):
+        summary.notes.append(f"closed, as the nodes file does not name them: {', '.join(closed.to_pylist())}")
+    summary.stock_statement = count_stock(engine, files.stock, node_index, files.counted_at, stamp)
+    put_catalogue(engine, files.orders, stamp)
+    planned = _planned(engine, files, progress, summary) if policy == LEAST_COST else None
+    progress.stage("allocating", len(files.orders.order_id))
+    answered = allocate(engine, files.orders, stamp, with_options, progress.advance, planned)
+    return Run(answered, planned, summary)
+
+
+def _planned(engine: "Engine", files: Files, progress: Bar, summary: "Summary") -> "Plan":
+    """The plan of least cost, and what the summary says of it."""
+    from engine.intake.job import plan_orders
+    from engine.planning import TooManyUnits
+
+    assert files.card is not None
+    progress.stage("planning")
+    try:
+        planned = plan_orders(engine, files.orders, files.card)
+    except TooManyUnits as error:
+        fail(f"{files.orders_path}: quantity: {error}: split the file", BAD_USAGE)
+    if planned.spared:
+        summary.notes.append(
+            f"{planned.spared:,} units are short though there is stock: by the rate card a short unit costs "
+            f"{files.card.shortage_penalty:g}, and to ship these would cost more"
+        )
+    return planned
+
+
+def sum_up(run: Run, shipments: "Shipments", files: Files) -> None:
+    """What the shipments came to, what they cost by the card, and how that compares with the plan."""
+    from engine.intake.job import count_unplanned
+
+    summary = run.summary
+    units = shipments.units
+    summary.shipments, summary.split_orders = units.size, shipments.split_orders
+    summary.allocated_units, summary.short_units = int(units.sum()), shipments.short_units
+    if units.size:
+        summary.mean_distance_m = round(int((units * shipments.metres).sum()) / summary.allocated_units)
+    summary.cost = files.card.cost(shipments.kilometres(), units, summary.short_units) if files.card else None
+    if run.planned is None:
+        return
+    if summary.orders == len(files.orders.order_id) and not summary.repeated_orders:  # else it is of other orders
+        summary.bound = round(run.planned.bound)
+    if summary.cost is not None and summary.bound:
+        summary.gap = round(summary.cost / summary.bound - 1, 6)
+    summary.unplanned_orders = count_unplanned(run.answered, run.planned)
+    if summary.unplanned_orders:
+        one = summary.unplanned_orders == 1
+        summary.notes.append(
+            f"{summary.unplanned_orders:,} order{' was' if one else 's were'} decided by nearest: what was planned did"
+            " not fit, since a channel may not split or refuses what is short, or units are kept for a channel"
+        )
