@@ -124,6 +124,19 @@ class MoveStock:
 
 
 @dataclass(frozen=True)
+class Reallocate:
+    """Nodes to be left by what is reserved or allocated there and not yet picked: the next orders of the channels of
+    one priority. Whoever asks goes through the priorities, lowest first, and through the orders of each."""
+
+    request_id: str
+    nodes: Any  # uint8 [NODES_MAX] 1: to be left
+    priority: int
+    after: int  # number of the last order that was looked at; 0: from the oldest
+    upto: int  # number of the last order to look at
+    short: bool = False  # whether units that find no other node become short; else they stay
+
+
+@dataclass(frozen=True)
 class PutNames:
     """SKUs, stock sources and other words that need nothing but a name."""
 
@@ -212,4 +225,4 @@ class Forget:
 
 
 Put = PutNames | PutNodes | PutPostalCodes | PutChannels | PutExceptions | PutFences
-Command = PlaceOrders | Reserve | Confirm | Release | ActOnUnits | MoveStock | Retire | Forget | Put
+Command = PlaceOrders | Reserve | Confirm | Release | ActOnUnits | MoveStock | Reallocate | Retire | Forget | Put

@@ -178,6 +178,16 @@ class Commerce(RuleBasedStateMachine):
     def change_a_channel(self, channel: int, policy: asks.Policy) -> None:
         self.commit(asks.Channels(self.new(), ((channel, policy),)))
 
+    @rule(
+        nodes=st.frozensets(nodes, min_size=1, max_size=2),
+        priority=st.integers(0, 3),
+        after=st.integers(0, 5),
+        short=st.booleans(),
+        request=known | st.none(),
+    )
+    def leave_nodes(self, nodes: frozenset[int], priority: int, after: int, short: bool, request: str | None) -> None:
+        self.commit(asks.Reallocate(request or self.new(), nodes, priority, after, short=short))
+
     @rule(after=st.integers(0, 60))
     def wait(self, after: int) -> None:
         self.commit(after=after)

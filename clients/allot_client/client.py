@@ -144,6 +144,22 @@ class Client:
         )
         return self._ask(calls.CANCEL_ORDER, request, timeout)
 
+    def reallocate_orders(
+        self,
+        node_ids: Iterable[str],
+        *,
+        short: bool = False,
+        dry_run: bool = False,
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> orders_pb2.ReallocateOrdersResponse:
+        """Moves units that are not picked yet from these nodes to others. short: those that find none become short,
+        else they stay. Where it ends early, the same request_id goes on."""
+        request = orders_pb2.ReallocateOrdersRequest(
+            request_id=new_request_id(request_id), node_ids=node_ids, short=short, dry_run=dry_run
+        )
+        return self._ask(calls.REALLOCATE_ORDERS, request, timeout)
+
     def get_order(
         self, channel: str, order_id: str, *, is_reservation: bool = False, timeout: float | None = None
     ) -> types_pb2.Order:
