@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
+from engine import reallocation
 from engine.lifecycle import Action
 from engine.outcomes import Method, MovementKind, Reply
 from kernels.columns import NO_NODE, UNITS_MAX, OnShort, Stage
@@ -38,6 +39,7 @@ from tests.asks import (
 from tests.rules import backed, sellable, source
 
 AT_THE_NODE = (Stage.ALLOCATED, Stage.PICKED, Stage.PACKED)
+TO_MOVE = (Stage.ALLOCATED, Stage.RESERVED)
 AT_REST = (Stage.SHORT, Stage.DELIVERED, Stage.RETURNED, Stage.CANCELLED)
 TAKES_FROM = {
     Action.PICK: (Stage.ALLOCATED,),
@@ -571,23 +573,27 @@ class Model:
 
     def _leave(self, asked: Reallocate) -> Reallocation:
         told = {node: [0, 0, 0, 0] for node in range(len(self.active))}  # left, arrived, stayed, short
-        stuck = []
-        for order in sorted(self.orders, key=lambda order: order.number):
-            of_it = self.policies[order.channel].priority == asked.priority
-            if of_it and asked.after < order.number <= asked.upto:
-                stuck += self._leave_one(order, asked.nodes, told)
+        orders = [
+            order
+            for order in sorted(self.orders, key=lambda order: order.number)
+            if self.policies[order.channel].priority == asked.priority and asked.after < order.number <= asked.upto
+            if any(stage in TO_MOVE and node in asked.nodes for line in order.lines for stage, node in line.parts)
+        ]
+        most = reallocation.ORDERS_OF_A_COMMIT_MAX
+        following = orders[most - 1].number if len(orders) > most else 0
+        stuck = [part for order in orders[:most] for part in self._leave_one(order, asked.nodes, told)]
         for order, line, at, units in stuck:
             told[at[1]][3 if asked.short else 2] += units
             if asked.short:
                 self._make_short(order, line, at, units)
         nodes = tuple((node, *units) for node, units in told.items() if any(units))
-        return Reallocation(Reply.DONE, False, 0, nodes)
+        return Reallocation(Reply.DONE, False, following, nodes)
 
     def _leave_one(self, order: Order, nodes: frozenset[int], told: dict[int, list[int]]) -> list[Any]:
         """First to nodes that the order leaves from anyway, then to all others; one that may not be split has one node.
         What finds none."""
         parts = [(line, at, part[0]) for line in order.lines for at, part in line.parts.items()]
-        leaving = [p for p in parts if p[1][1] in nodes and p[1][0] in (Stage.ALLOCATED, Stage.RESERVED)]
+        leaving = [part for part in parts if part[1][1] in nodes and part[1][0] in TO_MOVE]
         staying = {at for _, at, _ in parts if at[1] != NO_NODE} - {at for _, at, _ in leaving}
         others = frozenset(range(len(self.active))) - nodes
         ships = frozenset(node for stage, node in staying if stage in (*AT_THE_NODE, Stage.RESERVED))

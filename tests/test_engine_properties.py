@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
+from engine import reallocation
 from engine.lifecycle import Action
 from engine.outcomes import MovementKind
 from kernels.columns import OnShort
@@ -216,6 +217,11 @@ class Commerce(RuleBasedStateMachine):
     def start_again(self, snapshot: bool) -> None:
         assert self.pair is not None
         self.pair.reopen(snapshot)
+
+
+@pytest.fixture(autouse=True)
+def _few_orders_of_a_commit_are_moved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reallocation, "ORDERS_OF_A_COMMIT_MAX", 2)
 
 
 def run(examples: int, steps: int) -> None:
