@@ -70,10 +70,18 @@ class Reallocated:
     short: Any  # int64 [node] units that found no other node, and became short
 
 
-def without_nodes(reply: int) -> Reallocated:
-    """The answer where nothing was done."""
-    none = np.empty(0, np.int64)
-    return Reallocated(reply, False, 0, np.empty(0, np.int16), none, none, none, none)
+@dataclass(frozen=True)
+class Reevaluated:
+    """What became of orders that were planned anew, node by node."""
+
+    reply: int  # engine.outcomes.Reply
+    again: bool
+    saved: int  # minor units by the orders that were moved, what moving costs taken off
+    node: Any  # int16 [node] those concerned
+    left: Any  # int64 [node] units that went from it to others
+    arrived: Any  # int64 [node] units that came to it
+    stayed: Any  # int64 [node] 0
+    short: Any  # int64 [node] 0
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ class Method(IntEnum):
     PUT_CATALOGUE = 6
     CONFIRM = 7
     REALLOCATE = 8
+    REEVALUATE = 9
 
 
 class Reply(IntEnum):
@@ -54,6 +55,7 @@ class Cause(IntEnum):
     TRANSFER = 9
     ORDER = 10  # an action on an order's units: picked, packed, shipped, delivered, returned, cancelled
     REALLOCATED = 11  # their node was to be left
+    REEVALUATED = 12  # another node is cheaper
 
 
 class MovementKind(IntEnum):

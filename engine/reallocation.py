@@ -17,7 +17,7 @@ import pyarrow as pa
 import xxhash
 
 from engine import schema
-from engine.answers import Reallocated, without_nodes
+from engine.answers import Reallocated
 from engine.columns import reserve
 from engine.commands import Reallocate
 from engine.commit import Commit
@@ -55,10 +55,10 @@ def reallocate(commit: Commit, command: Reallocate) -> Reallocated:
     request_id = pa.array([command.request_id], pa.string())
     keys, new = commit.claim(NO_CHANNEL, Method.REALLOCATE, request_id)
     if not new[0]:
-        return _first_answer(commit, command, int(commit.first_locations(keys)[0]))
+        return Reallocated(*first_by_node(commit, _content(command), keys))
     rows, following = _next_orders(state, command)
     moves = _sourced(state, rows, command.nodes)
-    answer = _answer(state, command, following, moves)
+    figures = _figures(state, command, moves)
     moved = moves.node != NO_NODE
     if moved.any():
         to = state.book.parts.stage[moves.part[moved]]
@@ -69,13 +69,8 @@ def reallocate(commit: Commit, command: Reallocate) -> Reallocated:
         commit.move(columns, claimed=True)
     if command.short and not moved.all():
         make_short(commit, moves.part[~moved], moves.quantity[~moved], Cause.REALLOCATED)
-    place = commit.answer(
-        Method.REALLOCATE, NO_CHANNEL, request_id, _content(command), np.array([Reply.DONE], np.uint8),
-        np.array([following]), keys,
-    )  # fmt: skip
-    told = {name: getattr(answer, name) for name in FIGURES}
-    commit.add(schema.REALLOCATED, {"answer": np.full(answer.node.size, place, np.int32)} | told)
-    return answer
+    told = by_node(commit, Method.REALLOCATE, request_id, _content(command), following, keys, figures)
+    return Reallocated(Reply.DONE, False, following, *told)
 
 
 def reallocated_parts_max(state: State, command: Reallocate) -> int:
@@ -104,7 +99,8 @@ def _copied(column: Any, rows: int) -> Any:
 def rehearse(state: State, command: Reallocate) -> Reallocated:
     """What `reallocate` would answer now. state: a `rehearsal`, whose claims it takes; no node was added since."""
     rows, following = _next_orders(state, command)
-    return _answer(state, command, following, _sourced(state, rows, command.nodes))
+    figures = _figures(state, command, _sourced(state, rows, command.nodes))
+    return Reallocated(Reply.DONE, False, following, *_concerned(figures))
 
 
 def _next_orders(state: State, command: Reallocate) -> tuple[Any, int]:
@@ -194,18 +190,15 @@ def _without_short(drawn: Drawn) -> Drawn:
     )  # fmt: skip
 
 
-def _answer(state: State, command: Reallocate, following: int, moves: _Moves) -> Reallocated:
-    """Units by node."""
+def _figures(state: State, command: Reallocate, moves: _Moves) -> tuple[Any, ...]:
+    """int64 [node] units that left, arrived, stayed, became short."""
     nodes, units = state.node_count, moves.quantity
     moved = moves.node != NO_NODE
     at = state.book.parts.node[moves.part]
-    left, stuck = (np.bincount(at[rows], units[rows], nodes) for rows in (moved, ~moved))
-    arrived = np.bincount(moves.node[moved], units[moved], nodes)
-    none = np.zeros(nodes)
-    figures = (left, arrived, none, stuck) if command.short else (left, arrived, stuck, none)
-    node = np.flatnonzero(left + arrived + stuck).astype(np.int16)
-    columns = [figure[node].astype(np.int64) for figure in figures]
-    return Reallocated(Reply.DONE, False, following, node, *columns)
+    left, stuck = (np.bincount(at[rows], units[rows], nodes).astype(np.int64) for rows in (moved, ~moved))
+    arrived = np.bincount(moves.node[moved], units[moved], nodes).astype(np.int64)
+    none = np.zeros(nodes, np.int64)
+    return (left, arrived, none, stuck) if command.short else (left, arrived, stuck, none)
 
 
 def _content(command: Reallocate) -> Any:
@@ -216,14 +209,37 @@ def _content(command: Reallocate) -> Any:
     return np.array([[value >> 64, value & 0xFFFFFFFFFFFFFFFF]], np.uint64)
 
 
-def _first_answer(commit: Commit, command: Reallocate, location: int) -> Reallocated:
-    """The first answer to a repeated key, or why there is none."""
+# Answers by node, which engine/reevaluation.py gives too
+
+
+def by_node(
+    commit: Commit, method: Method, request_id: Any, content: Any, quantity: int, keys: Any, figures: tuple[Any, ...]
+) -> list[Any]:
+    """Remember an answer; the columns of FIGURES, for the nodes concerned."""
+    columns = _concerned(figures)
+    done = np.array([Reply.DONE], np.uint8)
+    place = commit.answer(method, NO_CHANNEL, request_id, content, done, np.array([quantity]), keys)
+    told = dict(zip(FIGURES, columns, strict=True))
+    commit.add(schema.REALLOCATED, {"answer": np.full(columns[0].size, place, np.int32)} | told)
+    return columns
+
+
+def _concerned(figures: tuple[Any, ...]) -> list[Any]:
+    node = np.flatnonzero(np.any(figures, axis=0))
+    return [node.astype(np.int16), *(figure[node] for figure in figures)]
+
+
+def first_by_node(commit: Commit, content: Any, keys: Any) -> tuple[Any, ...]:
+    """The first answer to a repeated key: reply, whether it is one, quantity, the columns of FIGURES."""
+    location = int(commit.first_locations(keys)[0])
     first = commit.first_answers.reply_at(location)
-    content = _content(command)[0]
+    reply = Reply.DONE
     if first is None:
-        return without_nodes(Reply.ANSWER_ARCHIVED)
-    if (first["content_high"], first["content_low"]) != (content[0], content[1]):
-        return without_nodes(Reply.KEY_CONFLICT)
+        reply = Reply.ANSWER_ARCHIVED
+    elif (first["content_high"], first["content_low"]) != (content[0, 0], content[0, 1]):
+        reply = Reply.KEY_CONFLICT
+    if first is None or reply is not Reply.DONE:
+        return reply, False, 0, *_concerned((np.zeros(0, np.int64),) * 4)
     told = commit.first_answers.reallocated_at(location)
     assert told is not None, "what an answer says of nodes is in its record"
-    return Reallocated(Reply.DONE, True, int(first["quantity"]), *(told[name] for name in FIGURES))
+    return reply, True, int(first["quantity"]), *(told[name] for name in FIGURES)

@@ -33,6 +33,7 @@ from engine.commands import (
     PutNodes,
     PutPostalCodes,
     Reallocate,
+    Reevaluate,
     Release,
     Reserve,
     Retire,
@@ -45,6 +46,7 @@ from engine.journal.records import decode, encode
 from engine.journal.segments import Journal
 from engine.outcomes import EngineError, Namespace, OutOfRoom
 from engine.reallocation import reallocate, reallocated_parts_max
+from engine.reevaluation import reevaluate
 from engine.snapshot import start_state
 from engine.state import State
 from engine.stock import PARTS_OF_A_MOVE_MAX, lost_max, move_stock, served_max
@@ -59,8 +61,8 @@ REALLOCATED_BYTES_MAX = 4 << 20  # by one command: fifty moves of each of its or
 PENDING_RECORDS_MAX = 8  # decided and kept readable while they become durable
 _DECIDE: dict[Any, Callable[[Commit, Any], Any]] = {
     PlaceOrders: place_orders, Reserve: place_orders, Confirm: confirm, Release: release, ActOnUnits: act_on,
-    MoveStock: move_stock, Reallocate: reallocate, Retire: retire, Forget: forget, PutNames: put, PutNodes: put,
-    PutPostalCodes: put, PutChannels: put, PutExceptions: put, PutFences: put,
+    MoveStock: move_stock, Reallocate: reallocate, Reevaluate: reevaluate, Retire: retire, Forget: forget,
+    PutNames: put, PutNodes: put, PutPostalCodes: put, PutChannels: put, PutExceptions: put, PutFences: put,
 }  # fmt: skip
 _CHANGES_EVERY_SKU = (PutChannels, PutNodes)  # exceptions and ring-fences name theirs
 
@@ -208,6 +210,9 @@ class Engine:
             elif isinstance(command, Reallocate):
                 keys += 1
                 parts += reallocated_parts_max(self.state, command)
+            elif isinstance(command, Reevaluate):
+                keys += 1
+                parts += PARTS_OF_A_MOVE_MAX * command.line.size
             elif isinstance(command, Put):
                 keys += 1
         if keys > (most := self.state.limits.commit_orders_max):

@@ -1,9 +1,12 @@
-"""Nodes to be left: commands one after another until no order is left to look at, and their answers as one.
+"""Orders to other nodes: because theirs are to be left, or because others are cheaper.
 
-Each command is a commit of its own, so others are answered in between. Its key is the caller's and how far it went: who
-sends the same request again is told again what was done, and goes on from there.
+Nodes are left by commands one after another until no order is left to look at, and their answers are given as one. Each
+is a commit of its own, so others are answered in between. Its key is the caller's and how far it went: who sends the
+same request again is told again what was done, and goes on from there. A re-evaluation is one look, a plan made in a
+thread, and one command.
 """
 
+import asyncio
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,10 +16,13 @@ import numpy as np
 
 from allot.v1 import orders_pb2 as pb
 from engine.answers import Reallocated
-from engine.commands import Reallocate
+from engine.commands import Reallocate, Reevaluate
 from engine.intake.nodes import NODE_ID_CHARACTERS_MAX
+from engine.intake.rate_card import FEE_MAX, RateCard
 from engine.outcomes import Namespace
+from engine.planning import TooManyUnits
 from engine.reallocation import FIGURES, rehearsal, rehearse
+from engine.reevaluation import better, window
 from engine.state import State
 from engine.writer import Engine
 from kernels.columns import NODES_MAX, Head
@@ -24,9 +30,11 @@ from server.batcher import Batcher
 from server.errors import Rejection
 from server.replies import check_reply
 from server.validation.catalogue import ADD_A_NODE
-from server.validation.values import known, request_id, rows
+from server.validation.values import known, number, request_id, rows
 
+MICROS = 1_000_000
 _UNITS = FIGURES[1:]
+_FEES = ("shipment_fee", "fee_per_km", "handling_fee", "fee_per_unit_km")
 
 
 async def reallocate_orders(
@@ -56,7 +64,7 @@ async def reallocate_orders(
             after = answer.following
             if after == 0:
                 break
-    return _response(told, names, again and bool(scope.priorities))
+    return pb.ReallocateOrdersResponse(nodes=_by_node(told, names), again=again and bool(scope.priorities))
 
 
 @dataclass(frozen=True)
@@ -87,9 +95,39 @@ def _rehearse(engine: Engine, scope: _Scope, command: Reallocate) -> Reallocated
     return rehearse(scope.rehearsal, command)
 
 
-def _response(told: Any, names: Any, again: bool) -> pb.ReallocateOrdersResponse:
-    response = pb.ReallocateOrdersResponse(again=again)
+def _by_node(told: Any, names: Any) -> list[pb.NodeReallocation]:
+    nodes = []
     for node in np.flatnonzero(told.any(axis=0)):
         units: Any = dict(zip(_UNITS, told[:, node].tolist(), strict=True))
-        response.nodes.add(node_id=names.text(int(node)), **units)
-    return response
+        nodes.append(pb.NodeReallocation(node_id=names.text(int(node)), **units))
+    return nodes
+
+
+async def reevaluate_orders(
+    batcher: Batcher, request: pb.ReevaluateOrdersRequest, deadline: float
+) -> pb.ReevaluateOrdersResponse:
+    """What was moved because it is cheaper elsewhere, or would be. Raises Rejection."""
+    fees = {fee: number(f"{fee}_micros", getattr(request, f"{fee}_micros"), 0, FEE_MAX * MICROS) for fee in _FEES}
+    card = RateCard(shortage_penalty=0, **{fee: micros / MICROS for fee, micros in fees.items()})
+    move_fee = number("move_fee", request.move_fee, 0, FEE_MAX)
+    key = "" if request.dry_run else request_id(request.request_id)
+    asked = request.SerializeToString(deterministic=True)
+    seen = await batcher.read(lambda engine: window(engine.state), deadline)
+    try:
+        command = await asyncio.to_thread(better, seen, card, move_fee, key, asked)
+    except TooManyUnits as error:
+        raise Rejection(grpc.StatusCode.OUT_OF_RANGE, "TOO_MANY_UNITS", f"orders: {error}") from error
+    told = np.zeros((len(_UNITS), NODES_MAX), np.int64)
+    names = batcher.engine.state.names[Namespace.NODE]
+    if request.dry_run:
+        _tell(told, command)
+        return pb.ReevaluateOrdersResponse(nodes=_by_node(told, names), saved=int(command.saving.sum()))
+    answer = await batcher.ask(command, deadline)
+    check_reply(answer.reply)
+    told[:, answer.node] = [getattr(answer, name) for name in _UNITS]
+    return pb.ReevaluateOrdersResponse(nodes=_by_node(told, names), saved=answer.saved, again=answer.again)
+
+
+def _tell(told: Any, command: Reevaluate) -> None:
+    for row, node in enumerate((command.node, command.to_node)):  # left, arrived
+        np.add.at(told[row], node, command.quantity)

@@ -147,6 +147,39 @@ def test_the_command_shows_a_table_or_json(shop: tuple[Client, str]) -> None:
     assert "add it by PutNodes" in unknown.err
 
 
+def test_orders_move_to_a_cheaper_node_by_the_clients_and_by_the_command(
+    shop: tuple[Client, str], tmp_path: Path
+) -> None:
+    client, address = shop
+    client.receive_stock([("shirt", "A", 1)], request_id="one more")
+    client.place_order(channel="web", order_id="far", postal_code="110001", lines=[("shirt", 1)])
+    client.receive_stock([("shirt", "C", 1)], request_id="at C")
+    assert client.get_order("web", "far").parts[0].node_id == "A"
+    fees: dict[str, float] = {"shipment_fee": 100, "fee_per_km": 2.5}
+    told = client.reevaluate_orders(**fees, dry_run=True)
+    assert figures(told) == {"A": (1, 0, 0, 0), "C": (0, 1, 0, 0)}
+    assert client.get_order("web", "far").parts[0].node_id == "A"
+
+    async def ask() -> Any:
+        async with AsyncClient(address) as other:
+            return await other.reevaluate_orders(**fees, move_fee=told.saved + 1, request_id="too dear")
+
+    assert asyncio.run(ask()).saved == 0
+    card = tmp_path / "card.toml"
+    card.write_text(
+        "shipment_fee = 100\nfee_per_km = 2.5\nhandling_fee = 0\nfee_per_unit_km = 0\nshortage_penalty = 0\n"
+    )
+    asked = ("order", "reevaluate", "--rate-card", str(card), "--server", address)
+    assert f"1 units would move and save {told.saved:,}" in run(*asked, "--dry-run").out
+    done = run(*asked, "--request-id", "cheaper", "--json")
+    assert (done.json["saved"], done.json["again"]) == (told.saved, False)
+    assert f"1 units moved; saved {told.saved:,}; done before" in run(*asked, "--request-id", "cheaper").out
+    assert client.get_order("web", "far").parts[0].node_id == "C"
+    with pytest.raises(AllotError) as raised:
+        client.reevaluate_orders(shipment_fee=-1)
+    assert (raised.value.reason, raised.value.field) == ("OUT_OF_RANGE", "shipment_fee_micros")
+
+
 def test_a_kill_in_the_middle_leaves_each_order_whole_at_either_node_and_the_same_request_ends_it(
     tmp_path: Path,
 ) -> None:

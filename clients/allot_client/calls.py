@@ -36,6 +36,9 @@ CANCEL_ORDER = Call("OrderService/CancelOrder", orders.CancelOrderRequest, order
 REALLOCATE_ORDERS = Call(
     "OrderService/ReallocateOrders", orders.ReallocateOrdersRequest, orders.ReallocateOrdersResponse
 )
+REEVALUATE_ORDERS = Call(
+    "OrderService/ReevaluateOrders", orders.ReevaluateOrdersRequest, orders.ReevaluateOrdersResponse
+)
 GET_ORDER = Call("OrderService/GetOrder", orders.GetOrderRequest, orders.GetOrderResponse)
 LIST_ORDERS = Call("OrderService/ListOrders", orders.ListOrdersRequest, orders.ListOrdersResponse)
 

@@ -20,7 +20,7 @@ from server.lookup import Lookup
 from server.metrics import Metrics
 from server.naming import Naming, NotYetKnown
 from server.reading import OrderReading
-from server.reallocation import reallocate_orders
+from server.reallocation import reallocate_orders, reevaluate_orders
 from server.replies import check_reply
 from server.security import current_caller
 from server.streams import in_order, when_there_is_room
@@ -172,6 +172,12 @@ class OrderService(orders_pb2_grpc.OrderServiceServicer):
     ) -> orders_pb2.ReallocateOrdersResponse:
         """Units of nodes that are to be left, to others."""
         return await reallocate_orders(self._desk.batcher, request, deadline_of(context))
+
+    async def ReevaluateOrders(  # noqa: N802
+        self, request: orders_pb2.ReevaluateOrdersRequest, context: Any
+    ) -> orders_pb2.ReevaluateOrdersResponse:
+        """Orders that another node serves more cheaply, to it."""
+        return await reevaluate_orders(self._desk.batcher, request, deadline_of(context))
 
     async def GetOrder(self, request: orders_pb2.GetOrderRequest, context: Any) -> orders_pb2.GetOrderResponse:  # noqa: N802
         """One order as it stands."""

@@ -30,6 +30,7 @@ class Cause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CAUSE_TRANSFER: _ClassVar[Cause]
     CAUSE_ORDER: _ClassVar[Cause]
     CAUSE_REALLOCATED: _ClassVar[Cause]
+    CAUSE_REEVALUATED: _ClassVar[Cause]
 
 class MovementKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -57,6 +58,7 @@ CAUSE_RETURN: Cause
 CAUSE_TRANSFER: Cause
 CAUSE_ORDER: Cause
 CAUSE_REALLOCATED: Cause
+CAUSE_REEVALUATED: Cause
 MOVEMENT_KIND_UNSPECIFIED: MovementKind
 MOVEMENT_KIND_RECEIVED: MovementKind
 MOVEMENT_KIND_COUNTED: MovementKind

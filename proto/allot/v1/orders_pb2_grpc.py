@@ -63,6 +63,11 @@ class OrderServiceStub:
                 request_serializer=allot_dot_v1_dot_orders__pb2.ReallocateOrdersRequest.SerializeToString,
                 response_deserializer=allot_dot_v1_dot_orders__pb2.ReallocateOrdersResponse.FromString,
                 _registered_method=True)
+        self.ReevaluateOrders = channel.unary_unary(
+                '/allot.v1.OrderService/ReevaluateOrders',
+                request_serializer=allot_dot_v1_dot_orders__pb2.ReevaluateOrdersRequest.SerializeToString,
+                response_deserializer=allot_dot_v1_dot_orders__pb2.ReevaluateOrdersResponse.FromString,
+                _registered_method=True)
         self.GetOrder = channel.unary_unary(
                 '/allot.v1.OrderService/GetOrder',
                 request_serializer=allot_dot_v1_dot_orders__pb2.GetOrderRequest.SerializeToString,
@@ -122,6 +127,15 @@ class OrderServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReevaluateOrders(self, request, context):
+        """Plans open orders of which nothing is picked yet anew, the newest 16,384 that may be split and have no ring-fenced
+        SKU, and moves those that save more than moving costs: the 1,024 that save most. Ask again for more. An order that
+        changed meanwhile stays as it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetOrder(self, request, context):
         """One order as it stands at the last durable commit.
         """
@@ -163,6 +177,11 @@ def add_OrderServiceServicer_to_server(servicer, server):
                     servicer.ReallocateOrders,
                     request_deserializer=allot_dot_v1_dot_orders__pb2.ReallocateOrdersRequest.FromString,
                     response_serializer=allot_dot_v1_dot_orders__pb2.ReallocateOrdersResponse.SerializeToString,
+            ),
+            'ReevaluateOrders': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReevaluateOrders,
+                    request_deserializer=allot_dot_v1_dot_orders__pb2.ReevaluateOrdersRequest.FromString,
+                    response_serializer=allot_dot_v1_dot_orders__pb2.ReevaluateOrdersResponse.SerializeToString,
             ),
             'GetOrder': grpc.unary_unary_rpc_method_handler(
                     servicer.GetOrder,
@@ -314,6 +333,33 @@ class OrderService:
             '/allot.v1.OrderService/ReallocateOrders',
             allot_dot_v1_dot_orders__pb2.ReallocateOrdersRequest.SerializeToString,
             allot_dot_v1_dot_orders__pb2.ReallocateOrdersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReevaluateOrders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/allot.v1.OrderService/ReevaluateOrders',
+            allot_dot_v1_dot_orders__pb2.ReevaluateOrdersRequest.SerializeToString,
+            allot_dot_v1_dot_orders__pb2.ReevaluateOrdersResponse.FromString,
             options,
             channel_credentials,
             insecure,
