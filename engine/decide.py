@@ -359,8 +359,9 @@ def acted_parts_max(state: State, command: ActOnUnits) -> int:
     parts = PARTS_OF_A_MOVE_MAX * rows.size
     if put_back.any():
         held = read(state, rows[put_back])
-        cells = state.cells.figures[state.cells.row_of[np.unique(held.sku)]]
-        parts += held.part.size + served_max(state, held.sku, 0, int(cells[:, :, Figure.DEFICIT].sum(dtype=np.int64)))
+        cells = state.cells.row_of[np.unique(held.sku)]
+        lost = state.cells.figures[cells[cells != NONE], :, Figure.DEFICIT].sum(dtype=np.int64)
+        parts += held.part.size + served_max(state, held.sku, 0, int(lost))
     if for_sale.any():
         held = read(state, rows[for_sale])
         parts += served_max(state, held.sku, int(held.quantity.sum(dtype=np.int64)))

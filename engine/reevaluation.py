@@ -20,18 +20,16 @@ from engine.commands import Reevaluate
 from engine.commit import Commit
 from engine.intake.rate_card import RateCard, kilometres
 from engine.outcomes import Cause, Method, Reply
-from engine.planning import Demand, plan
 from engine.ragged import elements, offsets, owners
 from engine.reallocation import by_node, first_by_node
 from engine.sourcing import read
 from engine.state import State
 from engine.stock import NO_CHANNEL, move_columns
 from kernels.columns import NO_NODE, NODES_MAX, NONE, Figure, Head, OrderKind, Stage
-from kernels.pricing import Costs
 from kernels.stages import OpenOrders
 
-WINDOW_ORDERS_MAX = 16_384  # newest first
-WINDOW_UNITS_MAX = 262_144
+WINDOW_ORDERS_MAX = 8192  # newest first; a look of about 50 ms
+WINDOW_UNITS_MAX = 131_072
 MOVED_ORDERS_MAX = 1024  # of one commit: those that save most
 _AT_REST = (Stage.SHORT, Stage.BACK_ORDERED, Stage.CANCELLED)
 _DEAR = 1000.0  # times the dearest shipment: what a node that may not give, and a short unit, cost the plan
@@ -49,7 +47,7 @@ class Window:
     line: Any  # int32 [line] row
     sku: Any  # int32 [line] row of the stock
     held: Any  # int32 [line, node] units allocated
-    stock: Any  # int32 [SKU, node] units that these orders hold, and those that are available
+    free: Any  # int64 [SKU, node] units that nobody has; less than 0 where too much is committed
     kilometres: Any  # float64 [zone, node]
     serves: Any  # bool [zone, node] whether the node may give
 
@@ -61,8 +59,7 @@ def window(state: State) -> Window:
     held = read(state, rows)
     line = owners(offsets(held.part_count))
     allocated = held.stage == Stage.ALLOCATED
-    at = np.zeros((held.line.size, nodes), np.int32)
-    np.add.at(at, (line[allocated], held.node[allocated]), held.part_quantity[allocated])
+    at = _by_node(line[allocated], held.node[allocated], held.part_quantity[allocated], (held.line.size, nodes))
     kept = at.any(axis=1)
     order_of_line = owners(offsets(held.line_count))
     skus, sku = np.unique(held.sku[kept], return_inverse=True)
@@ -80,7 +77,7 @@ def window(state: State) -> Window:
     return Window(
         rows.astype(np.int32), book.orders.number[rows], _fingerprints(held), zone.reshape(-1).astype(np.int32),
         offsets(np.bincount(order_of_line[kept], minlength=rows.size)), held.line[kept], sku.astype(np.int32), at,
-        _stock(state, skus, sku, at), km, serves != 0,
+        _free(state, state.cells.row_of[skus][:, None], np.arange(nodes)), km, serves != 0,
     )  # fmt: skip
 
 
@@ -102,18 +99,19 @@ def _may_move(state: State) -> Any:
     return rows[fit & (np.cumsum(units * fit) <= WINDOW_UNITS_MAX)]
 
 
-def _stock(state: State, skus: Any, sku: Any, held: Any) -> Any:
-    row = state.cells.row_of[skus]
-    out = _free(state.cells.figures[row, : held.shape[1]])
-    np.add.at(out, sku, held)
-    return np.maximum(out, 0).astype(np.int32)
+def _by_node(row: Any, node: Any, units: Any, shape: tuple[int, int]) -> Any:
+    """int32 of a shape [row, node]: units added up."""
+    flat = np.bincount(row * shape[1] + node, units, shape[0] * shape[1])
+    return flat.astype(np.int32).reshape(shape)
 
 
-def _free(figures: Any) -> Any:
+def _free(state: State, rows: Any, nodes: Any) -> Any:
     """int64: units that nobody has at cells, less than 0 where too much is committed."""
-    figures = figures.astype(np.int64)
-    taken = (Figure.UNAVAILABLE, Figure.ALLOCATED, Figure.RESERVED, Figure.SAFETY_STOCK)
-    return figures[..., Figure.ON_HAND] - sum(figures[..., figure] for figure in taken)
+    figures = state.cells.figures[rows, nodes]
+    free = figures[..., Figure.ON_HAND].astype(np.int64)
+    for taken in (Figure.UNAVAILABLE, Figure.ALLOCATED, Figure.RESERVED, Figure.SAFETY_STOCK):
+        free -= figures[..., taken]
+    return free
 
 
 def _fingerprints(held: OpenOrders) -> Any:
@@ -133,17 +131,22 @@ def _fingerprints(held: OpenOrders) -> Any:
 def better(seen: Window, card: RateCard, fee: int, request_id: str = "", asked: bytes = b"") -> Reevaluate:
     """Plan a window anew: the orders that each save more than `fee`, minor units a moved unit, those that save most.
 
-    What an order saves is exact: its shipments by the card before and after. Raises TooManyUnits.
+    What an order saves is exact: its shipments by the card before and after.
     """
+    from engine.planning import Demand, plan  # here, since its kernels are a tenth of a second of every start
+    from kernels.pricing import Costs
+
     shipment = card.shipment_fee + card.fee_per_km * seen.kilometres
     unit = card.handling_fee + card.fee_per_unit_km * seen.kilometres
     dear = _DEAR * (1 + shipment.max(initial=0) + unit.max(initial=0))
     quantity = seen.held.sum(axis=1, dtype=np.int32)
     costs = Costs(np.where(seen.serves, shipment, shipment + dear), unit, dear)
-    found = plan(Demand(seen.first_line, seen.zone, seen.sku, quantity), costs, seen.stock).parts
-    placed = np.zeros_like(seen.held)
+    stock = seen.free.copy()
+    np.add.at(stock, seen.sku, seen.held)
+    found = plan(Demand(seen.first_line, seen.zone, seen.sku, quantity), costs, np.maximum(stock, 0)).parts
     given = found.node != NO_NODE
-    np.add.at(placed, (owners(offsets(found.part_count))[given], found.node[given]), found.quantity[given])
+    line = owners(offsets(found.part_count))[given]
+    placed = _by_node(line, found.node[given], found.quantity[given], seen.held.shape)
     order = owners(seen.first_line)
     before, after, leaves = (np.zeros((seen.order.size, seen.held.shape[1]), np.int64) for _ in range(3))
     for units, of_lines in ((before, seen.held), (after, placed), (leaves, np.maximum(seen.held - placed, 0))):
@@ -156,13 +159,13 @@ def better(seen: Window, card: RateCard, fee: int, request_id: str = "", asked: 
     best = np.flatnonzero(whole & (saving > 0))
     best = best[np.argsort(-saving[best], kind="stable")[:MOVED_ORDERS_MAX]]
     moves = [_moves_of(seen, int(one), placed) for one in best]
-    line, node, to_node, units = (
+    lines, node, to_node, units = (
         np.array([move[i] for of_one in moves for move in of_one], dtype)
         for i, dtype in enumerate((np.int32, np.int16, np.int16, np.int32))
     )
     return Reevaluate(
         request_id, asked, seen.order[best], seen.number[best], seen.seen[best], saving[best],
-        offsets(np.array([len(of_one) for of_one in moves], np.int64)), line, node, to_node, units,
+        offsets(np.array([len(of_one) for of_one in moves], np.int64)), lines, node, to_node, units,
     )  # fmt: skip
 
 
@@ -223,7 +226,7 @@ def _fitting(state: State, command: Reevaluate) -> Any:
         np.concatenate([row * NODES_MAX + node for node in (command.node, command.to_node)]), return_inverse=True
     )
     leaves, arrives = cell[: order.size], cell[order.size :]
-    room = _free(state.cells.figures[cells // NODES_MAX, cells % NODES_MAX])
+    room = _free(state, cells // NODES_MAX, cells % NODES_MAX)
     taken: list[int] = []
     waiting = np.flatnonzero(same).tolist()
     while waiting:

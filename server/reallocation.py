@@ -20,7 +20,6 @@ from engine.commands import Reallocate, Reevaluate
 from engine.intake.nodes import NODE_ID_CHARACTERS_MAX
 from engine.intake.rate_card import FEE_MAX, RateCard
 from engine.outcomes import Namespace
-from engine.planning import TooManyUnits
 from engine.reallocation import FIGURES, rehearsal, rehearse
 from engine.reevaluation import better, window
 from engine.state import State
@@ -113,10 +112,7 @@ async def reevaluate_orders(
     key = "" if request.dry_run else request_id(request.request_id)
     asked = request.SerializeToString(deterministic=True)
     seen = await batcher.read(lambda engine: window(engine.state), deadline)
-    try:
-        command = await asyncio.to_thread(better, seen, card, move_fee, key, asked)
-    except TooManyUnits as error:
-        raise Rejection(grpc.StatusCode.OUT_OF_RANGE, "TOO_MANY_UNITS", f"orders: {error}") from error
+    command = await asyncio.to_thread(better, seen, card, move_fee, key, asked)
     told = np.zeros((len(_UNITS), NODES_MAX), np.int64)
     names = batcher.engine.state.names[Namespace.NODE]
     if request.dry_run:

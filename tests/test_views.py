@@ -54,6 +54,8 @@ def busy_day() -> Pair:
     pair.commit(m.Confirm((m.Confirmation("confirm", "bought", "cart", code=1),)))
     pair.commit(m.Release((m.Ending("release", "given up"),)))
     pair.commit(act("waits", Action.CANCEL, 2, channel=2), after=20 * SECOND)
+    pair.commit(reserve("moves", (0, 1), expires_at=pair.stamp + SECOND), place("moves", (0, 2), (1, 1)))
+    pair.commit(m.Reallocate("leave", frozenset({0})))
     return pair
 
 

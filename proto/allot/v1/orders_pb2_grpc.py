@@ -128,7 +128,7 @@ class OrderServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReevaluateOrders(self, request, context):
-        """Plans open orders of which nothing is picked yet anew, the newest 16,384 that may be split and have no ring-fenced
+        """Plans open orders of which nothing is picked yet anew, the newest 8,192 that may be split and have no ring-fenced
         SKU, and moves those that save more than moving costs: the 1,024 that save most. Ask again for more. An order that
         changed meanwhile stays as it is.
         """
