@@ -76,6 +76,14 @@ def test_shipments_are_joined_where_stock_has_come_since() -> None:
     assert told == [(Stage.ALLOCATED, Stage.ALLOCATED, node, Y, Cause.REEVALUATED) for node in (X, Z)]
 
 
+def test_an_order_goes_to_the_cheapest_node_of_its_channels_group() -> None:
+    pair = three_nodes((SHIRT, Z, 1), policies=(policy(Y, Z),))
+    pair.commit(place("a", (SHIRT, 1)))
+    pair.commit(received("more", (SHIRT, X, 1), (SHIRT, Y, 1)))
+    reevaluate(pair)
+    assert where(pair, 1) == [[(Stage.ALLOCATED, Y, 1)]]
+
+
 def test_an_order_stays_where_moving_it_costs_as_much_as_it_saves() -> None:
     pair = split_order()
     saved = better(window(pair.state), CARD, 0).saving[0]

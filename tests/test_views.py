@@ -172,7 +172,7 @@ def states(views: Views, **wanted: Any) -> dict[str, str]:
 def test_the_state_of_an_order_follows_from_its_units(views: Views) -> None:
     assert states(views) == {
         "split": "DELIVERED", "short": "SHORT", "refused": "REFUSED", "waits": "ALLOCATED", "cart": "CONFIRMED",
-        "left": "EXPIRED", "given up": "RELEASED", "bought": "ALLOCATED",
+        "left": "EXPIRED", "given up": "RELEASED", "bought": "ALLOCATED", "moves": "ALLOCATED",
     }  # fmt: skip
     assert states(views, state="REFUSED") == {"refused": "REFUSED"}
     assert states(views, channel="channel-2").keys() == {"waits"}
