@@ -30,7 +30,7 @@ from kernels.stages import OpenOrders
 
 WINDOW_ORDERS_MAX = 8192  # newest first; a look of about 50 ms
 WINDOW_UNITS_MAX = 131_072
-MOVED_ORDERS_MAX = 1024  # of one commit: those that save most
+MOVED_ORDERS_MAX = 1024  # of one commit
 _AT_REST = (Stage.SHORT, Stage.BACK_ORDERED, Stage.CANCELLED)
 _DEAR = 1000.0  # times the dearest shipment: what a node that may not give, and a short unit, cost the plan
 
@@ -129,7 +129,7 @@ def _fingerprints(held: OpenOrders) -> Any:
 
 
 def better(seen: Window, card: RateCard, fee: int, request_id: str = "", asked: bytes = b"") -> Reevaluate:
-    """Plan a window anew: the orders that each save more than `fee`, minor units a moved unit, those that save most.
+    """Plan a window anew: orders that each save more than `fee`, minor units a moved unit, and find room in this turn.
 
     What an order saves is exact: its shipments by the card before and after.
     """
@@ -157,20 +157,25 @@ def better(seen: Window, card: RateCard, fee: int, request_id: str = "", asked: 
     saving = np.floor(cost_before - cost_after - fee * leaves.sum(axis=1)).astype(np.int64)
     whole = (after.sum(axis=1) == before.sum(axis=1)) & ~((after > before) & ~seen.serves[seen.zone]).any(axis=1)
     best = np.flatnonzero(whole & (saving > 0))
-    best = best[np.argsort(-saving[best], kind="stable")[:MOVED_ORDERS_MAX]]
+    best = best[np.argsort(-saving[best], kind="stable")]
     moves = [_moves_of(seen, int(one), placed) for one in best]
     lines, node, to_node, units = (
         np.array([move[i] for of_one in moves for move in of_one], dtype)
-        for i, dtype in enumerate((np.int32, np.int16, np.int16, np.int32))
+        for i, dtype in enumerate((np.int64, np.int16, np.int16, np.int32))
     )
+    first = offsets(np.array([len(of_one) for of_one in moves], np.int64))
+    cells = seen.sku[lines] * np.int64(seen.held.shape[1])
+    turn = _with_room(seen.free.ravel(), np.arange(best.size), first, cells + node, cells + to_node, units)
+    turn = turn[:MOVED_ORDERS_MAX]
+    of, best = elements(first, turn), best[turn]
     return Reevaluate(
         request_id, asked, seen.order[best], seen.number[best], seen.seen[best], saving[best],
-        offsets(np.array([len(of_one) for of_one in moves], np.int64)), lines, node, to_node, units,
+        offsets(np.diff(first)[turn]), seen.line[lines[of]], node[of], to_node[of], units[of],
     )  # fmt: skip
 
 
 def _moves_of(seen: Window, order: int, placed: Any) -> list[tuple[int, int, int, int]]:
-    """(line row, node, new node, units): from nodes that lose units of a line to those that gain, in their order."""
+    """(line, node, new node, units): from nodes that lose units of a line to those that gain, in their order."""
     out = []
     for line in range(seen.first_line[order], seen.first_line[order + 1]):
         change = placed[line] - seen.held[line]
@@ -179,7 +184,7 @@ def _moves_of(seen: Window, order: int, placed: Any) -> list[tuple[int, int, int
             left = -int(change[node])
             while left:
                 units = min(left, gains[0][1])
-                out.append((int(seen.line[line]), node, gains[0][0], units))
+                out.append((line, node, gains[0][0], units))
                 left, gains[0][1] = left - units, gains[0][1] - units
                 gains = gains if gains[0][1] else gains[1:]
     return out
@@ -209,8 +214,30 @@ def reevaluate(commit: Commit, command: Reevaluate) -> Reevaluated:
     return Reevaluated(Reply.DONE, False, saved, *told)
 
 
+def _with_room(free: Any, orders: Any, first_move: Any, leaves: Any, arrives: Any, units: Any) -> Any:
+    """The orders for whose units there is room, int64, in their turn: one that finds none may find it where a later one
+    has left. free: int64 [cell]; orders: to look at, in turn; leaves, arrives: cells, units [move]."""
+    room, waiting = free.copy(), orders.tolist()
+    taken: list[int] = []
+    while waiting:
+        stay = []
+        for one in waiting:
+            moves = slice(first_move[one], first_move[one + 1])
+            np.subtract.at(room, arrives[moves], units[moves])
+            if (room[arrives[moves]] < 0).any():
+                np.add.at(room, arrives[moves], units[moves])
+                stay.append(one)
+                continue
+            np.add.at(room, leaves[moves], units[moves])
+            taken.append(one)
+        if len(stay) == len(waiting):
+            break
+        waiting = stay
+    return np.array(taken, np.int64)
+
+
 def _fitting(state: State, command: Reevaluate) -> Any:
-    """The orders to move, int64, in their turn. One that finds no room may find it where a later one has left."""
+    """The orders to move, int64, in their turn."""
     book = state.book
     same = book.orders.number[command.order] == command.number  # no row of another order, or of none
     there = np.flatnonzero(same)
@@ -225,25 +252,9 @@ def _fitting(state: State, command: Reevaluate) -> Any:
     cells, cell = np.unique(
         np.concatenate([row * NODES_MAX + node for node in (command.node, command.to_node)]), return_inverse=True
     )
+    free = _free(state, cells // NODES_MAX, cells % NODES_MAX)
     leaves, arrives = cell[: order.size], cell[order.size :]
-    room = _free(state, cells // NODES_MAX, cells % NODES_MAX)
-    taken: list[int] = []
-    waiting = np.flatnonzero(same).tolist()
-    while waiting:
-        stay = []
-        for one in waiting:
-            moves = slice(command.first_move[one], command.first_move[one + 1])
-            np.subtract.at(room, arrives[moves], command.quantity[moves])
-            if (room[arrives[moves]] < 0).any():
-                np.add.at(room, arrives[moves], command.quantity[moves])
-                stay.append(one)
-                continue
-            np.add.at(room, leaves[moves], command.quantity[moves])
-            taken.append(one)
-        if len(stay) == len(waiting):
-            break
-        waiting = stay
-    return np.array(taken, np.int64)
+    return _with_room(free, np.flatnonzero(same), command.first_move, leaves, arrives, command.quantity)
 
 
 def _parts_at(state: State, orders: Any, line: Any, node: Any) -> Any:

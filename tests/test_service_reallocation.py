@@ -71,6 +71,20 @@ def test_a_dry_run_tells_what_the_same_without_it_does(shop: tuple[Client, str])
     assert allocated(client) == {"A": 5, "B": 15}
 
 
+def test_what_may_be_sold_follows_at_both_nodes(shop: tuple[Client, str]) -> None:
+    client, _ = shop
+    client.put_channel("at A", node_ids=["A"])
+    client.put_channel("at B", node_ids=["B"])
+    client.receive_stock([("shirt", "B", 15)], request_id="at B")
+
+    def sellable() -> list[int]:
+        return [client.get_availability(name, ["shirt"]).figures[0].units for name in ("at A", "at B", "web")]
+
+    assert sellable() == [0, 15, 15]
+    client.reallocate_orders(["A"])
+    assert sellable() == [15, 0, 15]
+
+
 def test_a_repeat_is_told_again_and_other_content_is_refused(shop: tuple[Client, str]) -> None:
     client, _ = shop
     client.receive_stock([("shirt", "B", 4)], request_id="at B")

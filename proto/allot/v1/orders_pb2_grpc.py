@@ -129,7 +129,7 @@ class OrderServiceServicer:
 
     def ReevaluateOrders(self, request, context):
         """Plans open orders of which nothing is picked yet anew, the newest 8,192 that may be split and have no ring-fenced
-        SKU, and moves those that save more than moving costs: the 1,024 that save most. Ask again for more. An order that
+        SKU, and moves those that each save more than moving costs, 1,024 at most: ask again for more. An order that
         changed meanwhile stays as it is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
