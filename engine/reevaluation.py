@@ -31,6 +31,7 @@ from kernels.stages import OpenOrders
 WINDOW_ORDERS_MAX = 8192  # newest first; a look of about 50 ms
 WINDOW_UNITS_MAX = 131_072
 MOVED_ORDERS_MAX = 1024  # of one commit
+SAVING_MAX = 1 << 52  # of one order, minor units: a double's whole numbers
 _AT_REST = (Stage.SHORT, Stage.BACK_ORDERED, Stage.CANCELLED)
 _DEAR = 1000.0  # times the dearest shipment: what a node that may not give, and a short unit, cost the plan
 
@@ -86,7 +87,9 @@ def _may_move(state: State) -> Any:
     book = state.book
     count = state.head(Head.ORDERS)
     rows = np.flatnonzero((book.orders.kind[:count] == OrderKind.ORDER) & (book.orders.due_at[:count] == 0))
-    rows = rows[np.argsort(-book.orders.number[rows])[:WINDOW_ORDERS_MAX]]
+    if rows.size > WINDOW_ORDERS_MAX:
+        rows = rows[np.argpartition(-book.orders.number[rows], WINDOW_ORDERS_MAX)[:WINDOW_ORDERS_MAX]]
+    rows = rows[np.argsort(-book.orders.number[rows])]
     held = read(state, rows)
     order_of_line = owners(offsets(held.line_count))
     order = order_of_line[owners(offsets(held.part_count))]
@@ -119,10 +122,8 @@ def _fingerprints(held: OpenOrders) -> Any:
     line = owners(offsets(held.part_count))
     out = np.zeros(held.line_count.size, np.uint64)
     with np.errstate(over="ignore"):
-        part = held.part.astype(np.uint64) << np.uint64(32) | (held.node.astype(np.int64) + 1).astype(np.uint64)
-        part = (part << np.uint64(4) | held.stage) * np.uint64(0x9E3779B97F4A7C15) + held.part_quantity.astype(
-            np.uint64
-        )
+        place = (held.part.astype(np.int64) << 16) + (held.node << 4) + held.stage
+        part = place.view(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + held.part_quantity.astype(np.uint64)
         part = (part ^ part >> np.uint64(29)) * np.uint64(0xBF58476D1CE4E5B9)
         np.add.at(out, owners(offsets(held.line_count))[line], part ^ part >> np.uint64(32))
     return out
@@ -154,7 +155,9 @@ def better(seen: Window, card: RateCard, fee: int, request_id: str = "", asked: 
     cost_before, cost_after = (
         ((units > 0) * shipment[seen.zone] + units * unit[seen.zone]).sum(axis=1) for units in (before, after)
     )
-    saving = np.floor(cost_before - cost_after - fee * leaves.sum(axis=1)).astype(np.int64)
+    saving = (
+        np.floor(cost_before - cost_after - fee * leaves.sum(axis=1)).clip(-SAVING_MAX, SAVING_MAX).astype(np.int64)
+    )
     whole = (after.sum(axis=1) == before.sum(axis=1)) & ~((after > before) & ~seen.serves[seen.zone]).any(axis=1)
     best = np.flatnonzero(whole & (saving > 0))
     best = best[np.argsort(-saving[best], kind="stable")]

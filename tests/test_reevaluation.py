@@ -76,6 +76,22 @@ def test_shipments_are_joined_where_stock_has_come_since() -> None:
     assert told == [(Stage.ALLOCATED, Stage.ALLOCATED, node, Y, Cause.REEVALUATED) for node in (X, Z)]
 
 
+def test_where_no_order_is_open_nothing_moves() -> None:
+    pair = three_nodes((SHIRT, X, 1))
+    assert window(pair.state).order.size == 0
+    assert reevaluate(pair).saved == 0
+
+
+def test_the_newest_orders_are_looked_at_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reevaluation, "WINDOW_ORDERS_MAX", 2)
+    monkeypatch.setattr(reevaluation, "WINDOW_UNITS_MAX", 5)
+    pair = three_nodes((SHIRT, X, 20))
+    pair.commit(*(place(f"order {i}", (SHIRT, 2)) for i in range(5)))
+    assert window(pair.state).number.tolist() == [5, 4]
+    pair.commit(place("large", (SHIRT, 6)), place("small", (SHIRT, 1)))
+    assert window(pair.state).number.tolist() == [7]
+
+
 def test_an_order_goes_to_the_cheapest_node_of_its_channels_group() -> None:
     pair = three_nodes((SHIRT, Z, 1), policies=(policy(Y, Z),))
     pair.commit(place("a", (SHIRT, 1)))
