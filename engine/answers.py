@@ -17,7 +17,7 @@ from engine import schema
 from engine.commands import LINE_OPTIONS, ORDER_OPTIONS
 from engine.journal import JournalMissing
 from engine.outcomes import Cause
-from engine.ragged import elements, offsets
+from engine.ragged import elements, offsets, rows_of
 
 RECORDS_KEPT_MAX = 64
 NULL_I64 = np.iinfo(np.int64).min
@@ -54,6 +54,34 @@ class Replies:
     reply: Any  # uint8 [request] engine.outcomes.Reply
     quantity: Any  # int64 [request] units, or rows, that changed
     again: Any  # bool [request]
+
+
+@dataclass(frozen=True)
+class Reallocated:
+    """What became of units that were to leave nodes, node by node."""
+
+    reply: int  # engine.outcomes.Reply
+    again: bool
+    following: int  # number of the last order looked at, to go on after; 0: it was the last
+    node: Any  # int16 [node] those concerned
+    left: Any  # int64 [node] units that went from it to others
+    arrived: Any  # int64 [node] units that came to it
+    stayed: Any  # int64 [node] units that found no other node, and stay
+    short: Any  # int64 [node] units that found no other node, and became short
+
+
+@dataclass(frozen=True)
+class Reevaluated:
+    """What became of orders that were planned anew, node by node."""
+
+    reply: int  # engine.outcomes.Reply
+    again: bool
+    saved: int  # minor units by the orders that were moved, what moving costs taken off
+    node: Any  # int16 [node] those concerned
+    left: Any  # int64 [node] units that went from it to others
+    arrived: Any  # int64 [node] units that came to it
+    stayed: Any  # int64 [node] 0
+    short: Any  # int64 [node] 0
 
 
 @dataclass(frozen=True)
@@ -107,18 +135,21 @@ def _rows(piece: Mapping[str, Any], table: schema.Table) -> int:
 
 @dataclass(frozen=True)
 class FirstRecord:
-    """What one record answered: its orders, its other answers, and the reservations that it ended by their time."""
+    """What one record answered: its orders, its other answers and what they say of nodes, and the reservations that it
+    ended by their time."""
 
     orders: RecordOrders
     answers: Mapping[str, Any]
+    reallocated: Mapping[str, Any]
     expired: Any  # int64 [reservation] numbers
 
 
 def first_record(tables: Sequence[tuple[schema.Table, Mapping[str, Any]]]) -> FirstRecord:
     """Gather what a record answered."""
     answers = joined([columns for table, columns in tables if table is schema.ANSWERS], schema.ANSWERS)
+    moved = joined([columns for table, columns in tables if table is schema.REALLOCATED], schema.REALLOCATED)
     closures = joined([columns for table, columns in tables if table is schema.CLOSURES], schema.CLOSURES)
-    return FirstRecord(record_orders(tables), answers, closures["number"][closures["cause"] == Cause.EXPIRED])
+    return FirstRecord(record_orders(tables), answers, moved, closures["number"][closures["cause"] == Cause.EXPIRED])
 
 
 class FirstAnswers:
@@ -150,6 +181,13 @@ class FirstAnswers:
         record = self._record(location >> 20)
         place = location & ((1 << 20) - 1)
         return None if record is None else {name: column[place] for name, column in record.answers.items()}
+
+    def reallocated_at(self, location: int) -> Mapping[str, Any] | None:
+        """What one answer of a record says of nodes."""
+        record = self._record(location >> 20)
+        if record is None:
+            return None
+        return rows_of(record.reallocated, np.flatnonzero(record.reallocated["answer"] == location & ((1 << 20) - 1)))
 
     def has_expired(self, number: int, made_at: int, expires_at: int, sequence: int) -> bool | None:
         """Whether a reservation made in commit `made_at` was ended by its time; `sequence` is that of this commit.

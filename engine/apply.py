@@ -266,6 +266,10 @@ def _apply_statements(state: State, columns: Columns) -> None:
         state.counted_at[int(source)] = int(counted_at)
 
 
+def _apply_nothing(state: State, columns: Columns) -> None:
+    """Of tables that only tell."""
+
+
 def _apply_retired(state: State, columns: Columns) -> None:
     retire_orders(owned(columns["order"]), state.book)
 
@@ -283,6 +287,7 @@ _EFFECTS = {
     schema.MOVEMENTS.number: apply_movements,
     schema.STATEMENTS.number: _apply_statements,
     schema.FORGOTTEN.number: apply_forgotten,
+    schema.REALLOCATED.number: _apply_nothing,
 }
 
 

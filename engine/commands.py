@@ -124,6 +124,36 @@ class MoveStock:
 
 
 @dataclass(frozen=True)
+class Reallocate:
+    """Nodes to be left by what is reserved or allocated there and not yet picked: the next orders of the channels of
+    one priority. Whoever asks goes through the priorities, lowest first, and through the orders of each."""
+
+    request_id: str
+    nodes: Any  # uint8 [NODES_MAX] 1: to be left
+    priority: int
+    after: int  # number of the last order that was looked at; 0: from the oldest
+    upto: int  # number of the last order to look at
+    short: bool = False  # whether units that find no other node become short; else they stay
+
+
+@dataclass(frozen=True)
+class Reevaluate:
+    """Allocated units to move where that is cheaper, order by order, each wholly or not at all. Advice, as Parts is."""
+
+    request_id: str
+    asked: bytes  # what was asked for: the same again is the same request, whatever the plan
+    order: Any  # int32 [order] row
+    number: Any  # int64 [order]
+    seen: Any  # uint64 [order] its parts when it was planned, as one figure
+    saving: Any  # int64 [order] minor units, what moving costs taken off
+    first_move: Any  # int64 [order + 1]
+    line: Any  # int32 [move] row
+    node: Any  # int16 [move] the one to leave
+    to_node: Any  # int16 [move]
+    quantity: Any  # int32 [move] units
+
+
+@dataclass(frozen=True)
 class PutNames:
     """SKUs, stock sources and other words that need nothing but a name."""
 
@@ -212,4 +242,6 @@ class Forget:
 
 
 Put = PutNames | PutNodes | PutPostalCodes | PutChannels | PutExceptions | PutFences
-Command = PlaceOrders | Reserve | Confirm | Release | ActOnUnits | MoveStock | Retire | Forget | Put
+Command = (
+    PlaceOrders | Reserve | Confirm | Release | ActOnUnits | MoveStock | Reallocate | Reevaluate | Retire | Forget | Put
+)

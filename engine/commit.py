@@ -106,8 +106,8 @@ class Commit:
         reply: Any,
         quantity: Any,
         keys: Any,
-    ) -> None:
-        """Remember answers to requests other than orders and reservations."""
+    ) -> int:
+        """Remember answers to requests other than orders and reservations; the place of the first in the record."""
         count = reply.size
         self.first_answers.forget(self.sequence)
         columns = {
@@ -119,6 +119,7 @@ class Commit:
         locations = (self.sequence << PLACE_BITS) + self._answers + np.arange(count)
         self._answers += count
         set_values(self.state.keys, keys, locations, np.full(count, NONE, np.int32))
+        return self._answers - count
 
     def check(self) -> None:
         """Close the record with the digest that replay must come to."""

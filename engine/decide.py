@@ -371,11 +371,17 @@ def _open_orders(state: State, command: ActOnUnits) -> tuple[Any, Any]:
 
 
 def acted_parts_max(state: State, command: ActOnUnits) -> int:
-    """Parts that acts may need: those moved to, those put back and then released, those that returned units serve."""
+    """Parts that acts may need: those moved to, those put back and then released and served again, those that returned
+    units serve."""
     rows, is_open = _open_orders(state, command)
     for_sale = is_open & (command.action == Action.RETURN) & (command.restock == 1)
     put_back = is_open & (command.action == Action.UNPICK)
-    parts = PARTS_OF_A_MOVE_MAX * rows.size + int(read(state, rows[put_back]).part.size)
+    parts = PARTS_OF_A_MOVE_MAX * rows.size
+    if put_back.any():
+        held = read(state, rows[put_back])
+        cells = state.cells.row_of[np.unique(held.sku)]
+        lost = state.cells.figures[cells[cells != NONE], :, Figure.DEFICIT].sum(dtype=np.int64)
+        parts += held.part.size + served_max(state, held.sku, 0, int(lost))
     if for_sale.any():
         held = read(state, rows[for_sale])
         parts += served_max(state, held.sku, int(held.quantity.sum(dtype=np.int64)))

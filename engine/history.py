@@ -145,24 +145,31 @@ class History:
 
     def _moved(self, record: Record, columns: Columns, wanted: frozenset[str]) -> Iterator[Rows]:
         source, to, node = columns["from"], columns["to"], columns["node"]
+        from_node = columns.get("from_node", node)
         if "moves" in wanted:
             yield (
                 "moves",
                 {
                     "number": columns["number"], "line": columns["line"], "from": source, "to": to,
-                    "from_node": np.where(np.isin(source, _WAITING), NO_NODE, node),
+                    "from_node": np.where(np.isin(source, _WAITING), NO_NODE, from_node),
                     "to_node": np.where(np.isin(to, _WAITING), NO_NODE, node), "quantity": columns["quantity"],
                 },
             )  # fmt: skip
         if "movements" not in wanted:
             return
         for row in np.flatnonzero(source == Stage.RESERVED):
-            units = -int(columns["quantity"][row])
-            self._hold(int(columns["number"][row]), int(columns["sku"][row]), int(node[row]), units)
-        kind = _KIND_OF_MOVE[source, to]
+            number, sku, units = (int(columns[name][row]) for name in ("number", "sku", "quantity"))
+            self._hold(number, sku, int(from_node[row]), -units)
+            if to[row] == Stage.RESERVED:
+                self._hold(number, sku, int(node[row]), units)
+        stays = source == to  # at another node: released by the one, then taken by the other
+        kind = np.where(stays, _KIND_OF_STAGE[to], _KIND_OF_MOVE[source, to])
         rows = np.flatnonzero((kind != 0) & (node != NO_NODE))
+        rows = np.repeat(rows, 1 + stays[rows])
+        leaves = stays[rows] & (np.diff(rows, prepend=-1) != 0)
+        at, kind = np.where(leaves, from_node[rows], node[rows]), np.where(leaves, Kind.RELEASED, kind[rows])
         figures = (columns[name][rows] for name in ("quantity", "cause", "number"))
-        yield _movements(record, columns["sku"][rows], node[rows], kind[rows], *figures)
+        yield _movements(record, columns["sku"][rows], at, kind.astype(np.uint8), *figures)
 
     def _closed(self, record: Record, columns: Columns, wanted: frozenset[str]) -> Iterator[Rows]:
         if "closures" in wanted:

@@ -35,12 +35,14 @@ class Change(NamedTuple):
 CHANGES: dict[tuple[Stage, Stage], Change] = {
     (Stage.RESERVED, Stage.CANCELLED): Change(reserved=-1),  # released, expired or confirmed
     (Stage.RESERVED, Stage.SHORT): Change(reserved=-1),  # taken away by a stock count
+    (Stage.RESERVED, Stage.RESERVED): Change(reserved=-1),  # to another node, which counts them then
     (Stage.SHORT, Stage.ALLOCATED): Change(allocated=1),
     (Stage.BACK_ORDERED, Stage.ALLOCATED): Change(allocated=1),
     (Stage.SHORT, Stage.CANCELLED): Change(),
     (Stage.BACK_ORDERED, Stage.CANCELLED): Change(),
     (Stage.ALLOCATED, Stage.SHORT): Change(allocated=-1),  # taken away by a stock count
     (Stage.ALLOCATED, Stage.BACK_ORDERED): Change(allocated=-1),
+    (Stage.ALLOCATED, Stage.ALLOCATED): Change(allocated=-1),  # to another node, which counts them then
     (Stage.ALLOCATED, Stage.PICKED): Change(picked=1),
     (Stage.ALLOCATED, Stage.SHIPPED): Change(on_hand=-1, allocated=-1),
     (Stage.ALLOCATED, Stage.CANCELLED): Change(allocated=-1),

@@ -16,6 +16,8 @@ class Method(IntEnum):
     MOVE_STOCK = 5
     PUT_CATALOGUE = 6
     CONFIRM = 7
+    REALLOCATE = 8
+    REEVALUATE = 9
 
 
 class Reply(IntEnum):
@@ -52,6 +54,8 @@ class Cause(IntEnum):
     RETURN = 8
     TRANSFER = 9
     ORDER = 10  # an action on an order's units: picked, packed, shipped, delivered, returned, cancelled
+    REALLOCATED = 11  # their node was to be left
+    REEVALUATED = 12  # another node is cheaper
 
 
 class MovementKind(IntEnum):

@@ -88,6 +88,7 @@ PARTS = _table(12, "parts", ("node", I16), ("stage", U8), ("quantity", I32), ("f
 MOVES = _table(
     13, "moves", ("part", I32), ("to", U8), ("quantity", I32), ("node", I16), ("fenced", I32), ("metres", I32),
     ("cause", U8), ("number", I64), ("line", I32), ("from", U8), ("sku", I32),
+    ("from_node", I16, OPTIONAL),  # where units go from node to node in their stage: the one they leave
 )  # fmt: skip
 CLOSURES = _table(14, "closures", ("order", I32), ("number", I64), ("cause", U8))
 RETIRED = _table(15, "retired", ("order", I32), ("number", I64))
@@ -105,6 +106,10 @@ ANSWERS = _table(
     ("outcome", U8), ("quantity", I64),
 )  # fmt: skip
 FORGOTTEN = _table(31, "forgotten", ("before_location", I64))
+# What an answer about units that were to leave nodes says of each node; `answer` is its place in the record.
+REALLOCATED = _table(
+    32, "reallocated", ("answer", I32), ("node", I16), ("left", I64), ("arrived", I64), ("stayed", I64), ("short", I64)
+)
 
 # The digest of orders and cells after the record: live running, replay and snapshot + tail must all come to it.
 CHECK = _table(40, "check", ("digest", U64))
@@ -113,6 +118,7 @@ TABLES = {
     table.number: table
     for table in (
         NAMES, NODES, POSTAL_CODES, DISTANCES, CHANNELS, EXCEPTIONS, FENCES, ORDERS, LINES, PARTS, MOVES, CLOSURES,
-        RETIRED, MOVEMENTS, STATEMENTS, ANSWERS, FORGOTTEN, CHECK,
+        RETIRED, MOVEMENTS, STATEMENTS, ANSWERS, FORGOTTEN,
+        REALLOCATED, CHECK,
     )
 }  # fmt: skip

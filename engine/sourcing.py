@@ -10,7 +10,7 @@ import numpy as np
 from engine.commands import Parts
 from engine.ragged import offsets, owned, owners
 from engine.state import State
-from kernels.columns import NO_NODE, NONE, Batch, Drawn, OnShort, Outcome
+from kernels.columns import NO_NODE, NODES_MAX, NONE, Batch, Drawn, OnShort, Outcome
 from kernels.nearest import empty_drawn, nearest, parts_max
 from kernels.stages import OpenOrders, read_orders, size_orders
 
@@ -30,6 +30,23 @@ def draw(state: State, batch: Batch, taken_before: bool = False, only: Any = Non
         policies = policies._replace(nodes=policies.nodes & only)
     count = nearest(batch, state.node_count, state.cells, state.fences, policies, state.places, state.prices, drawn)
     return drawn._replace(**{name: getattr(drawn, name)[:count] for name in ("node", "quantity", "fenced", "metres")})
+
+
+def piece(batch: Batch, first: int, last: int) -> Batch:
+    """Some orders of a batch, one after another."""
+    lines = slice(batch.first_line[first], batch.first_line[last])
+    return Batch(
+        batch.channel[first:last], batch.postal_code[first:last],
+        batch.first_line[first : last + 1] - batch.first_line[first], batch.sku[lines], batch.quantity[lines],
+    )  # fmt: skip
+
+
+def node_bits(row: Any, node: Any, rows: int) -> Any:
+    """uint64 [row, word] with the bits of the nodes of each row set."""
+    bits = np.zeros((rows, NODES_MAX // 64), np.uint64)
+    node = node.astype(np.uint64)
+    np.bitwise_or.at(bits, (row, node >> np.uint64(6)), np.uint64(1) << (node & np.uint64(63)))
+    return bits
 
 
 def fitting(state: State, batch: Batch, parts: Parts) -> Any:

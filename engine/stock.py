@@ -5,7 +5,7 @@ Both in the same commit, so that ATS never rises in between (RULES.md, "Stock").
 """
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -17,10 +17,11 @@ from engine.commands import MoveStock
 from engine.commit import Commit, remember
 from engine.outcomes import Cause, Method, MovementKind, Reply
 from engine.ragged import offsets, owners
-from engine.sourcing import draw, read
+from engine.sourcing import draw, node_bits, piece, read
 from engine.state import State
 from kernels.columns import NO_NODE, NONE, UNITS_MAX, Batch, Drawn, Figure, Head, OnShort, OrderKind, Stage
-from kernels.stages import OpenOrders, committed_parts, waiting_orders
+from kernels.searching import committed_parts, waiting_orders
+from kernels.stages import OpenOrders
 
 NO_CHANNEL = np.array([-1], np.int16)
 FIGURE_OF = {
@@ -43,6 +44,16 @@ PARTS_OF_A_MOVE_MAX = 2  # one that is split, and one that is made before anothe
 ABSOLUTE = (MovementKind.COUNTED, MovementKind.SAFETY_STOCK)
 _FIGURES = np.array([FIGURE_OF.get(MovementKind(k), 0) if k else 0 for k in range(len(MovementKind) + 1)], np.uint8)
 _CAUSES = np.array([CAUSE_OF.get(MovementKind(k), 0) if k else 0 for k in range(len(MovementKind) + 1)], np.uint8)
+
+
+class _Lost(NamedTuple):
+    """Units of orders that a count took away."""
+
+    line: Any  # int32 [part] row
+    units: Any  # int32 [part]
+
+
+_NONE_LOST = _Lost(np.empty(0, np.int32), np.empty(0, np.int32))
 
 
 def move_stock(commit: Commit, command: MoveStock) -> Replies:
@@ -143,7 +154,11 @@ def release_over_committed(commit: Commit, sku: Any, node: Any) -> None:
             taken.append((int(part), units))
     if taken:
         part_rows, units_taken = (np.array(column, np.int32) for column in zip(*taken, strict=True))
-        _make_short(commit, part_rows, units_taken)
+        lines = book.parts.line[part_rows]
+        is_order = book.orders.kind[book.lines.order[lines]] == OrderKind.ORDER
+        lost = _Lost(lines[is_order], units_taken[is_order])  # a reservation is sourced again when it is confirmed
+        make_short(commit, part_rows, units_taken, Cause.COUNT)
+        serve_back_orders(commit, np.unique(book.lines.sku[lost.line]), Cause.COUNT, lost)
 
 
 def _newest_first(state: State, parts: Any) -> Any:
@@ -167,14 +182,15 @@ def _newest_first(state: State, parts: Any) -> Any:
     return parts[reached[np.lexsort((position, -book.orders.number[order[reached]], is_order[reached]))]]
 
 
-def _make_short(commit: Commit, part: Any, units: Any) -> None:
+def make_short(commit: Commit, part: Any, units: Any, cause: Cause) -> None:
+    """Units of parts lose their node: they become short, or wait where the channel has back-orders."""
     book, state = commit.state.book, commit.state
     order = book.lines.order[book.parts.line[part]]
     back_orders = (book.orders.kind[order] == OrderKind.ORDER) & (
         state.on_short[book.orders.channel[order]] == OnShort.BACK_ORDER
     )
     to = np.where(back_orders, Stage.BACK_ORDERED, Stage.SHORT).astype(np.uint8)
-    commit.move(move_columns(state, part, to, units, Cause.COUNT), claimed=False)
+    commit.move(move_columns(state, part, to, units, cause), claimed=False)
 
 
 def move_columns(
@@ -185,12 +201,15 @@ def move_columns(
     line = book.parts.line[part]
     order = book.lines.order[line]
     zeros = np.zeros(part.size, np.int32)
-    at = book.parts.node[part] if node is None else node
+    stage, was_at = book.parts.stage[part], book.parts.node[part]
+    at = was_at if node is None else node
+    from_node = was_at if (stage == to).any() else None
     metres = zeros if node is None else state.places.metres[book.orders.postal_code[order], node]
     return {
         "part": part, "to": to, "quantity": units, "node": at, "fenced": zeros if fenced is None else fenced,
         "metres": metres, "cause": np.full(part.size, cause, np.uint8), "number": book.orders.number[order],
-        "line": _positions(state, order, line), "from": book.parts.stage[part], "sku": book.lines.sku[line],
+        "line": _positions(state, order, line), "from": stage, "sku": book.lines.sku[line],
+        "from_node": from_node,
     }  # fmt: skip
 
 
@@ -206,22 +225,25 @@ def _positions(state: State, order: Any, line: Any) -> Any:
     return out
 
 
-def serve_back_orders(commit: Commit, sku: Any, cause: Cause) -> None:
+def serve_back_orders(commit: Commit, sku: Any, cause: Cause, lost: _Lost = _NONE_LOST) -> None:
     """Source what waits for these SKUs anew, by channel priority, then age: what nearest gives it becomes allocated.
 
-    An order that may not be split gets its units only where the others of it leave.
+    An order that may not be split gets its units only where the others of it leave. lost: units that have just become
+    short wait with the others, this once.
     """
     state, book = commit.state, commit.state.book
     rows = np.empty(state.head(Head.WAITING_PARTS), np.int32)
-    rows = np.unique(rows[: waiting_orders(sku, book, rows)])
+    rows = np.unique(np.append(rows[: waiting_orders(sku, book, rows)], book.lines.order[lost.line]))
     if rows.size == 0:
         return
     channel = book.orders.channel[rows]
     rows = rows[np.lexsort((book.orders.number[rows], state.policies.priority[channel]))]
     held = read(state, rows)
     line_of = owners(offsets(held.part_count))
-    waiting = held.stage == Stage.BACK_ORDERED
-    line_of, part, units = line_of[waiting], held.part[waiting], held.part_quantity[waiting]
+    lost_units = np.where(held.stage == Stage.SHORT, _units_lost(held.line, lost)[line_of], 0)
+    waiting = (held.stage == Stage.BACK_ORDERED) | (lost_units > 0)
+    units = np.where(lost_units > 0, lost_units, held.part_quantity).astype(np.int32)
+    line_of, part, units = line_of[waiting], held.part[waiting], units[waiting]
     order = owners(offsets(held.line_count))[line_of]
     batch = Batch(
         book.orders.channel[rows], book.orders.postal_code[rows], offsets(np.bincount(order, minlength=rows.size)),
@@ -238,25 +260,40 @@ def serve_back_orders(commit: Commit, sku: Any, cause: Cause) -> None:
         commit.move(columns, claimed=True)
 
 
-def served_max(state: State, sku: Any, units: int) -> int:
-    """Parts that waiting units may become where units come: no more than units on hand, and one at each node."""
+def _units_lost(line: Any, lost: _Lost) -> Any:
+    """int64 [line]: units that each of these lines has lost."""
+    lines, of = np.unique(lost.line, return_inverse=True)
+    units = np.append(np.bincount(of, lost.units, lines.size).astype(np.int64), 0)
+    return units[np.where(np.isin(line, lines), np.searchsorted(lines, line), lines.size)]
+
+
+def lost_max(state: State, command: MoveStock) -> int:
+    """Units that a statement or movement may take away from orders."""
+    rows = state.cells.row_of[command.sku]
+    figures = np.where((rows == NONE)[:, None], 0, state.cells.figures[rows, command.node]).astype(np.int64)
+    to_pick = figures[:, Figure.ALLOCATED] - figures[:, Figure.PICKED]
+    beyond = figures[:, Figure.ALLOCATED] + figures[:, Figure.RESERVED] - command.quantity
+    lost = np.where(command.kind == MovementKind.COUNTED, np.clip(beyond, 0, to_pick), to_pick * (command.quantity < 0))
+    return int(lost.sum())
+
+
+def served_max(state: State, sku: Any, units: int, lost: int = 0) -> int:
+    """Parts that waiting units may become where units come: no more than units on hand, and one at each node; or as
+    many as are lost."""
     waiting = state.head(Head.WAITING_PARTS)
-    if waiting == 0:
+    if waiting == 0 and lost == 0:
         return 0
     rows = state.cells.row_of[np.unique(sku)]
     on_hand = state.cells.figures[rows[rows != NONE], :, Figure.ON_HAND]
-    return min(int(np.maximum(on_hand, 0).sum(dtype=np.int64)) + units, waiting * state.node_count)
+    return min(int(np.maximum(on_hand, 0).sum(dtype=np.int64)) + units, waiting * state.node_count + lost)
 
 
 def _bound_to(state: State, rows: Any, held: OpenOrders) -> Any:
     """uint64 [order, word]: the nodes that orders which may not be split leave from; none where any node may give."""
-    nodes = np.zeros((rows.size, state.policies.nodes.shape[1]), np.uint64)
     order = owners(offsets(held.line_count))[owners(offsets(held.part_count))]
     split = state.policies.split[state.book.orders.channel[rows]] != 0
     there = (held.node != NO_NODE) & (held.stage != Stage.CANCELLED) & ~split[order]
-    node = held.node[there].astype(np.uint64)
-    np.bitwise_or.at(nodes, (order[there], node >> np.uint64(6)), np.uint64(1) << (node & np.uint64(63)))
-    return nodes
+    return node_bits(order[there], held.node[there], rows.size)
 
 
 def _draw_in_turn(state: State, batch: Batch, bound_to: Any) -> Drawn:
@@ -265,10 +302,6 @@ def _draw_in_turn(state: State, batch: Batch, bound_to: Any) -> Drawn:
     cuts = np.flatnonzero(is_bound[1:] | is_bound[:-1]) + 1
     pieces = []
     for first, last in pairwise([0, *cuts.tolist(), is_bound.size]):
-        lines = slice(batch.first_line[first], batch.first_line[last])
-        piece = Batch(
-            batch.channel[first:last], batch.postal_code[first:last],
-            batch.first_line[first : last + 1] - batch.first_line[first], batch.sku[lines], batch.quantity[lines],
-        )  # fmt: skip
-        pieces.append(draw(state, piece, taken_before=True, only=bound_to[first] if is_bound[first] else None))
+        only = bound_to[first] if is_bound[first] else None
+        pieces.append(draw(state, piece(batch, first, last), taken_before=True, only=only))
     return Drawn(*(np.concatenate(columns) for columns in zip(*pieces, strict=True)))

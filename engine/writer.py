@@ -32,6 +32,8 @@ from engine.commands import (
     PutNames,
     PutNodes,
     PutPostalCodes,
+    Reallocate,
+    Reevaluate,
     Release,
     Reserve,
     Retire,
@@ -43,9 +45,11 @@ from engine.journal import JournalFull
 from engine.journal.records import decode, encode
 from engine.journal.segments import Journal
 from engine.outcomes import EngineError, Namespace, OutOfRoom
+from engine.reallocation import reallocate, reallocated_parts_max
+from engine.reevaluation import reevaluate
 from engine.snapshot import start_state
 from engine.state import State
-from engine.stock import PARTS_OF_A_MOVE_MAX, move_stock, served_max
+from engine.stock import PARTS_OF_A_MOVE_MAX, lost_max, move_stock, served_max
 from engine.upkeep import forget, retire
 from kernels.columns import Head
 from kernels.expiry import take_due
@@ -53,11 +57,12 @@ from kernels.nearest import parts_max
 
 AHEAD_BYTES = 32 << 20  # room kept reserved in the journal, so that most commits need not wait for it
 COMMITS_AHEAD_MAX = 2  # one being synced, one decided behind it
+REALLOCATED_BYTES_MAX = 4 << 20  # by one command: fifty moves of each of its orders
 PENDING_RECORDS_MAX = 8  # decided and kept readable while they become durable
 _DECIDE: dict[Any, Callable[[Commit, Any], Any]] = {
     PlaceOrders: place_orders, Reserve: place_orders, Confirm: confirm, Release: release, ActOnUnits: act_on,
-    MoveStock: move_stock, Retire: retire, Forget: forget, PutNames: put, PutNodes: put, PutPostalCodes: put,
-    PutChannels: put, PutExceptions: put, PutFences: put,
+    MoveStock: move_stock, Reallocate: reallocate, Reevaluate: reevaluate, Retire: retire, Forget: forget,
+    PutNames: put, PutNodes: put, PutPostalCodes: put, PutChannels: put, PutExceptions: put, PutFences: put,
 }  # fmt: skip
 _CHANGES_EVERY_SKU = (PutChannels, PutNodes)  # exceptions and ring-fences name theirs
 
@@ -200,7 +205,14 @@ class Engine:
             elif isinstance(command, MoveStock):
                 keys += 1
                 units = int(np.abs(command.quantity.astype(np.int64)).sum())
-                parts += PARTS_OF_A_MOVE_MAX * command.sku.size + served_max(self.state, command.sku, units)
+                parts += PARTS_OF_A_MOVE_MAX * command.sku.size
+                parts += served_max(self.state, command.sku, units, lost_max(self.state, command))
+            elif isinstance(command, Reallocate):
+                keys += 1
+                parts += reallocated_parts_max(self.state, command)
+            elif isinstance(command, Reevaluate):
+                keys += 1
+                parts += PARTS_OF_A_MOVE_MAX * command.line.size
             elif isinstance(command, Put):
                 keys += 1
         if keys > (most := self.state.limits.commit_orders_max):
@@ -235,6 +247,8 @@ class Engine:
             needed += 16 * len(command.postal_code) * self.state.node_count
         elif isinstance(command, PutChannels) and command.closed.any():
             needed += 16 * self.state.fences_used  # they are set to 0
+        elif isinstance(command, Reallocate):
+            needed += REALLOCATED_BYTES_MAX
         elif isinstance(command, Retire):
             needed += 16 * self.state.head(Head.OPEN_ORDERS)
         return needed

@@ -64,7 +64,7 @@ class Moves(NamedTuple):
     part: I32  # [move]
     to: U8  # [move] Stage
     quantity: I32  # [move] units
-    node: I16  # [move] where units without a node get one; else ignored
+    node: I16  # [move] where units get a node: those that had none, and those that stay in their stage; else ignored
     fenced: I32  # [move] units drawn from the ring-fence by such a move
 
 
@@ -348,9 +348,10 @@ def _move(
     if stage == _BACK_ORDERED and units == parts.quantity[part]:
         _stop_waiting(book, part)
     fenced = np.int64(0)
+    gets_node = to in (_ALLOCATED_STAGE, _RESERVED_STAGE) and (stage == to or stage in (_SHORT, _BACK_ORDERED))
     if node != NO_NODE:
         fenced = np.int64(min(parts.fenced[part], units))
-        goes_back = to in (_SHORT, _BACK_ORDERED, _CANCELLED)
+        goes_back = gets_node or to in (_SHORT, _BACK_ORDERED, _CANCELLED)
         _leave_cell(book, cells, fences, part, units, fenced if goes_back else 0, changes[stage, to])
     book.digest[0] -= part_hash(book, part)
     parts.quantity[part] -= units
@@ -359,7 +360,6 @@ def _move(
         _unlink(book, part)
     else:
         book.digest[0] += part_hash(book, part)
-    gets_node = to == _ALLOCATED_STAGE and (stage == _SHORT or stage == _BACK_ORDERED)
     if to in (_SHORT, _BACK_ORDERED):
         node = np.int64(NO_NODE)
         fenced = np.int64(0)
@@ -372,7 +372,7 @@ def _move(
     if gets_node:
         sku = book.lines.sku[line]
         row = cells.row_of[sku]
-        add_figure(book, cells, row, node, _ALLOCATED, units)
+        add_figure(book, cells, row, node, _RESERVED if to == _RESERVED_STAGE else _ALLOCATED, units)
         if not claimed:
             if fenced > 0:
                 draw_fence(fences, sku, node, book.orders.channel[order], fenced)
@@ -667,33 +667,3 @@ def refresh_cells(sku: I32, cells: Cells) -> None:
         if row != NONE:
             for node in range(cells.figures.shape[1]):
                 refresh(cells, row, node)
-
-
-@kernel
-def waiting_orders(sku: I32, book: Book, rows: I32) -> int:
-    """Orders with back-ordered units of these SKUs; rows has room for every waiting part. An order may come twice."""
-    count = 0
-    for i in range(sku.size):
-        part = book.waiting[sku[i]]
-        while part != NONE:
-            rows[count] = book.lines.order[book.parts.line[part]]
-            count += 1
-            part = book.parts.next_waiting[part]
-    return count
-
-
-@kernel
-def committed_parts(over: U8x2, book: Book, cells: Cells, parts: I32) -> int:
-    """Parts reserved or allocated and not yet picked at the cells marked in over[row, node]; `parts` has room for all.
-
-    A look at every part: rare, for stock counts that fall below what is committed.
-    """
-    count = 0
-    for part in range(book.heads[_PARTS]):
-        stage = book.parts.stage[part]
-        if book.parts.quantity[part] > 0 and (stage == _ALLOCATED_STAGE or stage == _RESERVED_STAGE):
-            row = cells.row_of[book.lines.sku[book.parts.line[part]]]
-            if over[row, book.parts.node[part]]:
-                parts[count] = part
-                count += 1
-    return count

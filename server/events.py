@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 import grpc
+import numpy as np
 
 from allot.v1 import events_pb2 as pb
 from allot.v1 import types_pb2
@@ -21,6 +22,7 @@ from engine.outcomes import Namespace
 from engine.ragged import offsets, owners
 from engine.snapshot import whole_from
 from engine.writer import Engine
+from kernels.columns import NO_NODE
 from server.errors import Rejection, invalid
 from server.validation.values import shown
 from server.wakeups import Wakeups
@@ -212,15 +214,16 @@ def _part(line: int, node_id: str | None, stage: Any, units: int, metres: int) -
 
 def _moved(moves: Columns, further: Sequence[Columns], names: AllNames, first: int, last: int) -> Iterator[Any]:
     rows = slice(first, last)
+    left = moves["from_node"][rows] if "from_node" in moves else np.full(last - first, NO_NODE)
     columns = zip(
         *(moves[name][rows].tolist() for name in ("number", "line", "from", "to", "quantity", "cause")),
         _texts(names, Namespace.SKU, moves["sku"][rows]), _texts(names, Namespace.NODE, moves["node"][rows]),
-        strict=True,
+        _texts(names, Namespace.NODE, left), strict=True,
     )  # fmt: skip
-    for number, line, source, to, quantity, cause, sku, node_id in columns:
+    for number, line, source, to, quantity, cause, sku, node_id, from_node_id in columns:
         yield pb.UnitsMoved(
             number=number, line=line, sku=sku, node_id=node_id, from_stage=source + 1, to_stage=to + 1,
-            quantity=quantity, cause=cause,
+            quantity=quantity, cause=cause, from_node_id=from_node_id,
         )  # fmt: skip
 
 

@@ -85,6 +85,8 @@ ACCESS: Mapping[str, Access] = {
     "allot.v1.OrderService/PlaceOrders": _for(_SHOP, channel="order.channel"),
     "allot.v1.OrderService/AllocateBatches": _for(_SHOP),  # the service compares the column `channel`
     "allot.v1.OrderService/CancelOrder": _for(_SHOP, _WAREHOUSE, channel="channel"),
+    "allot.v1.OrderService/ReallocateOrders": _for(),
+    "allot.v1.OrderService/ReevaluateOrders": _for(),
     "allot.v1.OrderService/GetOrder": _for(_SHOP, _WAREHOUSE, channel="channel"),
     "allot.v1.OrderService/ListOrders": _for(_SHOP, _WAREHOUSE, channel="channel"),
     "allot.v1.ReservationService/Reserve": _for(_SHOP, channel="order.channel"),

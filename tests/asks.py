@@ -86,6 +86,18 @@ class Stock:
 
 
 @dataclass(frozen=True)
+class Reallocate:
+    """Nodes to be left, by what channels of one priority have there."""
+
+    request: str
+    nodes: frozenset[int]
+    priority: int = 0
+    after: int = 0
+    upto: int = 1 << 62
+    short: bool = False
+
+
+@dataclass(frozen=True)
 class Fence:
     request: str
     rows: tuple[tuple[int, int, int, int], ...]  # (channel, SKU, node, units)
@@ -160,6 +172,14 @@ class OrderAnswer:
     number: int = 0
     again: bool = False
     lines: tuple[Any, ...] = ()  # (SKU, units, ((node, stage, units, metres), ...))
+
+
+@dataclass(frozen=True)
+class Reallocation:
+    reply: Reply
+    again: bool = False
+    following: int = 0
+    nodes: tuple[tuple[int, ...], ...] = ()  # (node, units that left, arrived, stayed, became short)
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,8 @@ class Clients:
         self._asked: deque[Any] = deque(maxlen=40)
         self._weights = {
             self._place: 8, self._reserve: 4, self._confirm: 4, self._release: 1, self._act: 9, self._receive: 5,
-            self._count: 3, self._fence: 1, self._open: 1, self._policy: 1, self._exception: 1, self._name: 1,
+            self._count: 3, self._leave: 2, self._fence: 1, self._open: 1, self._policy: 1, self._exception: 1,
+            self._name: 1,
         }  # fmt: skip
 
     def catalogue(self) -> list[Any]:
@@ -143,6 +144,10 @@ class Clients:
         kinds = [MovementKind.COUNTED, MovementKind.COUNTED, MovementKind.SAFETY_STOCK]
         rows = tuple((*self._cell(), self.chance.choice(kinds), self.chance.randint(0, 15)) for _ in self._some())
         return asks.Stock(self._id("count"), rows, self.chance.randint(-1, 1), self.chance.randrange(9))
+
+    def _leave(self) -> Any:
+        nodes = frozenset(self.chance.sample(range(NODES), self.chance.randint(1, 2)))
+        return asks.Reallocate(self._id("leave"), nodes, self.chance.randrange(3), short=self.chance.random() < 0.3)
 
     def _fence(self) -> Any:
         rows = tuple((self.chance.randrange(CHANNELS), *self._cell(), self.chance.randint(0, 6)) for _ in self._some())

@@ -167,9 +167,15 @@ class Clients:
                 )
                 for _ in range(chance.randint(1, 4))
             ]
-            request = stock_pb2.ReceiveStockRequest(request_id=self._id("receipt"), rows=rows)
-            if not self._ask(channel, calls.RECEIVE_STOCK, request):
+            receipt = stock_pb2.ReceiveStockRequest(request_id=self._id("receipt"), rows=rows)
+            if not self._ask(channel, calls.RECEIVE_STOCK, receipt):
                 return
+            if chance.random() < 0.1:
+                leave = orders_pb2.ReallocateOrdersRequest(
+                    request_id=self._id("leave"), node_ids=[chance.choice(NODES)[0]], short=chance.random() < 0.2
+                )
+                if not self._ask(channel, calls.REALLOCATE_ORDERS, leave):
+                    return
 
     def _batches(self, channel: Any, chance: random.Random, ends: threading.Event) -> None:
         under_way: SimpleQueue[Any] = SimpleQueue()

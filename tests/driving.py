@@ -13,16 +13,17 @@ import pyarrow as pa
 
 from engine import commands as asked_of
 from engine import schema
-from engine.answers import OrderAnswers
+from engine.answers import OrderAnswers, Reallocated
 from engine.columns import Limits
 from engine.folder import DataFolder
 from engine.journal.memory import MemoryJournal
 from engine.journal.records import decode
 from engine.outcomes import MovementKind, Namespace, Reply
+from engine.reallocation import FIGURES
 from engine.snapshot import build_snapshot, replay
 from engine.state import State
 from engine.writer import Engine
-from kernels.columns import NONE, Figure, Head, OnShort, OrderKind, Stage
+from kernels.columns import NODES_MAX, NONE, Figure, Head, OnShort, OrderKind, Stage
 from kernels.keys import Size
 from tests import asks
 from tests.model import Model
@@ -90,6 +91,10 @@ def columns(asked: Any, places: list[tuple[int, int]]) -> Any:
         return asked_of.MoveStock(
             asked.request, i32(sku), i16(node), u8(kind), i32(units), asked.source, asked.counted_at
         )
+    if isinstance(asked, asks.Reallocate):
+        nodes = np.zeros(NODES_MAX, np.uint8)
+        nodes[list(asked.nodes)] = 1
+        return asked_of.Reallocate(asked.request, nodes, asked.priority, asked.after, asked.upto, asked.short)
     if isinstance(asked, asks.Retire):
         return asked_of.Retire(asked.closed_before)
     if isinstance(asked, asks.Forget):
@@ -147,6 +152,9 @@ def _catalogue(asked: Any, places: list[tuple[int, int]]) -> Any:
 
 def plain(answers: Any) -> list[Any]:
     """What the engine answered, as the model says it."""
+    if isinstance(answers, Reallocated):
+        nodes = zip(*(getattr(answers, name).tolist() for name in FIGURES), strict=True)
+        return [asks.Reallocation(Reply(answers.reply), answers.again, answers.following, tuple(nodes))]
     if not isinstance(answers, OrderAnswers):
         rows = zip(answers.reply, answers.quantity, answers.again, strict=True)
         return [asks.Answer(Reply(reply), int(quantity), bool(again)) for reply, quantity, again in rows]

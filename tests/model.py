@@ -5,10 +5,12 @@ It takes and answers plain values (tests/asks.py). Outcomes, stages and actions 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
+from engine import reallocation
 from engine.lifecycle import Action
 from engine.outcomes import Method, MovementKind, Reply
 from kernels.columns import NO_NODE, UNITS_MAX, OnShort, Stage
@@ -27,6 +29,8 @@ from tests.asks import (
     OrderAnswer,
     Place,
     Policy,
+    Reallocate,
+    Reallocation,
     Release,
     Reserve,
     Retire,
@@ -35,6 +39,7 @@ from tests.asks import (
 from tests.rules import backed, sellable, source
 
 AT_THE_NODE = (Stage.ALLOCATED, Stage.PICKED, Stage.PACKED)
+TO_MOVE = (Stage.ALLOCATED, Stage.RESERVED)
 AT_REST = (Stage.SHORT, Stage.DELIVERED, Stage.RETURNED, Stage.CANCELLED)
 TAKES_FROM = {
     Action.PICK: (Stage.ALLOCATED,),
@@ -457,7 +462,7 @@ class Model:
         part[1] -= fenced
         if part[0] == 0:
             del line.parts[at]
-        if to in (Stage.SHORT, Stage.BACK_ORDERED, Stage.CANCELLED):
+        if to in (Stage.SHORT, Stage.BACK_ORDERED, Stage.CANCELLED) or (new and node != NO_NODE):
             self._refill_fence(line.sku, node, order.channel, fenced)
             fenced = 0
         if to in (Stage.SHORT, Stage.BACK_ORDERED):
@@ -465,7 +470,7 @@ class Model:
         if to is Stage.SHIPPED:
             self.cells[line.sku, node].on_hand -= units
             fenced = 0  # used up for good
-        if new is not None:  # units without a node get one
+        if new is not None:  # units get a node
             node, fenced = new
             self._draw_fence(line.sku, node, order.channel, fenced)
         landed = line.parts.setdefault((to, node), [0, 0])
@@ -511,29 +516,47 @@ class Model:
     def _take_back(self, cells: Iterable[tuple[int, int]]) -> None:
         """Newest reservations first, then newest allocations not yet picked, until what is committed is there."""
         over = {at: self.figures(*at)[6] for at in cells}
+        lost_skus, lost = set[int](), Counter[int]()  # of orders; by line, where they do not wait by themselves
         newest = sorted(self.orders, key=lambda order: (not order.is_reservation, -order.number))
         for order in newest:
             for line in order.lines:
                 for (stage, node), (units, _) in list(line.parts.items()):
-                    lost = min(units, over.get((line.sku, node), 0))
-                    if stage in (Stage.RESERVED, Stage.ALLOCATED) and lost:
-                        over[line.sku, node] -= lost
-                        waits = self.policies[order.channel].on_short is OnShort.BACK_ORDER and not order.is_reservation
-                        to = Stage.BACK_ORDERED if waits else Stage.SHORT
-                        self._move(order, line, (stage, node), to, lost)
+                    units_lost = min(units, over.get((line.sku, node), 0))
+                    if stage in (Stage.RESERVED, Stage.ALLOCATED) and units_lost:
+                        over[line.sku, node] -= units_lost
+                        to = self._make_short(order, line, (stage, node), units_lost)
+                        lost_skus |= set() if order.is_reservation else {line.sku}
+                        if to is Stage.SHORT and not order.is_reservation:
+                            lost[id(line)] += units_lost
+        self._serve(lost_skus, lost)
 
-    def _serve(self, skus: set[int]) -> None:
-        """Back-orders that wait for these SKUs, by channel priority, then age: all that waits in such an order."""
-        waits = (Stage.BACK_ORDERED, NO_NODE)
-        waiting = [o for o in self.orders if any(line.sku in skus and waits in line.parts for line in o.lines)]
+    def _make_short(self, order: Order, line: Line, at: tuple[Stage, int], units: int) -> Stage:
+        waits = self.policies[order.channel].on_short is OnShort.BACK_ORDER and not order.is_reservation
+        to = Stage.BACK_ORDERED if waits else Stage.SHORT
+        self._move(order, line, at, to, units)
+        return to
+
+    def _serve(self, skus: set[int], lost: Mapping[int, int] = MappingProxyType({})) -> None:
+        """Back-orders that wait for these SKUs, by channel priority, then age: all that waits in such an order. And
+        units that lines have just lost."""
+        waits, short = (Stage.BACK_ORDERED, NO_NODE), (Stage.SHORT, NO_NODE)
+
+        def wants(line: Line) -> bool:
+            return (line.sku in skus and waits in line.parts) or id(line) in lost
+
+        waiting = [order for order in self.orders if any(map(wants, order.lines))]
         for order in sorted(waiting, key=lambda order: (self.policies[order.channel].priority, order.number)):
-            lines = [line for line in order.lines if waits in line.parts]
-            needs = [(line.sku, line.parts[waits][0]) for line in lines]
+            needs = []
+            for line in order.lines:
+                for at, (units, _) in line.parts.items():
+                    if at == waits or (at == short and id(line) in lost):
+                        needs.append((line, at, units if at == waits else lost[id(line)]))
             bound_to = self._bound_to(order)
-            drawn = self._source(needs, order.channel, order.code, self._as_it_is, bound_to, taken_before=True)
-            for line, taken in zip(lines, drawn, strict=True):
+            asked = [(line.sku, units) for line, _, units in needs]
+            drawn = self._source(asked, order.channel, order.code, self._as_it_is, bound_to, taken_before=True)
+            for (line, at, _), taken in zip(needs, drawn, strict=True):
                 for node, units, fenced in taken:
-                    self._move(order, line, waits, Stage.ALLOCATED, units, (node, fenced))
+                    self._move(order, line, at, Stage.ALLOCATED, units, (node, fenced))
 
     def _bound_to(self, order: Order) -> frozenset[int]:
         """The nodes that an order which may not be split leaves from already."""
@@ -541,6 +564,58 @@ class Model:
             return frozenset()
         parts = [at for line in order.lines for at in line.parts]
         return frozenset(node for stage, node in parts if node != NO_NODE and stage is not Stage.CANCELLED)
+
+    # Reallocation
+
+    def _reallocate(self, asked: Reallocate) -> list[Reallocation]:
+        key, content = (-1, Method.REALLOCATE, asked.request), replace(asked, request="", upto=0)
+        return [self._once(key, content, lambda: self._leave(asked), Reallocation(Reply.DONE))]
+
+    def _leave(self, asked: Reallocate) -> Reallocation:
+        told = {node: [0, 0, 0, 0] for node in range(len(self.active))}  # left, arrived, stayed, short
+        orders = [
+            order
+            for order in sorted(self.orders, key=lambda order: order.number)
+            if self.policies[order.channel].priority == asked.priority and asked.after < order.number <= asked.upto
+            if any(stage in TO_MOVE and node in asked.nodes for line in order.lines for stage, node in line.parts)
+        ]
+        most = reallocation.ORDERS_OF_A_COMMIT_MAX
+        following = orders[most - 1].number if len(orders) > most else 0
+        stuck = [part for order in orders[:most] for part in self._leave_one(order, asked.nodes, told)]
+        for order, line, at, units in stuck:
+            told[at[1]][3 if asked.short else 2] += units
+            if asked.short:
+                self._make_short(order, line, at, units)
+        nodes = tuple((node, *units) for node, units in told.items() if any(units))
+        return Reallocation(Reply.DONE, False, following, nodes)
+
+    def _leave_one(self, order: Order, nodes: frozenset[int], told: dict[int, list[int]]) -> list[Any]:
+        """First to nodes that the order leaves from anyway, then to all others; one that may not be split has one node.
+        What finds none."""
+        parts = [(line, at, part[0]) for line in order.lines for at, part in line.parts.items()]
+        leaving = [part for part in parts if part[1][1] in nodes and part[1][0] in TO_MOVE]
+        staying = {at for _, at, _ in parts if at[1] != NO_NODE} - {at for _, at, _ in leaving}
+        others = frozenset(range(len(self.active))) - nodes
+        ships = frozenset(node for stage, node in staying if stage in (*AT_THE_NODE, Stage.RESERVED))
+        tries = [ships & others, others]
+        if not self.policies[order.channel].split:
+            bound = frozenset(node for stage, node in staying if stage is not Stage.CANCELLED)
+            tries = [bound & others if bound else others]
+        for only in filter(None, tries):
+            needs = [(line.sku, units) for line, _, units in leaving]
+            drawn = self._source(needs, order.channel, order.code, self._as_it_is, only, taken_before=True)
+            for (line, at, _), taken in zip(leaving, drawn, strict=True):
+                for new, units, fenced in taken:
+                    self._move(order, line, at, at[0], units, (new, fenced))
+                    told[at[1]][0] += units
+                    told[new][1] += units
+            given = [sum(units for _, units, _ in taken) for taken in drawn]
+            leaving = [
+                (line, at, units - less)
+                for (line, at, units), less in zip(leaving, given, strict=True)
+                if units > less
+            ]  # fmt: skip
+        return [(order, *part) for part in leaving]
 
     # Catalogue and upkeep
 
@@ -609,6 +684,7 @@ _DECIDE: dict[type, Callable[[Model, Any], list[Any]]] = {
     Release: Model._release,
     Acts: Model._act,
     Stock: Model._move_stock,
+    Reallocate: Model._reallocate,
     Fence: Model._put,
     Opening: Model._put,
     Channels: Model._put,

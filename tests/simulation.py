@@ -122,7 +122,8 @@ def requests_of(asked: Any) -> list[tuple[Key, Any]]:
         return [((type(asked), row.channel, row.request if hasattr(row, "request") else row.id), row) for row in rows]
     if isinstance(asked, (asks.Retire, asks.Forget)):
         return []
-    kind = asks.Stock if isinstance(asked, asks.Stock) else asks.Channels  # the catalogue has one namespace
+    alone = isinstance(asked, (asks.Stock, asks.Reallocate))
+    kind = type(asked) if alone else asks.Channels  # the catalogue has one namespace
     return [((kind, -1, asked.request), asked)]
 
 

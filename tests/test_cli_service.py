@@ -18,9 +18,9 @@ from tests.fake_service import FakeService, gone, serving
 from tests.test_client import Code
 
 COMMANDS = (
-    "order place", "order get", "order list", "order cancel", "order send", "stock receive", "stock count",
-    "stock get", "stock list", "node put", "node list", "channel put", "channel close", "channel list", "channels",
-    "watch", "events",
+    "order place", "order get", "order list", "order cancel", "order reevaluate", "order send", "stock receive",
+    "stock count", "stock get", "stock list", "node put", "node reallocate", "node list", "channel put",
+    "channel close", "channel list", "channels", "watch", "events",
 )  # fmt: skip
 HEADER = "order_id,channel,postal_code,sku,quantity"
 PLACE = ("order", "place", "A-1", "--channel", "own", "--postal-code", "560001", "--line", "SKU-1=2")

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
+from engine import reallocation
 from engine.lifecycle import Action
 from engine.outcomes import MovementKind
 from kernels.columns import OnShort
@@ -178,6 +179,16 @@ class Commerce(RuleBasedStateMachine):
     def change_a_channel(self, channel: int, policy: asks.Policy) -> None:
         self.commit(asks.Channels(self.new(), ((channel, policy),)))
 
+    @rule(
+        nodes=st.frozensets(nodes, min_size=1, max_size=2),
+        priority=st.integers(0, 3),
+        after=st.integers(0, 5),
+        short=st.booleans(),
+        request=known | st.none(),
+    )
+    def leave_nodes(self, nodes: frozenset[int], priority: int, after: int, short: bool, request: str | None) -> None:
+        self.commit(asks.Reallocate(request or self.new(), nodes, priority, after, short=short))
+
     @rule(after=st.integers(0, 60))
     def wait(self, after: int) -> None:
         self.commit(after=after)
@@ -206,6 +217,11 @@ class Commerce(RuleBasedStateMachine):
     def start_again(self, snapshot: bool) -> None:
         assert self.pair is not None
         self.pair.reopen(snapshot)
+
+
+@pytest.fixture(autouse=True)
+def _few_orders_of_a_commit_are_moved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reallocation, "ORDERS_OF_A_COMMIT_MAX", 2)
 
 
 def run(examples: int, steps: int) -> None:

@@ -15,7 +15,7 @@ from engine.apply import apply_names
 from engine.lifecycle import CHANGE_TABLE, CHANGES, SOURCES, TARGET, TRANSITIONS, Action
 from engine.outcomes import Namespace
 from engine.state import State
-from kernels import stages
+from kernels import searching, stages
 from kernels.columns import NO_NODE, NONE, Figure, Head, OrderKind, Outcome, Stage
 from kernels.fences import forget_drawn
 from tests.driving import COMPILED, LIMITS, SECRET, figures_of, i16, i32, open_orders, texts, u8, waiting
@@ -24,6 +24,7 @@ SKUS, NODES, CHANNELS = 4, 3, 2
 STAMP = 1_000
 AT_THE_NODE = (Stage.ALLOCATED, Stage.PICKED, Stage.PACKED)
 AT_REST = (Stage.SHORT, Stage.DELIVERED, Stage.RETURNED, Stage.CANCELLED)
+AT_A_CART = (Stage.RESERVED, Stage.SHORT)
 
 
 @pytest.fixture(autouse=True)
@@ -144,14 +145,17 @@ class Books:
     def move(self) -> None:
         """Up to three moves of different parts, each one that engine/lifecycle.py allows."""
         taken = []
-        for row, line, at in self.rng.sample(self._parts(OrderKind.ORDER), min(3, len(self._parts(OrderKind.ORDER)))):
-            to = self.rng.choice([to for source, to in CHANGES if source is at[0]] or [None])
+        parts = self._parts(OrderKind.ORDER) + self._parts(OrderKind.RESERVATION)
+        for row, line, at in self.rng.sample(parts, min(3, len(parts))):
+            is_order = self.orders[row].kind is OrderKind.ORDER
+            allowed = [to for source, to in CHANGES if source is at[0] and (is_order or to in AT_A_CART)]
+            to = self.rng.choice(allowed or [None])
             if to is not None:
                 taken.append((row, line, at, to))
         moves = []
         for row, line, at, to in taken:
             units = self.rng.randint(1, self.orders[row].lines[line].parts[at][0])
-            gets_node = to is Stage.ALLOCATED and at[1] == NO_NODE
+            gets_node = to is at[0] or (to is Stage.ALLOCATED and at[1] == NO_NODE)
             node = self.rng.randrange(NODES) if gets_node else NO_NODE
             fenced = self.rng.randint(0, units) if gets_node else 0
             moves.append((self._part_row(row, line, at), to, units, node, fenced))
@@ -187,7 +191,9 @@ class Books:
         part[1] -= fenced
         if part[0] == 0:
             del line.parts[at]
-        if at[1] == NO_NODE and to is Stage.ALLOCATED:
+        if to is at[0]:  # from node to node
+            self._fence(order, line, node, fenced)
+        if to is at[0] or (at[1] == NO_NODE and to is Stage.ALLOCATED):
             node, fenced = new_node, drawn
             self._fence(order, line, node, -drawn)
         elif to in (Stage.SHORT, Stage.BACK_ORDERED, Stage.CANCELLED):
@@ -402,12 +408,12 @@ def test_orders_are_read_as_they_are(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(6 if COMPILED else 2))
-def test_waiting_orders_and_committed_parts_are_found(seed: int) -> None:
+def test_waiting_orders_and_parts_to_take_away_or_to_move_are_found(seed: int) -> None:
     *_, books = lived(f"find {seed}", 30)
     state = books.state
     for skus in ([], [0], [1, 3], list(range(SKUS))):
         rows = np.empty(state.head(Head.WAITING_PARTS), np.int32)
-        count = stages.waiting_orders(i32(skus), state.book, rows)
+        count = searching.waiting_orders(i32(skus), state.book, rows)
         assert set(rows[:count].tolist()) == {
             row
             for row, order in books.orders.items()
@@ -419,7 +425,7 @@ def test_waiting_orders_and_committed_parts_are_found(seed: int) -> None:
     for sku, node in marked:
         over[state.cells.row_of[sku], node] = 1
     parts = np.empty(state.head(Head.PARTS), np.int32)
-    found = parts[: stages.committed_parts(over, state.book, state.cells, parts)]
+    found = parts[: searching.committed_parts(over, state.book, state.cells, parts)]
     assert sorted(found.tolist()) == sorted(
         books._part_row(row, i, at)
         for row, order in books.orders.items()
@@ -427,6 +433,15 @@ def test_waiting_orders_and_committed_parts_are_found(seed: int) -> None:
         for at in line.parts
         if at[0] in (Stage.ALLOCATED, Stage.RESERVED) and (line.sku, at[1]) in marked
     )
+    for left in range(NODES):
+        found = parts[: searching.leaving_parts(u8(node == left for node in range(NODES)), state.book, parts)]
+        assert found.tolist() == sorted(
+            books._part_row(row, i, at)
+            for row, order in books.orders.items()
+            for i, line in enumerate(order.lines)
+            for at in line.parts
+            if at in ((Stage.ALLOCATED, left), (Stage.RESERVED, left))
+        )
 
 
 @pytest.mark.parametrize("seed", range(6 if COMPILED else 2))

@@ -115,7 +115,7 @@ def test_what_each_role_may_do():
     assert may[Role.CHANNEL] == figures | policies | {"ListSkus", "StreamEvents", "ListChannelFigures"}
     assert may[Role.WAREHOUSE] == stock | orders | {"ListNodes", "StreamEvents"}
     assert may[Role.OPERATOR] - may[Role.SHOP] - may[Role.CHANNEL] - may[Role.WAREHOUSE] == {
-        "PutNodes", "PutSkus", "PutPostalCodes",
+        "PutNodes", "PutSkus", "PutPostalCodes", "ReallocateOrders", "ReevaluateOrders",
     }  # fmt: skip
 
 

@@ -55,6 +55,7 @@ def check_that_it_was_a_trial(clients: Clients, rounds: int) -> None:
     answered = Counter(asked.call.name.split("/")[1] for asked in clients.settled)
     assert set(answered) == {
         "PlaceOrder", "CancelOrder", "Reserve", "Confirm", "Release", "ReceiveStock", "AllocateBatches",
+        "ReallocateOrders",
     }  # fmt: skip
     assert clients.counts["answered"] > 20 * rounds, clients.counts
     assert clients.counts["unanswered"] > 2 * rounds, clients.counts

@@ -54,6 +54,8 @@ def busy_day() -> Pair:
     pair.commit(m.Confirm((m.Confirmation("confirm", "bought", "cart", code=1),)))
     pair.commit(m.Release((m.Ending("release", "given up"),)))
     pair.commit(act("waits", Action.CANCEL, 2, channel=2), after=20 * SECOND)
+    pair.commit(reserve("moves", (0, 1), expires_at=pair.stamp + SECOND), place("moves", (0, 2), (1, 1)))
+    pair.commit(m.Reallocate("leave", frozenset({0})))
     return pair
 
 
@@ -170,7 +172,7 @@ def states(views: Views, **wanted: Any) -> dict[str, str]:
 def test_the_state_of_an_order_follows_from_its_units(views: Views) -> None:
     assert states(views) == {
         "split": "DELIVERED", "short": "SHORT", "refused": "REFUSED", "waits": "ALLOCATED", "cart": "CONFIRMED",
-        "left": "EXPIRED", "given up": "RELEASED", "bought": "ALLOCATED",
+        "left": "EXPIRED", "given up": "RELEASED", "bought": "ALLOCATED", "moves": "ALLOCATED",
     }  # fmt: skip
     assert states(views, state="REFUSED") == {"refused": "REFUSED"}
     assert states(views, channel="channel-2").keys() == {"waits"}

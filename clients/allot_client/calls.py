@@ -33,6 +33,12 @@ PLACE_ORDER = Call("OrderService/PlaceOrder", orders.PlaceOrderRequest, orders.P
 PLACE_ORDERS = Call("OrderService/PlaceOrders", orders.PlaceOrdersRequest, orders.PlaceOrdersResponse)
 ALLOCATE_BATCHES = Call("OrderService/AllocateBatches", orders.AllocateBatchesRequest, orders.AllocateBatchesResponse)
 CANCEL_ORDER = Call("OrderService/CancelOrder", orders.CancelOrderRequest, orders.CancelOrderResponse)
+REALLOCATE_ORDERS = Call(
+    "OrderService/ReallocateOrders", orders.ReallocateOrdersRequest, orders.ReallocateOrdersResponse
+)
+REEVALUATE_ORDERS = Call(
+    "OrderService/ReevaluateOrders", orders.ReevaluateOrdersRequest, orders.ReevaluateOrdersResponse
+)
 GET_ORDER = Call("OrderService/GetOrder", orders.GetOrderRequest, orders.GetOrderResponse)
 LIST_ORDERS = Call("OrderService/ListOrders", orders.ListOrdersRequest, orders.ListOrdersResponse)
 

@@ -28,7 +28,7 @@ from allot_client.calls import A, Call, Q
 from allot_client.connection import DEFAULT_TARGET, Connection, Options
 from allot_client.errors import error_of
 from allot_client.patience import Patience
-from allot_client.requests import Moment, OrderFields, Row, new_request_id
+from allot_client.requests import Moment, OrderFields, Row, micro_units, new_request_id
 from allot_client.streams import answered, resumed
 
 if TYPE_CHECKING:
@@ -143,6 +143,43 @@ class Client:
             request_id=new_request_id(request_id), channel=channel, order_id=order_id, line=line, quantity=quantity
         )
         return self._ask(calls.CANCEL_ORDER, request, timeout)
+
+    def reallocate_orders(
+        self,
+        node_ids: Iterable[str],
+        *,
+        short: bool = False,
+        dry_run: bool = False,
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> orders_pb2.ReallocateOrdersResponse:
+        """Moves units that are not picked yet from these nodes to others. short: those that find none become short,
+        else they stay. Where it ends early, the same request_id goes on."""
+        request = orders_pb2.ReallocateOrdersRequest(
+            request_id=new_request_id(request_id), node_ids=node_ids, short=short, dry_run=dry_run
+        )
+        return self._ask(calls.REALLOCATE_ORDERS, request, timeout)
+
+    def reevaluate_orders(
+        self,
+        *,
+        shipment_fee: float,
+        fee_per_km: float = 0,
+        handling_fee: float = 0,
+        fee_per_unit_km: float = 0,
+        move_fee: int = 0,
+        dry_run: bool = False,
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> orders_pb2.ReevaluateOrdersResponse:
+        """Moves orders that are not picked yet to cheaper nodes where that saves more than move_fee a unit. Fees in
+        minor units."""
+        request = orders_pb2.ReevaluateOrdersRequest(
+            request_id=new_request_id(request_id), shipment_fee_micros=micro_units(shipment_fee),
+            fee_per_km_micros=micro_units(fee_per_km), handling_fee_micros=micro_units(handling_fee),
+            fee_per_unit_km_micros=micro_units(fee_per_unit_km), move_fee=move_fee, dry_run=dry_run,
+        )  # fmt: skip
+        return self._ask(calls.REEVALUATE_ORDERS, request, timeout)
 
     def get_order(
         self, channel: str, order_id: str, *, is_reservation: bool = False, timeout: float | None = None

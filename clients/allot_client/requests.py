@@ -54,6 +54,11 @@ def micros(moment: Moment | None, field: str) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
+def micro_units(fee: float) -> int:
+    """Millionths of a minor unit, rounded."""
+    return round(fee * 1_000_000)
+
+
 def enum_number(enum: EnumDescriptor, value: str | int, field: str) -> int:
     """The number of a name such as "back_order", short or as in the contract; "" is unspecified."""
     if isinstance(value, int):

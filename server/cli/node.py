@@ -7,6 +7,7 @@ import typer
 from server.cli.connection import DEFAULT_SERVER, Ca, Json, RequestId, Server, TokenFile, connected
 from server.cli.output import BAD_USAGE, fail, say, show_json
 
+REALLOCATION_SECONDS_MAX = 600
 app = typer.Typer(help="Nodes of a running server.", no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -42,6 +43,34 @@ def put(
         from server.cli.answers import again
 
         say(f"node {node_id} is {'closed' if closed else 'open'}{again(answer)}")
+
+
+@app.command("reallocate")
+def reallocate(
+    node_ids: Annotated[list[str], typer.Argument(metavar="NODE...", help="The nodes that are to be left.")],
+    short: Annotated[bool, typer.Option("--short", help="Units that find no other node become short.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would move, and change nothing.")] = False,
+    request_id: RequestId = "",
+    server: Server = DEFAULT_SERVER,
+    token_file: TokenFile = None,
+    ca: Ca = None,
+    json: Json = False,
+) -> None:
+    """Move what is not picked yet to other nodes. Close the nodes first: this does not keep new orders away.
+
+    Example: allot node reallocate BLR --dry-run
+    """
+    with connected(server, token_file, ca, timeout=REALLOCATION_SECONDS_MAX) as client:
+        answer = client.reallocate_orders(node_ids, short=short, dry_run=dry_run, request_id=request_id)
+    from server.cli.answers import again, as_dict, show_rows
+
+    if json:
+        show_json(as_dict(answer))
+        return
+    moved = sum(node.left for node in answer.nodes)
+    rows = [(node.node_id, node.left, node.arrived, node.stayed, node.short) for node in answer.nodes]
+    title = f"{moved:,} units {'would move' if dry_run else 'moved'}{again(answer)}"
+    show_rows(title, ("node", "left", "arrived", "stayed", "short"), rows)
 
 
 @app.command("list")

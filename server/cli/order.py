@@ -9,6 +9,7 @@ import typer
 from server.cli.connection import DEFAULT_SERVER, Ca, Json, RequestId, Server, TokenFile, connected
 from server.cli.output import BAD_USAGE, DONE, FOUND_WRONG, bar, distinct_files, fail, say, show_json, show_table
 
+REEVALUATION_SECONDS_MAX = 120
 app = typer.Typer(help="Orders through a running server.", no_args_is_help=True, rich_markup_mode=None)
 OrderId = Annotated[str, typer.Argument(help="The order's id in the channel.")]
 Channel = Annotated[str, typer.Option(help="The channel.")]
@@ -138,6 +139,39 @@ def cancel(
         show_json(as_dict(answer))
     else:
         say(f"order {order_id}: {answer.quantity:,} units cancelled{again(answer)}")
+
+
+@app.command("reevaluate")
+def reevaluate(
+    rate_card: Annotated[Path, typer.Option(help="What shipments cost: TOML, as for `allot allocate`.")],
+    move_fee: Annotated[int, typer.Option(help="What a moved unit must save, in minor units, and more.", min=0)] = 0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would move, and change nothing.")] = False,
+    request_id: RequestId = "",
+    server: Server = DEFAULT_SERVER,
+    token_file: TokenFile = None,
+    ca: Ca = None,
+    json: Json = False,
+) -> None:
+    """Move orders that are not picked yet to cheaper nodes.
+
+    Example: allot order reevaluate --rate-card card.toml --move-fee 500 --dry-run
+    """
+    from engine.intake.rate_card import RateCard
+    from server.cli.answers import again, as_dict, show_rows
+
+    card = RateCard.read(rate_card)
+    with connected(server, token_file, ca, timeout=REEVALUATION_SECONDS_MAX) as client:
+        answer = client.reevaluate_orders(
+            shipment_fee=card.shipment_fee, fee_per_km=card.fee_per_km, handling_fee=card.handling_fee,
+            fee_per_unit_km=card.fee_per_unit_km, move_fee=move_fee, dry_run=dry_run, request_id=request_id,
+        )  # fmt: skip
+    if json:
+        show_json(as_dict(answer))
+        return
+    moved = sum(node.left for node in answer.nodes)
+    would = "would move and save" if dry_run else "moved; saved"
+    rows = [(node.node_id, node.left, node.arrived) for node in answer.nodes]
+    show_rows(f"{moved:,} units {would} {answer.saved:,}{again(answer)}", ("node", "left", "arrived"), rows)
 
 
 @app.command("send")

@@ -10,6 +10,7 @@ from server.cli.output import bar, show_json, show_table
 MODULES = (
     "keys", "texts", "distance", "fences", "nearest", "digest", "stages", "expiry", "availability", "audit",
     "messages", "publications", "publishing", "pricing", "moves", "repair", "cheapest", "forecast", "placing",
+    "searching",
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The order service: single orders, streams of them, Arrow batches; reading and cancelling."""
+"""The order service: single orders, streams of them, Arrow batches; reading, cancelling, moving to other nodes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,6 +20,7 @@ from server.lookup import Lookup
 from server.metrics import Metrics
 from server.naming import Naming, NotYetKnown
 from server.reading import OrderReading
+from server.reallocation import reallocate_orders, reevaluate_orders
 from server.replies import check_reply
 from server.security import current_caller
 from server.streams import in_order, when_there_is_room
@@ -165,6 +166,18 @@ class OrderService(orders_pb2_grpc.OrderServiceServicer):
         result = await self._desk.batcher.place(ACT, row, deadline)
         check_reply(result.reply)
         return orders_pb2.CancelOrderResponse(quantity=result.quantity, again=result.again)
+
+    async def ReallocateOrders(  # noqa: N802
+        self, request: orders_pb2.ReallocateOrdersRequest, context: Any
+    ) -> orders_pb2.ReallocateOrdersResponse:
+        """Units of nodes that are to be left, to others."""
+        return await reallocate_orders(self._desk.batcher, request, deadline_of(context))
+
+    async def ReevaluateOrders(  # noqa: N802
+        self, request: orders_pb2.ReevaluateOrdersRequest, context: Any
+    ) -> orders_pb2.ReevaluateOrdersResponse:
+        """Orders that another node serves more cheaply, to it."""
+        return await reevaluate_orders(self._desk.batcher, request, deadline_of(context))
 
     async def GetOrder(self, request: orders_pb2.GetOrderRequest, context: Any) -> orders_pb2.GetOrderResponse:  # noqa: N802
         """One order as it stands."""

@@ -29,6 +29,8 @@ class Cause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CAUSE_RETURN: _ClassVar[Cause]
     CAUSE_TRANSFER: _ClassVar[Cause]
     CAUSE_ORDER: _ClassVar[Cause]
+    CAUSE_REALLOCATED: _ClassVar[Cause]
+    CAUSE_REEVALUATED: _ClassVar[Cause]
 
 class MovementKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -55,6 +57,8 @@ CAUSE_ADJUSTMENT: Cause
 CAUSE_RETURN: Cause
 CAUSE_TRANSFER: Cause
 CAUSE_ORDER: Cause
+CAUSE_REALLOCATED: Cause
+CAUSE_REEVALUATED: Cause
 MOVEMENT_KIND_UNSPECIFIED: MovementKind
 MOVEMENT_KIND_RECEIVED: MovementKind
 MOVEMENT_KIND_COUNTED: MovementKind
@@ -118,7 +122,7 @@ class OrderDecided(_message.Message):
     def __init__(self, channel: _Optional[str] = ..., order_id: _Optional[str] = ..., number: _Optional[int] = ..., is_reservation: _Optional[bool] = ..., outcome: _Optional[_Union[_types_pb2.Outcome, str]] = ..., postal_code: _Optional[str] = ..., parts: _Optional[_Iterable[_Union[_types_pb2.Part, _Mapping]]] = ...) -> None: ...
 
 class UnitsMoved(_message.Message):
-    __slots__ = ("number", "line", "sku", "node_id", "from_stage", "to_stage", "quantity", "cause")
+    __slots__ = ("number", "line", "sku", "node_id", "from_stage", "to_stage", "quantity", "cause", "from_node_id")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     LINE_FIELD_NUMBER: _ClassVar[int]
     SKU_FIELD_NUMBER: _ClassVar[int]
@@ -127,6 +131,7 @@ class UnitsMoved(_message.Message):
     TO_STAGE_FIELD_NUMBER: _ClassVar[int]
     QUANTITY_FIELD_NUMBER: _ClassVar[int]
     CAUSE_FIELD_NUMBER: _ClassVar[int]
+    FROM_NODE_ID_FIELD_NUMBER: _ClassVar[int]
     number: int
     line: int
     sku: str
@@ -135,7 +140,8 @@ class UnitsMoved(_message.Message):
     to_stage: _types_pb2.Stage
     quantity: int
     cause: Cause
-    def __init__(self, number: _Optional[int] = ..., line: _Optional[int] = ..., sku: _Optional[str] = ..., node_id: _Optional[str] = ..., from_stage: _Optional[_Union[_types_pb2.Stage, str]] = ..., to_stage: _Optional[_Union[_types_pb2.Stage, str]] = ..., quantity: _Optional[int] = ..., cause: _Optional[_Union[Cause, str]] = ...) -> None: ...
+    from_node_id: str
+    def __init__(self, number: _Optional[int] = ..., line: _Optional[int] = ..., sku: _Optional[str] = ..., node_id: _Optional[str] = ..., from_stage: _Optional[_Union[_types_pb2.Stage, str]] = ..., to_stage: _Optional[_Union[_types_pb2.Stage, str]] = ..., quantity: _Optional[int] = ..., cause: _Optional[_Union[Cause, str]] = ..., from_node_id: _Optional[str] = ...) -> None: ...
 
 class ReservationEnded(_message.Message):
     __slots__ = ("number", "cause")

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from allot.v1 import types_pb2 as allot_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x61llot/v1/orders.proto\x12\x08\x61llot.v1\x1a\x14\x61llot/v1/types.proto\"8\n\x11PlaceOrderRequest\x12#\n\x05order\x18\x01 \x01(\x0b\x32\x14.allot.v1.OrderDraft\":\n\x12PlaceOrderResponse\x12$\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x12.allot.v1.Decision\"9\n\x12PlaceOrdersRequest\x12#\n\x05order\x18\x01 \x01(\x0b\x32\x14.allot.v1.OrderDraft\"\x7f\n\x13PlaceOrdersResponse\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12&\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0b\x32\x12.allot.v1.DecisionH\x00\x12$\n\x07problem\x18\x03 \x01(\x0b\x32\x11.allot.v1.ProblemH\x00\x42\x08\n\x06result\"\'\n\x16\x41llocateBatchesRequest\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\x0c\"Z\n\x17\x41llocateBatchesResponse\x12\x0f\n\x05\x62\x61tch\x18\x01 \x01(\x0cH\x00\x12$\n\x07problem\x18\x02 \x01(\x0b\x32\x11.allot.v1.ProblemH\x00\x42\x08\n\x06result\"k\n\x12\x43\x61ncelOrderRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12\x10\n\x08order_id\x18\x03 \x01(\t\x12\x0c\n\x04line\x18\x04 \x01(\r\x12\x10\n\x08quantity\x18\x05 \x01(\r\"6\n\x13\x43\x61ncelOrderResponse\x12\x10\n\x08quantity\x18\x01 \x01(\x03\x12\r\n\x05\x61gain\x18\x02 \x01(\x08\"L\n\x0fGetOrderRequest\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12\x16\n\x0eis_reservation\x18\x03 \x01(\x08\"D\n\x10GetOrderResponse\x12\x1e\n\x05order\x18\x01 \x01(\x0b\x32\x0f.allot.v1.Order\x12\x10\n\x08sequence\x18\x02 \x01(\x04\"\x8b\x01\n\x11ListOrdersRequest\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12#\n\x05state\x18\x02 \x01(\x0e\x32\x14.allot.v1.OrderState\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x19\n\x11\x61t_least_sequence\x18\x05 \x01(\x04\"e\n\x12ListOrdersResponse\x12\x1f\n\x06orders\x18\x01 \x03(\x0b\x32\x0f.allot.v1.Order\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x15\n\rview_sequence\x18\x03 \x01(\x04\x32\xdb\x03\n\x0cOrderService\x12G\n\nPlaceOrder\x12\x1b.allot.v1.PlaceOrderRequest\x1a\x1c.allot.v1.PlaceOrderResponse\x12N\n\x0bPlaceOrders\x12\x1c.allot.v1.PlaceOrdersRequest\x1a\x1d.allot.v1.PlaceOrdersResponse(\x01\x30\x01\x12Z\n\x0f\x41llocateBatches\x12 .allot.v1.AllocateBatchesRequest\x1a!.allot.v1.AllocateBatchesResponse(\x01\x30\x01\x12J\n\x0b\x43\x61ncelOrder\x12\x1c.allot.v1.CancelOrderRequest\x1a\x1d.allot.v1.CancelOrderResponse\x12\x41\n\x08GetOrder\x12\x19.allot.v1.GetOrderRequest\x1a\x1a.allot.v1.GetOrderResponse\x12G\n\nListOrders\x12\x1b.allot.v1.ListOrdersRequest\x1a\x1c.allot.v1.ListOrdersResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x61llot/v1/orders.proto\x12\x08\x61llot.v1\x1a\x14\x61llot/v1/types.proto\"8\n\x11PlaceOrderRequest\x12#\n\x05order\x18\x01 \x01(\x0b\x32\x14.allot.v1.OrderDraft\":\n\x12PlaceOrderResponse\x12$\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x12.allot.v1.Decision\"9\n\x12PlaceOrdersRequest\x12#\n\x05order\x18\x01 \x01(\x0b\x32\x14.allot.v1.OrderDraft\"\x7f\n\x13PlaceOrdersResponse\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12&\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0b\x32\x12.allot.v1.DecisionH\x00\x12$\n\x07problem\x18\x03 \x01(\x0b\x32\x11.allot.v1.ProblemH\x00\x42\x08\n\x06result\"\'\n\x16\x41llocateBatchesRequest\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\x0c\"Z\n\x17\x41llocateBatchesResponse\x12\x0f\n\x05\x62\x61tch\x18\x01 \x01(\x0cH\x00\x12$\n\x07problem\x18\x02 \x01(\x0b\x32\x11.allot.v1.ProblemH\x00\x42\x08\n\x06result\"k\n\x12\x43\x61ncelOrderRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12\x10\n\x08order_id\x18\x03 \x01(\t\x12\x0c\n\x04line\x18\x04 \x01(\r\x12\x10\n\x08quantity\x18\x05 \x01(\r\"6\n\x13\x43\x61ncelOrderResponse\x12\x10\n\x08quantity\x18\x01 \x01(\x03\x12\r\n\x05\x61gain\x18\x02 \x01(\x08\"_\n\x17ReallocateOrdersRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08node_ids\x18\x02 \x03(\t\x12\r\n\x05short\x18\x03 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x04 \x01(\x08\"a\n\x10NodeReallocation\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x0c\n\x04left\x18\x02 \x01(\x03\x12\x0f\n\x07\x61rrived\x18\x03 \x01(\x03\x12\x0e\n\x06stayed\x18\x04 \x01(\x03\x12\r\n\x05short\x18\x05 \x01(\x03\"T\n\x18ReallocateOrdersResponse\x12)\n\x05nodes\x18\x01 \x03(\x0b\x32\x1a.allot.v1.NodeReallocation\x12\r\n\x05\x61gain\x18\x02 \x01(\x08\"\xc5\x01\n\x17ReevaluateOrdersRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x1b\n\x13shipment_fee_micros\x18\x02 \x01(\x03\x12\x19\n\x11\x66\x65\x65_per_km_micros\x18\x03 \x01(\x03\x12\x1b\n\x13handling_fee_micros\x18\x04 \x01(\x03\x12\x1e\n\x16\x66\x65\x65_per_unit_km_micros\x18\x05 \x01(\x03\x12\x10\n\x08move_fee\x18\x06 \x01(\x03\x12\x0f\n\x07\x64ry_run\x18\x07 \x01(\x08\"c\n\x18ReevaluateOrdersResponse\x12)\n\x05nodes\x18\x01 \x03(\x0b\x32\x1a.allot.v1.NodeReallocation\x12\r\n\x05saved\x18\x02 \x01(\x03\x12\r\n\x05\x61gain\x18\x03 \x01(\x08\"L\n\x0fGetOrderRequest\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12\x16\n\x0eis_reservation\x18\x03 \x01(\x08\"D\n\x10GetOrderResponse\x12\x1e\n\x05order\x18\x01 \x01(\x0b\x32\x0f.allot.v1.Order\x12\x10\n\x08sequence\x18\x02 \x01(\x04\"\x8b\x01\n\x11ListOrdersRequest\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12#\n\x05state\x18\x02 \x01(\x0e\x32\x14.allot.v1.OrderState\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x19\n\x11\x61t_least_sequence\x18\x05 \x01(\x04\"e\n\x12ListOrdersResponse\x12\x1f\n\x06orders\x18\x01 \x03(\x0b\x32\x0f.allot.v1.Order\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x15\n\rview_sequence\x18\x03 \x01(\x04\x32\x91\x05\n\x0cOrderService\x12G\n\nPlaceOrder\x12\x1b.allot.v1.PlaceOrderRequest\x1a\x1c.allot.v1.PlaceOrderResponse\x12N\n\x0bPlaceOrders\x12\x1c.allot.v1.PlaceOrdersRequest\x1a\x1d.allot.v1.PlaceOrdersResponse(\x01\x30\x01\x12Z\n\x0f\x41llocateBatches\x12 .allot.v1.AllocateBatchesRequest\x1a!.allot.v1.AllocateBatchesResponse(\x01\x30\x01\x12J\n\x0b\x43\x61ncelOrder\x12\x1c.allot.v1.CancelOrderRequest\x1a\x1d.allot.v1.CancelOrderResponse\x12Y\n\x10ReallocateOrders\x12!.allot.v1.ReallocateOrdersRequest\x1a\".allot.v1.ReallocateOrdersResponse\x12Y\n\x10ReevaluateOrders\x12!.allot.v1.ReevaluateOrdersRequest\x1a\".allot.v1.ReevaluateOrdersResponse\x12\x41\n\x08GetOrder\x12\x19.allot.v1.GetOrderRequest\x1a\x1a.allot.v1.GetOrderResponse\x12G\n\nListOrders\x12\x1b.allot.v1.ListOrdersRequest\x1a\x1c.allot.v1.ListOrdersResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,14 +48,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CANCELORDERREQUEST']._serialized_end=603
   _globals['_CANCELORDERRESPONSE']._serialized_start=605
   _globals['_CANCELORDERRESPONSE']._serialized_end=659
-  _globals['_GETORDERREQUEST']._serialized_start=661
-  _globals['_GETORDERREQUEST']._serialized_end=737
-  _globals['_GETORDERRESPONSE']._serialized_start=739
-  _globals['_GETORDERRESPONSE']._serialized_end=807
-  _globals['_LISTORDERSREQUEST']._serialized_start=810
-  _globals['_LISTORDERSREQUEST']._serialized_end=949
-  _globals['_LISTORDERSRESPONSE']._serialized_start=951
-  _globals['_LISTORDERSRESPONSE']._serialized_end=1052
-  _globals['_ORDERSERVICE']._serialized_start=1055
-  _globals['_ORDERSERVICE']._serialized_end=1530
+  _globals['_REALLOCATEORDERSREQUEST']._serialized_start=661
+  _globals['_REALLOCATEORDERSREQUEST']._serialized_end=756
+  _globals['_NODEREALLOCATION']._serialized_start=758
+  _globals['_NODEREALLOCATION']._serialized_end=855
+  _globals['_REALLOCATEORDERSRESPONSE']._serialized_start=857
+  _globals['_REALLOCATEORDERSRESPONSE']._serialized_end=941
+  _globals['_REEVALUATEORDERSREQUEST']._serialized_start=944
+  _globals['_REEVALUATEORDERSREQUEST']._serialized_end=1141
+  _globals['_REEVALUATEORDERSRESPONSE']._serialized_start=1143
+  _globals['_REEVALUATEORDERSRESPONSE']._serialized_end=1242
+  _globals['_GETORDERREQUEST']._serialized_start=1244
+  _globals['_GETORDERREQUEST']._serialized_end=1320
+  _globals['_GETORDERRESPONSE']._serialized_start=1322
+  _globals['_GETORDERRESPONSE']._serialized_end=1390
+  _globals['_LISTORDERSREQUEST']._serialized_start=1393
+  _globals['_LISTORDERSREQUEST']._serialized_end=1532
+  _globals['_LISTORDERSRESPONSE']._serialized_start=1534
+  _globals['_LISTORDERSRESPONSE']._serialized_end=1635
+  _globals['_ORDERSERVICE']._serialized_start=1638
+  _globals['_ORDERSERVICE']._serialized_end=2295
 # @@protoc_insertion_point(module_scope)

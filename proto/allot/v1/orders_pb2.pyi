@@ -71,6 +71,68 @@ class CancelOrderResponse(_message.Message):
     again: bool
     def __init__(self, quantity: _Optional[int] = ..., again: _Optional[bool] = ...) -> None: ...
 
+class ReallocateOrdersRequest(_message.Message):
+    __slots__ = ("request_id", "node_ids", "short", "dry_run")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    NODE_IDS_FIELD_NUMBER: _ClassVar[int]
+    SHORT_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    node_ids: _containers.RepeatedScalarFieldContainer[str]
+    short: bool
+    dry_run: bool
+    def __init__(self, request_id: _Optional[str] = ..., node_ids: _Optional[_Iterable[str]] = ..., short: _Optional[bool] = ..., dry_run: _Optional[bool] = ...) -> None: ...
+
+class NodeReallocation(_message.Message):
+    __slots__ = ("node_id", "left", "arrived", "stayed", "short")
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    LEFT_FIELD_NUMBER: _ClassVar[int]
+    ARRIVED_FIELD_NUMBER: _ClassVar[int]
+    STAYED_FIELD_NUMBER: _ClassVar[int]
+    SHORT_FIELD_NUMBER: _ClassVar[int]
+    node_id: str
+    left: int
+    arrived: int
+    stayed: int
+    short: int
+    def __init__(self, node_id: _Optional[str] = ..., left: _Optional[int] = ..., arrived: _Optional[int] = ..., stayed: _Optional[int] = ..., short: _Optional[int] = ...) -> None: ...
+
+class ReallocateOrdersResponse(_message.Message):
+    __slots__ = ("nodes", "again")
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    AGAIN_FIELD_NUMBER: _ClassVar[int]
+    nodes: _containers.RepeatedCompositeFieldContainer[NodeReallocation]
+    again: bool
+    def __init__(self, nodes: _Optional[_Iterable[_Union[NodeReallocation, _Mapping]]] = ..., again: _Optional[bool] = ...) -> None: ...
+
+class ReevaluateOrdersRequest(_message.Message):
+    __slots__ = ("request_id", "shipment_fee_micros", "fee_per_km_micros", "handling_fee_micros", "fee_per_unit_km_micros", "move_fee", "dry_run")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    SHIPMENT_FEE_MICROS_FIELD_NUMBER: _ClassVar[int]
+    FEE_PER_KM_MICROS_FIELD_NUMBER: _ClassVar[int]
+    HANDLING_FEE_MICROS_FIELD_NUMBER: _ClassVar[int]
+    FEE_PER_UNIT_KM_MICROS_FIELD_NUMBER: _ClassVar[int]
+    MOVE_FEE_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    shipment_fee_micros: int
+    fee_per_km_micros: int
+    handling_fee_micros: int
+    fee_per_unit_km_micros: int
+    move_fee: int
+    dry_run: bool
+    def __init__(self, request_id: _Optional[str] = ..., shipment_fee_micros: _Optional[int] = ..., fee_per_km_micros: _Optional[int] = ..., handling_fee_micros: _Optional[int] = ..., fee_per_unit_km_micros: _Optional[int] = ..., move_fee: _Optional[int] = ..., dry_run: _Optional[bool] = ...) -> None: ...
+
+class ReevaluateOrdersResponse(_message.Message):
+    __slots__ = ("nodes", "saved", "again")
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    SAVED_FIELD_NUMBER: _ClassVar[int]
+    AGAIN_FIELD_NUMBER: _ClassVar[int]
+    nodes: _containers.RepeatedCompositeFieldContainer[NodeReallocation]
+    saved: int
+    again: bool
+    def __init__(self, nodes: _Optional[_Iterable[_Union[NodeReallocation, _Mapping]]] = ..., saved: _Optional[int] = ..., again: _Optional[bool] = ...) -> None: ...
+
 class GetOrderRequest(_message.Message):
     __slots__ = ("channel", "order_id", "is_reservation")
     CHANNEL_FIELD_NUMBER: _ClassVar[int]

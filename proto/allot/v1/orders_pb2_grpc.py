@@ -58,6 +58,16 @@ class OrderServiceStub:
                 request_serializer=allot_dot_v1_dot_orders__pb2.CancelOrderRequest.SerializeToString,
                 response_deserializer=allot_dot_v1_dot_orders__pb2.CancelOrderResponse.FromString,
                 _registered_method=True)
+        self.ReallocateOrders = channel.unary_unary(
+                '/allot.v1.OrderService/ReallocateOrders',
+                request_serializer=allot_dot_v1_dot_orders__pb2.ReallocateOrdersRequest.SerializeToString,
+                response_deserializer=allot_dot_v1_dot_orders__pb2.ReallocateOrdersResponse.FromString,
+                _registered_method=True)
+        self.ReevaluateOrders = channel.unary_unary(
+                '/allot.v1.OrderService/ReevaluateOrders',
+                request_serializer=allot_dot_v1_dot_orders__pb2.ReevaluateOrdersRequest.SerializeToString,
+                response_deserializer=allot_dot_v1_dot_orders__pb2.ReevaluateOrdersResponse.FromString,
+                _registered_method=True)
         self.GetOrder = channel.unary_unary(
                 '/allot.v1.OrderService/GetOrder',
                 request_serializer=allot_dot_v1_dot_orders__pb2.GetOrderRequest.SerializeToString,
@@ -107,6 +117,25 @@ class OrderServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReallocateOrders(self, request, context):
+        """Moves reserved and allocated units that are not picked yet away from nodes, such as one that went down, to others:
+        for each order first to nodes that it leaves from anyway, then to the nearest. What finds none stays, unless it is
+        to become short. No unit is let go before what replaces it holds. Many orders are moved in several commits; where
+        the call ends before the last, the same request goes on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReevaluateOrders(self, request, context):
+        """Plans open orders of which nothing is picked yet anew, the newest 8,192 that may be split and have no ring-fenced
+        SKU, and moves those that each save more than moving costs, 1,024 at most: ask again for more. An order that
+        changed meanwhile stays as it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetOrder(self, request, context):
         """One order as it stands at the last durable commit.
         """
@@ -143,6 +172,16 @@ def add_OrderServiceServicer_to_server(servicer, server):
                     servicer.CancelOrder,
                     request_deserializer=allot_dot_v1_dot_orders__pb2.CancelOrderRequest.FromString,
                     response_serializer=allot_dot_v1_dot_orders__pb2.CancelOrderResponse.SerializeToString,
+            ),
+            'ReallocateOrders': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReallocateOrders,
+                    request_deserializer=allot_dot_v1_dot_orders__pb2.ReallocateOrdersRequest.FromString,
+                    response_serializer=allot_dot_v1_dot_orders__pb2.ReallocateOrdersResponse.SerializeToString,
+            ),
+            'ReevaluateOrders': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReevaluateOrders,
+                    request_deserializer=allot_dot_v1_dot_orders__pb2.ReevaluateOrdersRequest.FromString,
+                    response_serializer=allot_dot_v1_dot_orders__pb2.ReevaluateOrdersResponse.SerializeToString,
             ),
             'GetOrder': grpc.unary_unary_rpc_method_handler(
                     servicer.GetOrder,
@@ -267,6 +306,60 @@ class OrderService:
             '/allot.v1.OrderService/CancelOrder',
             allot_dot_v1_dot_orders__pb2.CancelOrderRequest.SerializeToString,
             allot_dot_v1_dot_orders__pb2.CancelOrderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReallocateOrders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/allot.v1.OrderService/ReallocateOrders',
+            allot_dot_v1_dot_orders__pb2.ReallocateOrdersRequest.SerializeToString,
+            allot_dot_v1_dot_orders__pb2.ReallocateOrdersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReevaluateOrders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/allot.v1.OrderService/ReevaluateOrders',
+            allot_dot_v1_dot_orders__pb2.ReevaluateOrdersRequest.SerializeToString,
+            allot_dot_v1_dot_orders__pb2.ReevaluateOrdersResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -75,8 +75,8 @@ class StockServiceServicer:
 
     def CountStock(self, request, context):
         """A statement of what is on hand. Never refused for what is committed: newest reservations, then newest allocations
-        are released where too little is left. One older than the last of its source fails with FAILED_PRECONDITION and
-        the reason STATEMENT_TOO_OLD.
+        are released where too little is left; what orders lose and other nodes have is allocated there at once. One older
+        than the last of its source fails with FAILED_PRECONDITION and the reason STATEMENT_TOO_OLD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
