@@ -52,8 +52,8 @@ def _at(level: float, batch: Batch, sample: Batch, places: Places) -> Row:
     before = load.stock(level * int(batch.quantity.sum()))
     sample_before = load.stock(level * int(sample.quantity.sum()))
     fences, policies = load.no_fences(), load.policies()
-    drawn = empty_drawn(orders, batch.sku.size, parts_max(batch.quantity, load.NODES))
-    sampled = empty_drawn(SAMPLE_ORDERS, sample.sku.size, parts_max(sample.quantity, load.NODES))
+    drawn = empty_drawn(orders, batch.sku.size, parts_max(batch.quantity, load.NODES), load.NODES)
+    sampled = empty_drawn(SAMPLE_ORDERS, sample.sku.size, parts_max(sample.quantity, load.NODES), load.NODES)
     count = nearest(sample, load.NODES, load.cells(sample_before), fences, policies, places, no_prices(), sampled)
     expected = list(zip(_lines(sampled), sampled.node[:count], sampled.quantity[:count], strict=True))
 

@@ -47,7 +47,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_nearest(benchmark: Any, level: float) -> None:
     batch, fences, policies, places = load.orders(ORDERS), load.no_fences(), load.policies(), load.places()
     available = load.stock(level * int(batch.quantity.sum()))
-    drawn = empty_drawn(ORDERS, batch.sku.size, parts_max(batch.quantity, load.NODES))
+    drawn = empty_drawn(ORDERS, batch.sku.size, parts_max(batch.quantity, load.NODES), load.NODES)
 
     def fresh() -> Any:
         return (batch, load.NODES, load.cells(available), fences, policies, places, no_prices(), drawn), {}

@@ -21,7 +21,9 @@ from engine.ragged import elements, offsets, rows_of
 
 RECORDS_KEPT_MAX = 64
 NULL_I64 = np.iinfo(np.int64).min
-NULL_OF: dict[schema.Kind, Any] = {schema.Kind.I64: NULL_I64, schema.Kind.I16: -1, schema.Kind.TEXT: ""}
+NULL_OF: dict[schema.Kind, Any] = {
+    schema.Kind.I64: NULL_I64, schema.Kind.I16: -1, schema.Kind.TEXT: "", schema.Kind.U8: 0, schema.Kind.U64: 0,
+}  # fmt: skip
 NULL_OPTION = {
     column.name: NULL_OF[column.kind]
     for table in (schema.ORDERS, schema.LINES)

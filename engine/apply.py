@@ -70,6 +70,7 @@ def apply_nodes(state: State, columns: Columns) -> None:
     state.nodes.latitude_e7[node] = columns["latitude_e7"]
     state.nodes.longitude_e7[node] = columns["longitude_e7"]
     state.nodes.flag[node] = columns["active"]
+    state.groups_since[:] = state.sequence + 1
     state.set_in_force()
 
 
@@ -98,6 +99,7 @@ def apply_channels(state: State, columns: Columns) -> None:
     state.on_short[channel], state.closed[channel] = columns["on_short"], columns["closed"]
     for word in range(4):
         state.groups[channel, word] = columns[f"nodes_{word}"]
+    state.groups_since[channel] = state.sequence + 1
     state.set_in_force()
 
 

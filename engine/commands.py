@@ -25,11 +25,13 @@ class Parts:
     part_count: Any  # int32 [line]
     node: Any  # int16 [part], ascending in a line; NO_NODE: short, the last of its line
     quantity: Any  # int32 [part] units; those of a line add up to its own
+    extra_cost: Any = None  # int64 [line] minor units, or not told: engine/planning.py says what it is
 
     def take(self, lines: Any) -> "Parts":
         """Those of some lines."""
         parts = elements(offsets(self.part_count), lines)
-        return Parts(self.part_count[lines], self.node[parts], self.quantity[parts])
+        extra_cost = None if self.extra_cost is None else self.extra_cost[lines]
+        return Parts(self.part_count[lines], self.node[parts], self.quantity[parts], extra_cost)
 
 
 @dataclass(frozen=True)

@@ -27,10 +27,11 @@ from engine.commit import Commit, find_locations, remember
 from engine.lifecycle import CHANGE_TABLE, SOURCES, TARGET, Action
 from engine.outcomes import Cause, Method, MovementKind, Reply
 from engine.ragged import elements, offsets, owned, owners, rows_of
+from engine.reasons import LINE_REASONS, ORDER_REASONS, of_lines
 from engine.sourcing import draw, fitting, planned, read
 from engine.state import State
 from engine.stock import PARTS_OF_A_MOVE_MAX, release_over_committed, serve_back_orders, served_max
-from kernels.columns import NONE, Batch, Drawn, Figure, Head, OrderKind, Outcome, Stage
+from kernels.columns import NONE, Batch, Drawn, Figure, Head, OrderKind, Outcome, Rule, Stage
 from kernels.expiry import watch_expiries
 from kernels.keys import ABSENT
 from kernels.nearest import empty_drawn, parts_max
@@ -115,7 +116,7 @@ def _enter_in_turn(commit: Commit, command: PlaceOrders, keys: Any) -> OrderAnsw
     state, batch = commit.state, _batch(command)
     expires_at = owned(command.expires_at) if isinstance(command, Reserve) else None
     count, room = batch.channel.size, parts_max(batch.quantity, state.node_count)
-    drawn = empty_drawn(count, batch.sku.size, room)
+    drawn = empty_drawn(count, batch.sku.size, room, state.node_count)
     placed = empty_placed(count, batch.sku.size, room, expires_at)
     parts_drawn = (place_few if count <= FEW else place)(
         batch, keys, commit.next_location, commit.stamp, state.node_count, state.book, state.keys, state.cells,
@@ -136,7 +137,10 @@ def _enter_planned(commit: Commit, command: PlaceOrders, keys: Any) -> OrderAnsw
     drawn = planned(state, batch, command.planned)
     placed = empty_placed(batch.channel.size, batch.sku.size, drawn.node.size, None)
     number_orders(batch, state.book.heads, state.policies, drawn, placed)
-    commit.enter(*_tables(command.order_id, batch, drawn, placed, command.options), keys)
+    options = dict(command.options)
+    if command.planned.extra_cost is not None:
+        options["extra_cost"] = command.planned.extra_cost
+    commit.enter(*_tables(command.order_id, batch, drawn, placed, options), keys)
     return _answers(batch, drawn, placed)
 
 
@@ -147,22 +151,28 @@ def _answers(batch: Batch, drawn: Drawn, placed: Placed) -> OrderAnswers:
     )  # fmt: skip
 
 
+_ORDER_COLUMNS, _LINE_COLUMNS = (*ORDER_OPTIONS, *ORDER_REASONS), (*LINE_OPTIONS, *LINE_REASONS)
+
+
 def _tables(
     order_id: pa.StringArray, batch: Batch, drawn: Drawn, placed: Placed, options: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Orders, lines and parts for the journal."""
+    """Orders, lines and parts for the journal, with the reasons. options: columns that go before them too."""
     orders = {
         "number": placed.number, "is_reservation": placed.is_reservation, "order_id": order_id,
         "channel": batch.channel, "postal_code": batch.postal_code, "line_count": placed.line_count,
         "outcome": drawn.outcome, "expires_at": placed.expires_at, "reservation": np.zeros(len(order_id), np.int64),
+        "rule": drawn.rule,
     }  # fmt: skip
-    lines = {"sku": batch.sku, "quantity": batch.quantity, "part_count": drawn.part_count}
+    lines = {
+        "sku": batch.sku, "quantity": batch.quantity, "part_count": drawn.part_count, **of_lines(drawn.passed),
+    }  # fmt: skip
     parts = {
         "node": drawn.node, "stage": placed.stage, "quantity": drawn.quantity, "fenced": drawn.fenced,
         "metres": drawn.metres,
     }  # fmt: skip
     for name, column in options.items():
-        (lines if name in LINE_OPTIONS else orders)[name] = column
+        (lines if name in _LINE_COLUMNS else orders)[name] = column
     return orders, lines, parts
 
 
@@ -270,7 +280,7 @@ def _confirm_rows(commit: Commit, command: Confirm, picked: Any, content: Any, k
     elif (find_locations(state, order_keys)[0] != ABSENT).any():
         reply = Reply.KEY_CONFLICT
     else:
-        options = _options_of(commit, locations)
+        options = _options_of(commit, locations) | {"decided_in": locations >> PLACE_BITS}
         tables = _as_orders(state, rows, command.postal_code[picked], order_id, options)
         if (tables[0]["outcome"] == Outcome.REFUSED).any():  # the reservation goes on, the order id stays free
             reply = Reply.REFUSED
@@ -289,7 +299,7 @@ def _confirm_rows(commit: Commit, command: Confirm, picked: Any, content: Any, k
 
 
 def _options_of(commit: Commit, locations: Any) -> dict[str, Any]:
-    """The optional columns that reservations were entered with, from the journal."""
+    """The optional columns that reservations were entered with, their reasons among them, from the journal."""
     sequences, places = locations >> PLACE_BITS, locations & PLACE_MASK
     orders, lines, taken = [], [], []
     for sequence in np.unique(sequences):
@@ -302,9 +312,9 @@ def _options_of(commit: Commit, locations: Any) -> dict[str, Any]:
         taken.append(of_it)
     back = np.argsort(np.concatenate(taken))
     all_orders, all_lines = joined(orders, schema.ORDERS), joined(lines, schema.LINES)
-    options = rows_of({name: all_orders[name] for name in ORDER_OPTIONS if name in all_orders}, back)
+    options = rows_of({name: all_orders[name] for name in _ORDER_COLUMNS if name in all_orders}, back)
     back = elements(offsets(all_orders["line_count"]), back)
-    return options | rows_of({name: all_lines[name] for name in LINE_OPTIONS if name in all_lines}, back)
+    return options | rows_of({name: all_lines[name] for name in _LINE_COLUMNS if name in all_lines}, back)
 
 
 def _as_orders(
@@ -317,11 +327,13 @@ def _as_orders(
     batch = Batch(book.channel[rows], place, offsets(held.line_count), held.sku, held.quantity)
     if (held.stage == Stage.SHORT).any() or (place != book.postal_code[rows]).any():
         drawn = _source_again(state, int(rows[0]), batch)
-    else:
+        options = {name: column for name, column in options.items() if name not in (*ORDER_REASONS, *LINE_REASONS)}
+    else:  # decided when they were reserved: what `options` says of the reasons holds
         owner = owners(batch.first_line)[owners(offsets(held.part_count))]
         metres = state.places.metres[place[owner], held.node]
         outcome = np.full(rows.size, Outcome.ALLOCATED, np.uint8)
-        drawn = Drawn(outcome, held.part_count, held.node, held.part_quantity, held.fenced, metres)
+        rule, passed = np.full(rows.size, Rule.NOT_NOTED, np.uint8), np.empty((batch.sku.size, 0), np.uint64)
+        drawn = Drawn(outcome, held.part_count, held.node, held.part_quantity, held.fenced, metres, rule, passed)
     placed = empty_placed(rows.size, batch.sku.size, drawn.node.size, None)
     number_orders(batch, state.book.heads, state.policies, drawn, placed)
     tables = _tables(order_id, batch, drawn, placed, options)

@@ -20,7 +20,7 @@ import pyarrow.parquet
 from engine.history import NULL_INDEX, NULL_TIME, History, Kind
 from engine.journal import JournalStore
 from engine.outcomes import Cause, EngineError, Namespace
-from kernels.columns import Outcome, Stage
+from kernels.columns import Outcome, Rule, Stage
 
 ROW_GROUP_ROWS = 100_000
 
@@ -39,11 +39,12 @@ FILES: dict[str, tuple[_Column, ...]] = {
         ("outcome", WORD, Outcome), ("is_reservation", pa.bool_(), None), ("expires_at", TIME, 0),
         ("reservation", I64, 0), ("placed_at", TIME, NULL_TIME), ("currency", WORD, Namespace.WORD),
         ("payment_method", WORD, Namespace.WORD), ("service_level", WORD, Namespace.WORD), ("ship_by", TIME, NULL_TIME),
-        ("deliver_by", TIME, NULL_TIME), ("customer", TEXT, ""),
+        ("deliver_by", TIME, NULL_TIME), ("customer", TEXT, ""), ("rule", WORD, Rule), ("decided_in", I64, NULL_TIME),
     ),
     "lines": (
         *_ORDER_KEY, ("line", I32, None), ("sku", WORD, Namespace.SKU), ("quantity", I32, None),
         ("unit_price", I64, NULL_TIME), ("discount", I64, NULL_TIME), ("tax", I64, NULL_TIME),
+        ("extra_cost", I64, NULL_TIME),
     ),
     "decisions": (
         *_ORDER_KEY, ("line", I32, None), ("sku", WORD, Namespace.SKU), ("quantity", I32, None),

@@ -227,7 +227,7 @@ class _Entered:
         lines, count = self.lines, self.order_of_line.size
         money = {
             name: lines[name] if name in lines else np.full(count, NULL_TIME)
-            for name in ("unit_price", "discount", "tax")
+            for name in ("unit_price", "discount", "tax", "extra_cost")
         }
         order = self._order_columns(self.order_of_line)
         return order | {"line": self.position, "sku": lines["sku"], "quantity": lines["quantity"]} | money
@@ -255,7 +255,7 @@ _ORDER_COLUMNS = (
 )  # fmt: skip
 _ORDER_OPTIONS = {
     "placed_at": NULL_TIME, "currency": NULL_INDEX, "payment_method": NULL_INDEX, "service_level": NULL_INDEX,
-    "ship_by": NULL_TIME, "deliver_by": NULL_TIME,
+    "ship_by": NULL_TIME, "deliver_by": NULL_TIME, "rule": 0, "decided_in": NULL_TIME,
 }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ when the engine commits it (engine/decide.py).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +26,7 @@ ROUNDS_OF_SWAPS = 2  # the dear ones: later they find little
 SAVING_MIN = 5e-5  # of the cost
 CHAINED_UNITS_MAX = 4096  # of a SKU: more are left as they were placed, the time grows with their square
 LOOKS_MAX = 8_000_000  # at units, by the orders that one round takes out: about a second
+COMPARED_LINES = 1 << 16  # at once, with every node: `extra_cost` needs no room for all of them
 
 Watch = Callable[[str, float], None]  # told "bound" or "cost" with its figure, after each round
 
@@ -79,6 +80,7 @@ def plan(demand: Demand, costs: Costs, stock: Any, prices: Any = None, watch: Wa
     cost = _placed(units, costs, prices, watch)
     line = np.repeat(in_turn, demand.quantity[in_turn])
     parts = _parts(line, demand.sku.size, units.at, stock.shape[1])
+    parts = replace(parts, extra_cost=extra_cost(demand, costs, stock, parts))
     wanted = np.bincount(demand.sku, demand.quantity, stock.shape[0])
     missing = int(np.maximum(0, wanted - stock.sum(1, dtype=np.int64)).sum())
     short = int(parts.quantity[parts.node == NO_NODE].sum(dtype=np.int64))
@@ -175,3 +177,24 @@ def _parts(line: Any, lines: int, node: Any, nodes: int) -> Parts:
     at[at == nodes] = NO_NODE
     part_count = np.bincount(keys // (nodes + 1), minlength=lines).astype(np.int32)
     return Parts(part_count, at, quantity.astype(np.int32))
+
+
+def extra_cost(demand: Demand, costs: Costs, stock: Any, parts: Parts) -> Any:
+    """int64 [line], 0 or more: what the units of a line cost more at their nodes than all from the cheapest one that
+    has any of the SKU, as if the line were alone: each of its parts a shipment, nobody else wanting the stock. What is
+    short costs nothing here. Rounded to whole units of the costs.
+    """
+    order, line = owners(demand.first_line), owners(offsets(parts.part_count))
+    given = parts.node != NO_NODE
+    line, node, units = line[given], parts.node[given], parts.quantity[given]
+    zone = demand.zone[order]
+    paid = np.bincount(line, costs.shipment[zone[line], node] + units * costs.unit[zone[line], node], demand.sku.size)
+    quantity = np.bincount(line, units, demand.sku.size)
+    extra = np.zeros(demand.sku.size, np.int64)
+    for first in range(0, extra.size, COMPARED_LINES):
+        lines = np.arange(first, min(first + COMPARED_LINES, extra.size))
+        lines = lines[quantity[lines] > 0]
+        alone = costs.shipment[zone[lines]] + quantity[lines, None] * costs.unit[zone[lines]]
+        alone[stock[demand.sku[lines]] <= 0] = np.inf
+        extra[lines] = np.rint(paid[lines] - alone.min(axis=1, initial=np.inf))
+    return extra

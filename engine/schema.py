@@ -77,10 +77,13 @@ ORDERS = _table(
     ("placed_at", I64, OPTIONAL), ("currency", I16, OPTIONAL), ("payment_method", I16, OPTIONAL),
     ("service_level", I16, OPTIONAL), ("ship_by", I64, OPTIONAL), ("deliver_by", I64, OPTIONAL),
     ("customer", TEXT, OPTIONAL),
+    ("rule", U8, OPTIONAL), ("decided_in", I64, OPTIONAL),  # engine/reasons.py; the sequence where it is another's
 )  # fmt: skip
 LINES = _table(
     11, "lines", ("sku", I32), ("quantity", I32), ("part_count", I32),
     ("unit_price", I64, OPTIONAL), ("discount", I64, OPTIONAL), ("tax", I64, OPTIONAL),
+    ("passed_0", U64, OPTIONAL), ("passed_1", U64, OPTIONAL), ("passed_2", U64, OPTIONAL), ("passed_3", U64, OPTIONAL),
+    ("extra_cost", I64, OPTIONAL),
 )  # fmt: skip
 PARTS = _table(12, "parts", ("node", I16), ("stage", U8), ("quantity", I32), ("fenced", I32), ("metres", I32))
 

@@ -58,6 +58,7 @@ def _columns(state: State) -> Iterator[tuple[str, Any]]:
             yield f"{name}_{field}", getattr(place, field)[:count]
     yield "metres", np.ascontiguousarray(state.places.metres[:codes, :nodes])
     yield "groups", state.groups[:channels]
+    yield "groups_since", state.groups_since[:channels]
     policies = state.policies
     for field in ("split", "priority", *POLICY_FIGURES):
         yield f"policy_{field}", getattr(policies, field)[:channels]
@@ -121,6 +122,8 @@ def load_snapshot(disk: Disk, name: str, state: State) -> None:
         )
     _check_limits(state, name, columns)
     _fill(state, columns)
+    unknown = np.full(columns["groups"].shape[0], sequence, np.int64)  # of a snapshot that does not say it: not before
+    _put(state.groups_since, columns.get("groups_since", unknown))
     state.sequence, state.stamp = sequence, stamp
     state.rebuild_derived()
 

@@ -10,8 +10,9 @@ import numpy as np
 from engine.commands import Parts
 from engine.ragged import offsets, owned, owners
 from engine.state import State
-from kernels.columns import NO_NODE, NODES_MAX, NONE, Batch, Drawn, OnShort, Outcome
+from kernels.columns import NO_NODE, NODES_MAX, NONE, Batch, Drawn, OnShort, Outcome, Rule
 from kernels.nearest import empty_drawn, nearest, parts_max
+from kernels.reasons import empty_passed, note_all_passed
 from kernels.stages import OpenOrders, read_orders, size_orders
 
 
@@ -22,7 +23,7 @@ def draw(state: State, batch: Batch, taken_before: bool = False, only: Any = Non
     only: uint64 [word], bits of the nodes that may give, where not all of the channel's group may.
     """
     room = parts_max(batch.quantity, state.node_count)
-    drawn = empty_drawn(batch.channel.size, batch.sku.size, room)
+    drawn = empty_drawn(batch.channel.size, batch.sku.size, room, state.node_count)
     policies = state.policies
     if taken_before:
         policies = policies._replace(nodes=state.serving, on_short=np.full_like(policies.on_short, OnShort.KEEP))
@@ -93,10 +94,13 @@ def planned(state: State, batch: Batch, parts: Parts) -> Drawn:
     wanted = np.bincount(owners(batch.first_line), batch.quantity, batch.channel.size)
     outcome = np.where(short == 0, Outcome.ALLOCATED, np.where(short == wanted, Outcome.SHORT, Outcome.PARTLY))
     metres = np.where(given, state.places.metres[batch.postal_code[order], np.where(given, parts.node, 0)], 0)
-    return Drawn(
+    drawn = Drawn(
         outcome.astype(np.uint8), owned(parts.part_count), owned(parts.node), owned(parts.quantity),
         np.zeros(parts.node.size, np.int32), metres.astype(np.int32),
+        np.full(batch.channel.size, Rule.LEAST_COST, np.uint8), empty_passed(batch.sku.size, state.node_count),
     )  # fmt: skip
+    note_all_passed(batch, state.node_count, state.cells, state.fences, state.policies, state.places, drawn)
+    return drawn
 
 
 def read(state: State, rows: Any) -> OpenOrders:

@@ -120,6 +120,8 @@ class State:
         self.on_short = np.zeros(channels, np.uint8)
         self.closed = np.zeros(channels, np.uint8)
         self.serving = np.zeros((channels, NODES_MAX // 64), np.uint64)
+        # The commit since which each channel's group and the nodes are as they are now. Only explanations ask.
+        self.groups_since = np.zeros(channels, np.int64)
         self.places = self._reserve_places(NODE_STRIDE)
         self.prices = no_prices()
 

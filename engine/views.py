@@ -4,7 +4,7 @@
 The file may be thrown away at any time: it is made again.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -240,6 +240,16 @@ class Views:
             values.append(node)
         sql = f"SELECT {_MOVEMENT} FROM movements WHERE {where} AND id > ? ORDER BY id LIMIT ?"
         return self._ask(sql, (*values, after, min(limit, ROWS_MAX)))
+
+    def units_of(self, number: int, skus: Sequence[str], after: int) -> Answer:
+        """Units that nodes allocated to an order, or released, by commits after one; oldest first, ROWS_MAX at most.
+
+        skus: of the order; movements are found by theirs.
+        """
+        indices = ", ".join([_index(Namespace.SKU)] * len(skus))
+        sql = f"""SELECT {_MOVEMENT} FROM movements WHERE sku IN ({indices}) AND reference = ? AND sequence > ?
+            AND kind IN ({Kind.ALLOCATED:d}, {Kind.RELEASED:d}) ORDER BY id LIMIT {ROWS_MAX}"""
+        return self._ask(sql, (*skus, number, after))
 
     def _ask(self, sql: str, values: tuple[Any, ...]) -> Answer:
         with self._db:  # one snapshot: the sequence belongs to the rows

@@ -108,6 +108,15 @@ class Outcome(IntEnum):
     REFUSED = 4  # units were short and the channel refuses such orders: nothing was allocated
 
 
+class Rule(IntEnum):
+    """How the nodes of an order were chosen. The numbers stand in the journal."""
+
+    NOT_NOTED = 0  # by a program that noted no reasons
+    NEAREST = 1  # kernels/nearest.py
+    LEAST_COST = 2  # by a plan over a whole batch (engine/planning.py)
+    PRICED = 3  # by cost and prices of stock (kernels/cheapest.py)
+
+
 class OrderKind(IntEnum):
     """What a row of the order columns is."""
 
@@ -209,3 +218,5 @@ class Drawn(NamedTuple):
     quantity: I32  # [part] units
     fenced: I32  # [part] units of it that came out of the channel's ring-fence
     metres: I32  # [part] whole metres to the postal code; 0 where short
+    rule: U8  # [order] Rule
+    passed: U64x2  # [line, word] bits of the nodes that were passed over with units of the line (kernels/reasons.py)

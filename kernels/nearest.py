@@ -1,20 +1,23 @@
 """Nearest allocation of a batch: the rule of RULES.md ("Nearest"), order by order, drawing from `available` as it goes.
 
 First the one nearest node that can give the whole order; else the first pair by (nearer rank, farther rank); else
-greedily the node that gives most. Then every line draws from the chosen nodes in rank order. Nothing but the claims
-(`available`, `stocked`, ring-fences) is written here; kernels/stages.py turns the parts into orders.
+greedily the node that gives most. Then every line draws from the chosen nodes in rank order, and kernels/reasons.py
+notes what it passed over. Nothing but the claims (`available`, `stocked`, ring-fences) is written here;
+kernels/stages.py turns the parts into orders.
 """
 
 import numpy as np
 
 from kernels.cheapest import Prices, choose_by_price, room_for_choice
-from kernels.columns import NO_NODE, NONE, Batch, Cells, Drawn, Fences, OnShort, Outcome, Places, Policies
+from kernels.columns import NO_NODE, NONE, Batch, Cells, Drawn, Fences, OnShort, Outcome, Places, Policies, Rule
 from kernels.fences import draw_fence, own_backed, sellable
 from kernels.options import I32, I64, U8, U64, I32x2, kernel, leaf
 from kernels.prefetch import prefetch
+from kernels.reasons import empty_passed, note_passed
 
 _REFUSE = int(OnShort.REFUSE)
 _ALLOCATED, _PARTLY, _SHORT, _REFUSED = (int(outcome) for outcome in Outcome)
+_NEAREST, _PRICED = int(Rule.NEAREST), int(Rule.PRICED)
 _ONE = np.uint64(1)
 _AHEAD = 6  # orders
 
@@ -44,10 +47,11 @@ def _emit(drawn: Drawn, part: int, node: int, units: int, fenced: int, metres: i
 @leaf
 def _first_that_gives_all(
     lines: int, rows: I32, need: I64, mask: np.uint64, place: int, nodes: int, cells: Cells, places: Places
-) -> int:
-    """The nearest node of the mask that can give every line, or NO_NODE. For at most 64 nodes and SKUs without
-    fences.
+) -> tuple[int, np.uint64]:
+    """The nearest node of the mask that can give every line, or NO_NODE; and the nodes nearer than it, as bits. For at
+    most 64 nodes and SKUs without fences.
     """
+    nearer = np.uint64(0)
     for k in range(nodes):
         node = places.rank[place, k]
         if (mask >> np.uint64(node)) & _ONE:
@@ -55,8 +59,9 @@ def _first_that_gives_all(
             while line < lines and cells.available[rows[line], node] >= need[line]:
                 line += 1
             if line == lines:
-                return int(node)
-    return NO_NODE
+                return int(node), nearer
+        nearer |= _ONE << np.uint64(node)
+    return NO_NODE, nearer
 
 
 @leaf
@@ -218,11 +223,12 @@ def _choose_greedily(lines: int, need: I64, missing: I64, count: int, give: I32x
 
 @leaf
 def _draw_all(
-    first: int, last: int, merged: I32, rows: I32, batch: Batch, place: int, node: int, cells: Cells, places: Places,
-    part: int, drawn: Drawn,
+    first: int, last: int, merged: I32, rows: I32, batch: Batch, place: int, node: int, nearer: np.uint64, masks: U64,
+    cells: Cells, places: Places, part: int, drawn: Drawn,
 ) -> int:  # fmt: skip
-    """Every line takes everything from one node."""
+    """Every line takes everything from one node, and passes over those nearer ones that have it."""
     for line in range(first, last):
+        drawn.passed[line, 0] = masks[merged[line - first]] & nearer
         _take(cells, rows[merged[line - first]], node, batch.quantity[line])
         part = _emit(drawn, part, node, batch.quantity[line], 0, places.metres[place, node])
         drawn.part_count[line] = 1
@@ -316,6 +322,25 @@ def _masks(
 
 
 @leaf
+def _every_and_some(lines: int, masks: U64) -> tuple[np.uint64, np.uint64]:
+    """The nodes that have every line, and those that have any."""
+    every, some = masks[0], masks[0]
+    for line in range(1, lines):
+        every &= masks[line]
+        some |= masks[line]
+    return every, some
+
+
+@leaf
+def _most_lines(batch: Batch) -> int:
+    """Lines of the longest order, 1 or more."""
+    most = 1
+    for order in range(batch.channel.size):
+        most = max(most, batch.first_line[order + 1] - batch.first_line[order])
+    return most
+
+
+@leaf
 def _fetch_heads(batch: Batch, order: int, cells: Cells, fences: Fences) -> None:
     """Bring what tells where the rows are into the cache, before `_fetch_ahead` has to wait for it."""
     for line in range(batch.first_line[order], batch.first_line[order + 1]):
@@ -365,16 +390,13 @@ def nearest(
     shipments where plain line-by-line nearest would need more.
     """
     orders = batch.channel.size
-    lines_max = 1
-    for order in range(orders):
-        lines_max = max(lines_max, batch.first_line[order + 1] - batch.first_line[order])
+    lines_max = _most_lines(batch)
     give = np.empty((nodes, lines_max), np.int32)
     skus, rows, merged = (np.empty(lines_max, np.int32), np.empty(lines_max, np.int32), np.empty(lines_max, np.int32))
     need = np.empty(lines_max, np.int64)  # of equal SKUs together, so more than a line may ask for
     missing = np.empty(lines_max, np.int64)
     masks = np.empty(lines_max, np.uint64)
-    candidate = np.empty(nodes, np.int32)
-    chosen = np.empty(nodes, np.uint8)
+    candidate, chosen = np.empty(nodes, np.int32), np.empty(nodes, np.uint8)
     choice = room_for_choice(nodes)
     part = 0
     for order in range(orders):
@@ -382,22 +404,23 @@ def nearest(
         first, last = batch.first_line[order], batch.first_line[order + 1]
         channel, place = batch.channel[order], batch.postal_code[order]
         lines = _merge(batch, first, last, skus, need, merged)
-        one, two = NONE, False
+        one, two, before = NONE, False, part
+        drawn.rule[order] = _NEAREST
         if nodes <= 64 and _masks(lines, skus, channel, cells, fences, policies, rows, masks):
-            every, some = masks[0], masks[0]
-            for line in range(1, lines):
-                every &= masks[line]
-                some |= masks[line]
+            every, some = _every_and_some(lines, masks)
             if prices.value.size and choose_by_price(
                 lines, rows, need, channel, place, nodes, cells, policies, places, prices, choice
             ):
                 part = _draw_chosen(first, last, merged, rows, batch, place, choice.to, cells, places, part, drawn)
-                drawn.outcome[order] = _ALLOCATED
+                drawn.outcome[order], drawn.rule[order] = _ALLOCATED, _PRICED
+                note_passed(batch, order, before, nodes, cells, fences, policies, places, drawn)
                 continue
             if every != 0:
-                node = _first_that_gives_all(lines, rows, need, every, place, nodes, cells, places)
+                node, nearer = _first_that_gives_all(lines, rows, need, every, place, nodes, cells, places)
                 if node != NO_NODE:
-                    part = _draw_all(first, last, merged, rows, batch, place, node, cells, places, part, drawn)
+                    part = _draw_all(
+                        first, last, merged, rows, batch, place, node, nearer, masks, cells, places, part, drawn
+                    )
                     drawn.outcome[order] = _ALLOCATED
                     continue
             count = 0
@@ -425,11 +448,12 @@ def nearest(
         if short > 0 and policies.on_short[channel] == _REFUSE:
             drawn.part_count[first:last] = 0
             drawn.outcome[order] = _REFUSED
-            continue
-        part = _draw(
-            first, last, merged, batch, order, count, candidate, chosen, give, cells, fences, places, part, drawn
-        )
-        drawn.outcome[order] = _ALLOCATED if short == 0 else _SHORT if short == units else _PARTLY
+        else:
+            part = _draw(
+                first, last, merged, batch, order, count, candidate, chosen, give, cells, fences, places, part, drawn
+            )
+            drawn.outcome[order] = _ALLOCATED if short == 0 else _SHORT if short == units else _PARTLY
+        note_passed(batch, order, before, nodes, cells, fences, policies, places, drawn)
     return part
 
 
@@ -438,9 +462,10 @@ def parts_max(quantity: I32, nodes: int) -> int:
     return int(np.minimum(quantity, nodes).sum()) + quantity.size
 
 
-def empty_drawn(orders: int, lines: int, parts: int) -> Drawn:
+def empty_drawn(orders: int, lines: int, parts: int, nodes: int) -> Drawn:
     """Output columns for a batch."""
     return Drawn(
         np.empty(orders, np.uint8), np.empty(lines, np.int32), np.empty(parts, np.int16), np.empty(parts, np.int32),
-        np.empty(parts, np.int32), np.empty(parts, np.int32),
+        np.empty(parts, np.int32), np.empty(parts, np.int32), np.empty(orders, np.uint8),
+        empty_passed(lines, nodes),
     )  # fmt: skip

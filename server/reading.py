@@ -17,15 +17,19 @@ import apsw
 import grpc
 
 from allot.v1 import orders_pb2, types_pb2
+from engine.explaining import Decided, are_elsewhere, decided
+from engine.history import Kind
 from engine.intake.orders import CHANNEL_CHARACTERS_MAX, ORDER_ID_CHARACTERS_MAX
-from engine.outcomes import Namespace
+from engine.outcomes import Namespace, Reply
 from engine.reading import Elsewhere, OrderNow, order_now
 from engine.views import Answer, Views, ViewsMissing
 from kernels.columns import NO_NODE, Outcome, Stage
 from server.batcher import Batcher
 from server.errors import Rejection
+from server.explanations import explanation_message
 from server.lookup import Lookup
 from server.paging import page_size, position_of, token_of
+from server.replies import check_reply
 from server.validation.catalogue import ADD_A_CHANNEL
 from server.validation.values import shown, text, unknown
 
@@ -66,6 +70,39 @@ class OrderReading:
         if not answer.rows:
             raise _not_found(order_id)
         return orders_pb2.GetOrderResponse(order=self._as_viewed(answer.rows[0]), sequence=answer.view_sequence)
+
+    async def explain(
+        self, request: orders_pb2.ExplainOrderRequest, deadline: float
+    ) -> orders_pb2.ExplainOrderResponse:
+        """Why an order's units are at their nodes. Raises Rejection."""
+        order_id = text("order_id", request.order_id, ORDER_ID_CHARACTERS_MAX)
+        channel = self._channel(request.channel)
+        found, sequence = await self._batcher.read(
+            lambda engine: (
+                decided(engine.state, engine.first_answers, channel, order_id, request.is_reservation),
+                engine.state.sequence,
+            ),
+            deadline,
+        )
+        if found is Elsewhere.UNKNOWN:
+            raise _not_found(order_id)
+        if found is Elsewhere.IN_VIEWS:
+            check_reply(Reply.ANSWER_ARCHIVED, "order_id")
+        assert isinstance(found, Decided)
+        message = explanation_message(found, self._batcher.engine.state.names)
+        if self._views is not None and are_elsewhere(found):
+            skus = list({line.sku for line in message.lines})
+            moved: Callable[[Views], Answer] = partial(
+                Views.units_of, number=found.number, skus=skus, after=found.sequence
+            )
+            answer = await self._ask(moved, sequence, deadline)
+            message.view_sequence = answer.view_sequence
+            for row in answer.rows:
+                message.moved.add(
+                    sequence=row["sequence"], stamp_us=row["stamp"], sku=row["sku"], node_id=row["node"],
+                    quantity=row["quantity"], cause=f"CAUSE_{row['cause']}", released=row["kind"] == Kind.RELEASED.name,
+                )  # fmt: skip
+        return message
 
     async def list(self, request: orders_pb2.ListOrdersRequest, deadline: float) -> orders_pb2.ListOrdersResponse:
         """A page of orders. Raises Rejection."""

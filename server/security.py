@@ -88,6 +88,7 @@ ACCESS: Mapping[str, Access] = {
     "allot.v1.OrderService/ReallocateOrders": _for(),
     "allot.v1.OrderService/ReevaluateOrders": _for(),
     "allot.v1.OrderService/GetOrder": _for(_SHOP, _WAREHOUSE, channel="channel"),
+    "allot.v1.OrderService/ExplainOrder": _for(_SHOP, _WAREHOUSE, channel="channel"),
     "allot.v1.OrderService/ListOrders": _for(_SHOP, _WAREHOUSE, channel="channel"),
     "allot.v1.ReservationService/Reserve": _for(_SHOP, channel="order.channel"),
     "allot.v1.ReservationService/Confirm": _for(_SHOP, channel="channel"),

@@ -30,7 +30,7 @@ COMMANDS = (
     "relay", "snapshot", "warm", "doctor", "config", "token",
     "order place", "order get", "order list", "order cancel", "order send", "stock receive", "stock count", "stock get",
     "stock list", "node put", "node list", "channel put", "channel close", "channel list", "watch", "channels",
-    "events", "what-if",
+    "events", "what-if", "explain",
 )  # fmt: skip
 TOOLS = real_data.DATA.parent / "tools"
 REPORT_CUT = 3000  # lines of the report that the outside judge sees
@@ -498,6 +498,21 @@ def test_least_cost_into_a_folder_is_journaled_and_known_when_it_comes_again(sho
     assert (again.json["repeated_orders"], again.json["changed"]) == (first.json["orders"], False)
     assert shop.decisions.read_bytes() == decided
     assert run("verify", "--data", data).code == 0
+
+
+def test_explain_tells_of_a_folder_that_nobody_serves(shop: Shop):
+    data = shop.folder / "data"
+    assert planned(shop, "--data", data).code == 0
+    ask = ("explain", "O5", "--channel", "shop", "--data", data)
+    found = run(*ask, "--json")
+    assert (found.code, found.err) == (0, "")
+    assert (found.json["choice"], found.json["may_have_changed"], len(found.json["lines"])) == ("LEAST_COST", False, 3)
+    assert all(line["extra_cost"] >= 0 and sum(p["quantity"] for p in line["parts"]) for line in found.json["lines"])
+    assert "by a plan of least cost" in run(*ask).out
+    assert "line costs more than alone" in run(*ask).out
+    for order, channel, said in (("O5", "web", "no such channel"), ("none", "shop", "names no order of the channel")):
+        wrong = run("explain", order, "--channel", channel, "--data", data)
+        assert (wrong.code, wrong.out, said in wrong.err) == (1, "", True)
 
 
 def test_least_cost_costs_no_more_than_nearest(shop: Shop):

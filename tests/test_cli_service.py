@@ -20,7 +20,7 @@ from tests.test_client import Code
 COMMANDS = (
     "order place", "order get", "order list", "order cancel", "order reevaluate", "order send", "stock receive",
     "stock count", "stock get", "stock list", "node put", "node reallocate", "node list", "channel put",
-    "channel close", "channel list", "channels", "watch", "events",
+    "channel close", "channel list", "channels", "watch", "events", "explain",
 )  # fmt: skip
 HEADER = "order_id,channel,postal_code,sku,quantity"
 PLACE = ("order", "place", "A-1", "--channel", "own", "--postal-code", "560001", "--line", "SKU-1=2")

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 
 import allot_client
-from allot.v1 import types_pb2
+from allot.v1 import events_pb2, orders_pb2, types_pb2
 from tests.command_line import Outcome, run, write_csv
 from tests.running import Server, server
 from tests.test_client import Driven
@@ -83,6 +83,32 @@ def test_an_order_is_placed_read_repeated_and_cancelled(shop: Any, own: str):
     sequence = shop.get_stock(own).sequence
     listed = list(shop.list_orders(channel=own, at_least_sequence=sequence))
     assert [(order.order_id, order.number) for order in listed] == [("A-1", first.number)]
+
+
+def test_an_order_is_explained_with_what_was_passed_over_and_what_served_it_later(shop: Any, own: str):
+    shop.put_channel(own, on_short="back_order")
+    shop.place_order(**draft(own, "A-1", 13))
+    found = shop.explain_order(own, "A-1")
+    assert (found.outcome, found.choice) == (types_pb2.OUTCOME_ALLOCATED, orders_pb2.CHOICE_PAIR)
+    assert (found.may_have_changed, len(found.moved), found.view_sequence) == (False, 0, 0)
+    (line,) = found.lines
+    assert [(part.node_id, part.quantity, part.rank) for part in line.parts] == [("BLR", 10, 1), ("DEL", 3, 3)]
+    assert line.parts[1].extra_distance_m == line.parts[1].distance_m - line.parts[0].distance_m > 1_000_000
+    assert [(node.node_id, node.rank, node.reason) for node in line.passed] == [
+        ("BOM", 2, orders_pb2.PASSED_REASON_NO_STOCK)
+    ]
+    shop.place_order(**draft(own, "A-2", 9))
+    assert shop.explain_order(own, "A-2").choice == orders_pb2.CHOICE_GREEDY
+    shop.receive_stock([(own, "BOM", 5)])
+    served = shop.explain_order(own, "A-2")
+    assert [(moved.node_id, moved.quantity, moved.cause, moved.released) for moved in served.moved] == [
+        ("BOM", 2, events_pb2.CAUSE_RECEIPT, False)
+    ]
+    assert served.sequence < served.moved[0].sequence <= served.view_sequence
+    assert list(served.lines) == list(shop.explain_order(own, "A-2").lines)
+    with pytest.raises(allot_client.Unknown) as caught:
+        shop.explain_order(own, "no-such-order")
+    assert caught.value.reason == "UNKNOWN_ORDER"
 
 
 def test_the_same_order_again_is_the_first_answer_and_other_content_a_conflict(shop: Any, own: str):
@@ -236,6 +262,13 @@ def test_commands_as_an_operator_types_them(address: str, tmp_path: Path):
     assert "KEY_CONFLICT" in allot("order", "place", "A-1", *order[:-1], "CLI=3", code=1).err
     assert allot("order", "get", "A-1", "--channel", "cli", "--json").json["state"] == "ALLOCATED"
     assert "CLI-1" in allot("order", "get", "A-1", "--channel", "cli").out
+    explained = allot("explain", "A-1", "--channel", "cli").out
+    assert "from one node: the nearest that had everything" in explained
+    refused = allot("explain", "A-2", "--channel", "cli").out
+    assert "from no node" in refused
+    assert "CLI-1" in refused.split("passed over")[1]
+    assert "had units, but not what would have spared a shipment" in refused
+    assert allot("explain", "A-1", "--channel", "cli", "--json").json["lines"][0]["parts"][0]["node_id"] == "CLI-1"
     assert "2 units cancelled" in allot("order", "cancel", "A-1", "--channel", "cli").out
     allot("stock", "count", "CLI", "CLI-1", 4, "--source", "cli")
     assert allot("stock", "get", "CLI", "--json").json["cells"][0]["available"] == 4

@@ -75,6 +75,10 @@ def test_every_order_line_and_unit_is_there(pair: Pair, tmp_path: Path) -> None:
     refused = tables["orders"][2]
     assert (refused["outcome"], refused["number"]) == ("REFUSED", None)
     assert tables["orders"][7]["reservation"] == tables["orders"][4]["number"]
+    assert {row["rule"] for row in tables["orders"]} == {"NEAREST"}
+    decided_in = [row["decided_in"] for row in tables["orders"]]
+    assert decided_in == [None] * 7 + [tables["orders"][4]["sequence"]]  # the last was a reservation
+    assert {row["extra_cost"] for row in tables["lines"]} == {None}
     lines = {(row["order_id"], row["line"]): row["quantity"] for row in tables["lines"]}
     assert lines["o2", 2] == 1
     assert lines["o3", 1] == 5

@@ -64,7 +64,7 @@ class Shop:
             offsets(np.array([len(order) for _, order in orders])), np.array([sku for sku, _ in lines], np.int32),
             np.array([units for _, units in lines], np.int32),
         )  # fmt: skip
-        drawn = empty_drawn(len(orders), len(lines), parts_max(batch.quantity, self.nodes))
+        drawn = empty_drawn(len(orders), len(lines), parts_max(batch.quantity, self.nodes), self.nodes)
         counters = np.zeros(self.skus, np.int64), np.zeros(3, np.int64)
         value = self.value if priced else np.empty((0, 0), np.int32)
         count = nearest(

@@ -1,8 +1,10 @@
 """kernels/nearest.py against the rule as tests/rules.py words it: seeded random shops of odd sizes, order by order."""
 
 import random
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
@@ -121,6 +123,36 @@ class Shop:
         outcome = Outcome.ALLOCATED if given == asked else Outcome.PARTLY if given else Outcome.SHORT
         return outcome, out
 
+    def sellable_units(self, channel: int) -> dict[tuple[int, int], int]:
+        """What the channel may take of each SKU at each node of its group."""
+        return {
+            (sku, node): sellable(self.kept(sku, node), self.units(sku, node), channel)
+            for sku in range(len(self.available))
+            for node in self.groups[channel]
+        }
+
+    def passed(
+        self, lines: list[tuple[int, int]], parts: list[list[tuple]], stock: dict[tuple[int, int], int], channel: int,
+        code: int,
+    ) -> list[set[int]]:  # fmt: skip
+        """For each line the nodes that gave it nothing though they had units of it, as far as those that did.
+
+        stock: before the order. Lines before and behind that share the SKU leave what they do not take.
+        """
+        taken: Counter[tuple[int, int]] = Counter()
+        for (sku, _), of_line in zip(lines, parts, strict=True):
+            for node, units, *_ in of_line:
+                taken[sku, node] += units
+        out = []
+        for (sku, _), of_line in zip(lines, parts, strict=True):
+            gave = {node for node, *_ in of_line}
+            others = {node for node in self.groups[channel] - gave if stock[sku, node] > taken[sku, node]}
+            if gave and NO_NODE not in gave:
+                reach = max((self.metres[code][node], node) for node in gave)
+                others = {node for node in others if (self.metres[code][node], node) < reach}
+            out.append(others)
+        return out
+
 
 def random_shop(rng: random.Random, nodes: int, skus: int, fences: int, units_max: int) -> Shop:
     def units() -> int:
@@ -138,6 +170,10 @@ def random_shop(rng: random.Random, nodes: int, skus: int, fences: int, units_ma
     for _ in range(fences):
         shop.fences[rng.randrange(skus), rng.randrange(nodes), rng.randrange(CHANNELS)] = rng.randint(0, units_max)
     return shop
+
+
+def bits_of(words: Any) -> set[int]:
+    return {64 * word + bit for word, bits in enumerate(words.tolist()) for bit in range(64) if bits >> bit & 1}
 
 
 def random_orders(rng: random.Random, skus: int, orders: int, lines_max: int, units_max: int) -> list[tuple]:
@@ -175,14 +211,17 @@ def compare(shop: Shop, orders: list[tuple]) -> None:
     cells, fences, policies, places = shop.columns()
     batch = batch_of(orders)
     room = parts_max(batch.quantity, shop.nodes)
-    drawn = empty_drawn(len(orders), batch.sku.size, room + 1)
+    drawn = empty_drawn(len(orders), batch.sku.size, room + 1, shop.nodes)
     drawn.node[room] = AWAY
     count = nearest(batch, shop.nodes, cells, fences, policies, places, no_prices(), drawn)
     assert count == drawn.part_count.sum() <= room
     assert drawn.node[room] == AWAY
     for i, (channel, code, lines) in enumerate(orders):
+        stock = shop.sellable_units(channel)
         outcome, parts = shop.allocate(lines, channel, code)
         assert (Outcome(drawn.outcome[i]), parts_of(drawn, batch, i)) == (outcome, parts), (i, channel, code, lines)
+        passed = [bits_of(words) for words in drawn.passed[batch.first_line[i] : batch.first_line[i + 1]]]
+        assert passed == shop.passed(lines, parts, stock, channel, code), (i, channel, code, lines, parts)
     after, fences_after, _, _ = shop.columns()
     assert (cells.available == after.available).all()
     assert (cells.stocked == after.stocked).all()
@@ -253,7 +292,7 @@ def test_no_order_is_no_work() -> None:
     shop = Shop([[1]], [[1]] * CODES, [{0}] * CHANNELS, [True] * CHANNELS, [OnShort.KEEP] * CHANNELS)
     cells, fences, policies, places = shop.columns()
     empty = batch_of([])._replace(sku=np.empty(0, np.int32), quantity=np.empty(0, np.int32))
-    assert nearest(empty, 1, cells, fences, policies, places, no_prices(), empty_drawn(0, 0, 0)) == 0
+    assert nearest(empty, 1, cells, fences, policies, places, no_prices(), empty_drawn(0, 0, 0, 1)) == 0
 
 
 assert NODES_MAX >= 200

@@ -119,6 +119,33 @@ def test_with_single_units_the_cost_is_that_of_the_linear_program_and_of_the_bou
     assert made.cost == pytest.approx(least_cost(found, relaxed=True), rel=1e-7)
 
 
+def test_the_extra_cost_of_a_line_is_what_it_pays_beyond_its_cheapest_node_were_it_alone() -> None:
+    extras = set()
+    for seed in range(20):
+        found = case(seed)
+        demand, costs, stock = found
+        made = plan(*found)
+        order_of, first = owners(demand.first_line), offsets(made.parts.part_count)
+        for line, sku in enumerate(demand.sku):
+            zone = demand.zone[order_of[line]]
+            parts = [
+                (int(made.parts.node[part]), int(made.parts.quantity[part]))
+                for part in range(first[line], first[line + 1])
+                if made.parts.node[part] != NO_NODE
+            ]
+            units = sum(quantity for _, quantity in parts)
+            paid = sum(costs.shipment[zone, node] + quantity * costs.unit[zone, node] for node, quantity in parts)
+            alone = [
+                costs.shipment[zone, node] + units * costs.unit[zone, node]
+                for node in range(stock.shape[1])
+                if stock[sku, node]
+            ]
+            expected = round(paid - min(alone)) if units else 0
+            assert made.parts.extra_cost[line] == expected >= 0
+            extras.add(expected)
+    assert len(extras) > 10
+
+
 def test_any_prices_prove_a_bound() -> None:
     chance = np.random.default_rng(7)
     for seed in range(20):

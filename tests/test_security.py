@@ -107,7 +107,7 @@ def test_what_each_role_may_do():
         for role in Role
     }
     figures = {"GetAvailability", "WatchAvailability", "PullAvailability"}
-    orders = {"CancelOrder", "GetOrder", "ListOrders"}
+    orders = {"CancelOrder", "GetOrder", "ExplainOrder", "ListOrders"}
     stock = {"ReceiveStock", "CountStock", "AdjustStock", "GetStock", "ListStock"}
     policies = {"PutChannel", "ListChannels", "PutExceptions", "PutFences"}
     placing = {"PlaceOrder", "PlaceOrders", "AllocateBatches", "Reserve", "Confirm", "Release"}

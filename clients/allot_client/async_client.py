@@ -190,6 +190,13 @@ class AsyncClient:
         request = orders_pb2.GetOrderRequest(channel=channel, order_id=order_id, is_reservation=is_reservation)
         return (await self._ask(calls.GET_ORDER, request, timeout)).order
 
+    async def explain_order(
+        self, channel: str, order_id: str, *, is_reservation: bool = False, timeout: float | None = None
+    ) -> orders_pb2.ExplainOrderResponse:
+        """Why an order's units are at their nodes, and which nearer ones were passed over. Raises Unknown."""
+        request = orders_pb2.ExplainOrderRequest(channel=channel, order_id=order_id, is_reservation=is_reservation)
+        return await self._ask(calls.EXPLAIN_ORDER, request, timeout)
+
     def list_orders(
         self,
         *,

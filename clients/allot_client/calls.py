@@ -40,6 +40,7 @@ REEVALUATE_ORDERS = Call(
     "OrderService/ReevaluateOrders", orders.ReevaluateOrdersRequest, orders.ReevaluateOrdersResponse
 )
 GET_ORDER = Call("OrderService/GetOrder", orders.GetOrderRequest, orders.GetOrderResponse)
+EXPLAIN_ORDER = Call("OrderService/ExplainOrder", orders.ExplainOrderRequest, orders.ExplainOrderResponse)
 LIST_ORDERS = Call("OrderService/ListOrders", orders.ListOrdersRequest, orders.ListOrdersResponse)
 
 RESERVE = Call("ReservationService/Reserve", reservations.ReserveRequest, reservations.ReserveResponse)

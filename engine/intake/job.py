@@ -265,9 +265,9 @@ def plan_orders(engine: Engine, orders: OrderFile, card: RateCard) -> Plan:
     stock = np.where((row >= 0)[:, None] & (at.flag[:nodes] == 1), state.cells.available[row, :nodes], 0)
     first_line = offsets(np.diff(orders.first_line)[new])
     found = plan(Demand(first_line, zone, sku_of, orders.quantity[lines]), costs, stock)
-    part_count = np.zeros(len(orders.sku), np.int32)
-    part_count[lines] = found.parts.part_count
-    return replace(found, parts=replace(found.parts, part_count=part_count))
+    part_count, extra_cost = np.zeros(len(orders.sku), np.int32), np.zeros(len(orders.sku), np.int64)
+    part_count[lines], extra_cost[lines] = found.parts.part_count, found.parts.extra_cost
+    return replace(found, parts=replace(found.parts, part_count=part_count, extra_cost=extra_cost))
 
 
 def _in_turn(values: Any) -> tuple[Any, Any]:

@@ -16,6 +16,7 @@ from server.cli import (
     config,
     doctor,
     events,
+    explain,
     export,
     import_report,
     node,
@@ -56,6 +57,7 @@ app.command("warm")(warm.warm)
 app.command("doctor")(doctor.doctor)
 app.command("config")(config.config)
 app.command("token")(token.token)
+app.command("explain")(explain.explain)
 for name, group in (("order", order), ("stock", stock), ("node", node), ("channel", channel)):
     app.add_typer(group.app, name=name)
 app.command("channels")(channels.channels)

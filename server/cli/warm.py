@@ -8,7 +8,7 @@ import typer
 from server.cli.output import bar, show_json, show_table
 
 MODULES = (
-    "keys", "texts", "distance", "fences", "nearest", "digest", "stages", "expiry", "availability", "audit",
+    "keys", "texts", "distance", "fences", "reasons", "nearest", "digest", "stages", "expiry", "availability", "audit",
     "messages", "publications", "publishing", "pricing", "moves", "repair", "cheapest", "forecast", "placing",
     "searching",
 )  # fmt: skip

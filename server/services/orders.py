@@ -183,6 +183,12 @@ class OrderService(orders_pb2_grpc.OrderServiceServicer):
         """One order as it stands."""
         return await self._desk.reading.get(request, deadline_of(context))
 
+    async def ExplainOrder(  # noqa: N802
+        self, request: orders_pb2.ExplainOrderRequest, context: Any
+    ) -> orders_pb2.ExplainOrderResponse:
+        """Why these nodes."""
+        return await self._desk.reading.explain(request, deadline_of(context))
+
     async def ListOrders(self, request: orders_pb2.ListOrdersRequest, context: Any) -> orders_pb2.ListOrdersResponse:  # noqa: N802
         """A page of orders."""
         return await self._desk.reading.list(request, deadline_of(context))

@@ -1,11 +1,47 @@
+from allot.v1 import events_pb2 as _events_pb2
 from allot.v1 import types_pb2 as _types_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class Choice(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CHOICE_UNSPECIFIED: _ClassVar[Choice]
+    CHOICE_ONE_NODE: _ClassVar[Choice]
+    CHOICE_PAIR: _ClassVar[Choice]
+    CHOICE_GREEDY: _ClassVar[Choice]
+    CHOICE_NO_NODE: _ClassVar[Choice]
+    CHOICE_LEAST_COST: _ClassVar[Choice]
+    CHOICE_PRICED: _ClassVar[Choice]
+
+class PassedReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PASSED_REASON_UNSPECIFIED: _ClassVar[PassedReason]
+    PASSED_REASON_NO_STOCK: _ClassVar[PassedReason]
+    PASSED_REASON_SPLIT: _ClassVar[PassedReason]
+    PASSED_REASON_PRICE: _ClassVar[PassedReason]
+    PASSED_REASON_NOT_IN_GROUP: _ClassVar[PassedReason]
+    PASSED_REASON_NODE_CLOSED: _ClassVar[PassedReason]
+    PASSED_REASON_CHANNEL_CLOSED: _ClassVar[PassedReason]
+CHOICE_UNSPECIFIED: Choice
+CHOICE_ONE_NODE: Choice
+CHOICE_PAIR: Choice
+CHOICE_GREEDY: Choice
+CHOICE_NO_NODE: Choice
+CHOICE_LEAST_COST: Choice
+CHOICE_PRICED: Choice
+PASSED_REASON_UNSPECIFIED: PassedReason
+PASSED_REASON_NO_STOCK: PassedReason
+PASSED_REASON_SPLIT: PassedReason
+PASSED_REASON_PRICE: PassedReason
+PASSED_REASON_NOT_IN_GROUP: PassedReason
+PASSED_REASON_NODE_CLOSED: PassedReason
+PASSED_REASON_CHANNEL_CLOSED: PassedReason
 
 class PlaceOrderRequest(_message.Message):
     __slots__ = ("order",)
@@ -150,6 +186,102 @@ class GetOrderResponse(_message.Message):
     order: _types_pb2.Order
     sequence: int
     def __init__(self, order: _Optional[_Union[_types_pb2.Order, _Mapping]] = ..., sequence: _Optional[int] = ...) -> None: ...
+
+class ExplainOrderRequest(_message.Message):
+    __slots__ = ("channel", "order_id", "is_reservation")
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    ORDER_ID_FIELD_NUMBER: _ClassVar[int]
+    IS_RESERVATION_FIELD_NUMBER: _ClassVar[int]
+    channel: str
+    order_id: str
+    is_reservation: bool
+    def __init__(self, channel: _Optional[str] = ..., order_id: _Optional[str] = ..., is_reservation: _Optional[bool] = ...) -> None: ...
+
+class ExplainOrderResponse(_message.Message):
+    __slots__ = ("number", "outcome", "choice", "sequence", "decided_sequence", "reservation_number", "may_have_changed", "lines", "moved", "view_sequence")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    CHOICE_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    DECIDED_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    RESERVATION_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    MAY_HAVE_CHANGED_FIELD_NUMBER: _ClassVar[int]
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    MOVED_FIELD_NUMBER: _ClassVar[int]
+    VIEW_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    outcome: _types_pb2.Outcome
+    choice: Choice
+    sequence: int
+    decided_sequence: int
+    reservation_number: int
+    may_have_changed: bool
+    lines: _containers.RepeatedCompositeFieldContainer[LineReasons]
+    moved: _containers.RepeatedCompositeFieldContainer[MovedSince]
+    view_sequence: int
+    def __init__(self, number: _Optional[int] = ..., outcome: _Optional[_Union[_types_pb2.Outcome, str]] = ..., choice: _Optional[_Union[Choice, str]] = ..., sequence: _Optional[int] = ..., decided_sequence: _Optional[int] = ..., reservation_number: _Optional[int] = ..., may_have_changed: _Optional[bool] = ..., lines: _Optional[_Iterable[_Union[LineReasons, _Mapping]]] = ..., moved: _Optional[_Iterable[_Union[MovedSince, _Mapping]]] = ..., view_sequence: _Optional[int] = ...) -> None: ...
+
+class LineReasons(_message.Message):
+    __slots__ = ("line", "sku", "quantity", "parts", "passed", "passed_more", "extra_cost")
+    LINE_FIELD_NUMBER: _ClassVar[int]
+    SKU_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    PARTS_FIELD_NUMBER: _ClassVar[int]
+    PASSED_FIELD_NUMBER: _ClassVar[int]
+    PASSED_MORE_FIELD_NUMBER: _ClassVar[int]
+    EXTRA_COST_FIELD_NUMBER: _ClassVar[int]
+    line: int
+    sku: str
+    quantity: int
+    parts: _containers.RepeatedCompositeFieldContainer[PartReasons]
+    passed: _containers.RepeatedCompositeFieldContainer[PassedNode]
+    passed_more: int
+    extra_cost: int
+    def __init__(self, line: _Optional[int] = ..., sku: _Optional[str] = ..., quantity: _Optional[int] = ..., parts: _Optional[_Iterable[_Union[PartReasons, _Mapping]]] = ..., passed: _Optional[_Iterable[_Union[PassedNode, _Mapping]]] = ..., passed_more: _Optional[int] = ..., extra_cost: _Optional[int] = ...) -> None: ...
+
+class PartReasons(_message.Message):
+    __slots__ = ("node_id", "quantity", "rank", "distance_m", "extra_distance_m")
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    RANK_FIELD_NUMBER: _ClassVar[int]
+    DISTANCE_M_FIELD_NUMBER: _ClassVar[int]
+    EXTRA_DISTANCE_M_FIELD_NUMBER: _ClassVar[int]
+    node_id: str
+    quantity: int
+    rank: int
+    distance_m: int
+    extra_distance_m: int
+    def __init__(self, node_id: _Optional[str] = ..., quantity: _Optional[int] = ..., rank: _Optional[int] = ..., distance_m: _Optional[int] = ..., extra_distance_m: _Optional[int] = ...) -> None: ...
+
+class PassedNode(_message.Message):
+    __slots__ = ("node_id", "rank", "distance_m", "reason")
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    RANK_FIELD_NUMBER: _ClassVar[int]
+    DISTANCE_M_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    node_id: str
+    rank: int
+    distance_m: int
+    reason: PassedReason
+    def __init__(self, node_id: _Optional[str] = ..., rank: _Optional[int] = ..., distance_m: _Optional[int] = ..., reason: _Optional[_Union[PassedReason, str]] = ...) -> None: ...
+
+class MovedSince(_message.Message):
+    __slots__ = ("sequence", "stamp_us", "sku", "node_id", "quantity", "cause", "released")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    STAMP_US_FIELD_NUMBER: _ClassVar[int]
+    SKU_FIELD_NUMBER: _ClassVar[int]
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    RELEASED_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    stamp_us: int
+    sku: str
+    node_id: str
+    quantity: int
+    cause: _events_pb2.Cause
+    released: bool
+    def __init__(self, sequence: _Optional[int] = ..., stamp_us: _Optional[int] = ..., sku: _Optional[str] = ..., node_id: _Optional[str] = ..., quantity: _Optional[int] = ..., cause: _Optional[_Union[_events_pb2.Cause, str]] = ..., released: _Optional[bool] = ...) -> None: ...
 
 class ListOrdersRequest(_message.Message):
     __slots__ = ("channel", "state", "page_size", "page_token", "at_least_sequence")

@@ -73,6 +73,11 @@ class OrderServiceStub:
                 request_serializer=allot_dot_v1_dot_orders__pb2.GetOrderRequest.SerializeToString,
                 response_deserializer=allot_dot_v1_dot_orders__pb2.GetOrderResponse.FromString,
                 _registered_method=True)
+        self.ExplainOrder = channel.unary_unary(
+                '/allot.v1.OrderService/ExplainOrder',
+                request_serializer=allot_dot_v1_dot_orders__pb2.ExplainOrderRequest.SerializeToString,
+                response_deserializer=allot_dot_v1_dot_orders__pb2.ExplainOrderResponse.FromString,
+                _registered_method=True)
         self.ListOrders = channel.unary_unary(
                 '/allot.v1.OrderService/ListOrders',
                 request_serializer=allot_dot_v1_dot_orders__pb2.ListOrdersRequest.SerializeToString,
@@ -143,6 +148,13 @@ class OrderServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExplainOrder(self, request, context):
+        """Why an order's or a reservation's units are at their nodes: what was decided, what was passed over, what moved since.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListOrders(self, request, context):
         """Orders and reservations by number, page by page, from the views.
         """
@@ -187,6 +199,11 @@ def add_OrderServiceServicer_to_server(servicer, server):
                     servicer.GetOrder,
                     request_deserializer=allot_dot_v1_dot_orders__pb2.GetOrderRequest.FromString,
                     response_serializer=allot_dot_v1_dot_orders__pb2.GetOrderResponse.SerializeToString,
+            ),
+            'ExplainOrder': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainOrder,
+                    request_deserializer=allot_dot_v1_dot_orders__pb2.ExplainOrderRequest.FromString,
+                    response_serializer=allot_dot_v1_dot_orders__pb2.ExplainOrderResponse.SerializeToString,
             ),
             'ListOrders': grpc.unary_unary_rpc_method_handler(
                     servicer.ListOrders,
@@ -387,6 +404,33 @@ class OrderService:
             '/allot.v1.OrderService/GetOrder',
             allot_dot_v1_dot_orders__pb2.GetOrderRequest.SerializeToString,
             allot_dot_v1_dot_orders__pb2.GetOrderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainOrder(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/allot.v1.OrderService/ExplainOrder',
+            allot_dot_v1_dot_orders__pb2.ExplainOrderRequest.SerializeToString,
+            allot_dot_v1_dot_orders__pb2.ExplainOrderResponse.FromString,
             options,
             channel_credentials,
             insecure,
