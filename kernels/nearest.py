@@ -9,7 +9,7 @@ import numpy as np
 
 from kernels.cheapest import Prices, choose_by_price, room_for_choice
 from kernels.columns import NO_NODE, NONE, Batch, Cells, Drawn, Fences, OnShort, Outcome, Places, Policies
-from kernels.fences import draw_fence, own_backed, sellable
+from kernels.fences import draw_fence, own_backed, refill_fence, sellable
 from kernels.options import I32, I64, U8, U64, I32x2, kernel, leaf
 from kernels.prefetch import prefetch
 
@@ -353,17 +353,28 @@ def _fetch(
         _fetch_ahead(batch, order + _AHEAD, nodes, cells, places, prices)
 
 
-@kernel
-def nearest(
-    batch: Batch, nodes: int, cells: Cells, fences: Fences, policies: Policies, places: Places, prices: Prices,
-    drawn: Drawn,
-) -> int:  # fmt: skip
-    """Draw the parts of every order of the batch, in order; returns the number of parts written.
+@leaf
+def _give_back(batch: Batch, order: int, part: int, cells: Cells, fences: Fences, drawn: Drawn) -> None:
+    """Undo the claims of one order, whose parts begin at `part`."""
+    for line in range(batch.first_line[order], batch.first_line[order + 1]):
+        sku = batch.sku[line]
+        row = cells.row_of[sku]
+        for _ in range(drawn.part_count[line]):
+            node = drawn.node[part]
+            if node != NO_NODE:
+                cells.available[row, node] += drawn.quantity[part]
+                cells.stocked[row, node >> 6] |= _ONE << np.uint64(node & 63)
+                if drawn.fenced[part] > 0:
+                    refill_fence(fences, sku, node, batch.channel[order], drawn.fenced[part])
+            part += 1
 
-    Shapes as in kernels/columns.py. `drawn` has room for sum(min(quantity, nodes) + 1) parts. Writes `available`,
-    `stocked`, the ring-fences' `remaining` and `drawn`. Method: RULES.md; the pair step keeps an order in two
-    shipments where plain line-by-line nearest would need more.
-    """
+
+@leaf
+def _decide(
+    batch: Batch, nodes: int, cells: Cells, fences: Fences, policies: Policies, places: Places, prices: Prices,
+    claims: bool, drawn: Drawn,
+) -> int:  # fmt: skip
+    """The rule, order by order. Without `claims` each order gives back what it drew before the next one is decided."""
     orders = batch.channel.size
     lines_max = 1
     for order in range(orders):
@@ -376,8 +387,11 @@ def nearest(
     candidate = np.empty(nodes, np.int32)
     chosen = np.empty(nodes, np.uint8)
     choice = room_for_choice(nodes)
-    part = 0
+    part, before = 0, 0
     for order in range(orders):
+        if not claims and order > 0:
+            _give_back(batch, order - 1, before, cells, fences, drawn)
+        before = part
         _fetch(batch, order, nodes, cells, fences, places, prices)
         first, last = batch.first_line[order], batch.first_line[order + 1]
         channel, place = batch.channel[order], batch.postal_code[order]
@@ -430,7 +444,36 @@ def nearest(
             first, last, merged, batch, order, count, candidate, chosen, give, cells, fences, places, part, drawn
         )
         drawn.outcome[order] = _ALLOCATED if short == 0 else _SHORT if short == units else _PARTLY
+    if not claims and orders > 0:
+        _give_back(batch, orders - 1, before, cells, fences, drawn)
     return part
+
+
+@kernel
+def nearest(
+    batch: Batch, nodes: int, cells: Cells, fences: Fences, policies: Policies, places: Places, prices: Prices,
+    drawn: Drawn,
+) -> int:  # fmt: skip
+    """Draw the parts of every order of the batch, in order; returns the number of parts written.
+
+    Shapes as in kernels/columns.py. `drawn` has room for sum(min(quantity, nodes) + 1) parts. Writes `available`,
+    `stocked`, the ring-fences' `remaining` and `drawn`. Method: RULES.md; the pair step keeps an order in two
+    shipments where plain line-by-line nearest would need more.
+    """
+    return _decide(batch, nodes, cells, fences, policies, places, prices, True, drawn)
+
+
+@kernel
+def foresee(
+    batch: Batch, nodes: int, cells: Cells, fences: Fences, policies: Policies, places: Places, prices: Prices,
+    drawn: Drawn,
+) -> int:  # fmt: skip
+    """What `nearest` would draw for each order of the batch if it came now and alone; returns the number of parts.
+
+    Shapes as there. Each order's claims are taken and given back before the next one, so only `drawn` is changed when
+    it is done; nobody else may look at the stock meanwhile.
+    """
+    return _decide(batch, nodes, cells, fences, policies, places, prices, False, drawn)
 
 
 def parts_max(quantity: I32, nodes: int) -> int:
