@@ -22,7 +22,7 @@ from kernels.nearest import empty_drawn, foresee, nearest, parts_max
 
 CARTS, CARTS_QUICK = 1_000_000, 200_000
 LINES_MAX = 2
-BATCH_CARTS = 8192
+BATCH_CARTS = 1024  # as the server looks at them (server/promising.py)
 STOCK = 1.2  # units over the units ordered
 ROUNDS = 5
 _WEEK = (True,) * 6 + (False,)
