@@ -17,6 +17,7 @@ from engine.ragged import elements, offsets
 from engine.rates.card import Calendar, NodeTerms, Service, ServiceCard, Slabs
 from engine.rates.tariff import Tariff
 from engine.rates.zones import FAR, ZoneTable
+from kernels.cheapest import no_prices
 from kernels.columns import Batch, Drawn
 from kernels.nearest import empty_drawn, foresee, nearest, parts_max
 
@@ -44,7 +45,7 @@ def rows(quick: bool = False) -> list[Row]:
     def look() -> float:
         started = time.thread_time()
         for batch, out in zip(batches, drawn, strict=True):
-            foresee(batch, load.NODES, cells, fences, policies, places, out)
+            foresee(batch, load.NODES, cells, fences, policies, places, no_prices(), out)
         return time.thread_time() - started
 
     def date() -> float:
@@ -57,7 +58,7 @@ def rows(quick: bool = False) -> list[Row]:
         claimed = load.cells(cells.available)
         started = time.thread_time()
         for batch, out in zip(batches, drawn, strict=True):
-            nearest(batch, load.NODES, claimed, fences, policies, places, out)
+            nearest(batch, load.NODES, claimed, fences, policies, places, no_prices(), out)
         return time.thread_time() - started
 
     look()
