@@ -354,6 +354,39 @@ def _fetch(
 
 
 @leaf
+def _most_lines(batch: Batch) -> int:
+    """The lines of the order that has most; 1 at least."""
+    most = 1
+    for order in range(batch.channel.size):
+        most = max(most, batch.first_line[order + 1] - batch.first_line[order])
+    return most
+
+
+@leaf
+def _every_and_some(lines: int, masks: U64) -> tuple[np.uint64, np.uint64]:
+    """The nodes that have every line, and those that have any."""
+    every, some = masks[0], masks[0]
+    for line in range(1, lines):
+        every &= masks[line]
+        some |= masks[line]
+    return every, some
+
+
+@leaf
+def _choose_one_or_pair(
+    lines: int, need: I64, count: int, give: I32x2, may_split: bool, chosen: U8
+) -> tuple[int, bool]:
+    """Mark the first candidate that gives every line, else the first pair if there may be one: which, whether two."""
+    chosen[:count] = 0
+    one, two = _choose_one(lines, need, count, give), False
+    if one != NONE:
+        chosen[one] = 1
+    elif may_split:
+        two = _choose_pair(lines, need, count, give, chosen)
+    return one, two
+
+
+@leaf
 def _give_back(batch: Batch, order: int, part: int, cells: Cells, fences: Fences, drawn: Drawn) -> None:
     """Undo the claims of one order, whose parts begin at `part`."""
     for line in range(batch.first_line[order], batch.first_line[order + 1]):
@@ -376,9 +409,7 @@ def _decide(
 ) -> int:  # fmt: skip
     """The rule, order by order. Without `claims` each order gives back what it drew before the next one is decided."""
     orders = batch.channel.size
-    lines_max = 1
-    for order in range(orders):
-        lines_max = max(lines_max, batch.first_line[order + 1] - batch.first_line[order])
+    lines_max = _most_lines(batch)
     give = np.empty((nodes, lines_max), np.int32)
     skus, rows, merged = (np.empty(lines_max, np.int32), np.empty(lines_max, np.int32), np.empty(lines_max, np.int32))
     need = np.empty(lines_max, np.int64)  # of equal SKUs together, so more than a line may ask for
@@ -398,10 +429,7 @@ def _decide(
         lines = _merge(batch, first, last, skus, need, merged)
         one, two = NONE, False
         if nodes <= 64 and _masks(lines, skus, channel, cells, fences, policies, rows, masks):
-            every, some = masks[0], masks[0]
-            for line in range(1, lines):
-                every &= masks[line]
-                some |= masks[line]
+            every, some = _every_and_some(lines, masks)
             if prices.value.size and choose_by_price(
                 lines, rows, need, channel, place, nodes, cells, policies, places, prices, choice
             ):
@@ -424,12 +452,7 @@ def _decide(
             _look_at(lines, rows, count, candidate, cells, give)
         else:
             count = _candidates(lines, skus, channel, place, nodes, cells, fences, policies, places, candidate, give)
-            chosen[:count] = 0
-            one = _choose_one(lines, need, count, give)
-            if one != NONE:
-                chosen[one] = 1
-            elif policies.split[channel] != 0:
-                two = _choose_pair(lines, need, count, give, chosen)
+            one, two = _choose_one_or_pair(lines, need, count, give, policies.split[channel] != 0, chosen)
         units = need[:lines].sum()
         short = 0
         if policies.split[channel] == 0 and one == NONE:
