@@ -18,6 +18,7 @@ BENCHMARKS = {
     "online": "benchmarks.online",
     "P6": "benchmarks.p6_replay",
     "P7": "benchmarks.p7_start",
+    "promise": "benchmarks.promises",
     "mixed": "benchmarks.mixed",
     "relay": "benchmarks.relay",
     "engine": "benchmarks.engine_alone",

@@ -10,7 +10,7 @@ import numpy as np
 
 from kernels.cheapest import Prices, choose_by_price, room_for_choice
 from kernels.columns import NO_NODE, NONE, Batch, Cells, Drawn, Fences, OnShort, Outcome, Places, Policies, Rule
-from kernels.fences import draw_fence, own_backed, sellable
+from kernels.fences import draw_fence, own_backed, refill_fence, sellable
 from kernels.options import I32, I64, U8, U64, I32x2, kernel, leaf
 from kernels.prefetch import prefetch
 from kernels.reasons import empty_passed, note_passed
@@ -378,17 +378,42 @@ def _fetch(
         _fetch_ahead(batch, order + _AHEAD, nodes, cells, places, prices)
 
 
-@kernel
-def nearest(
-    batch: Batch, nodes: int, cells: Cells, fences: Fences, policies: Policies, places: Places, prices: Prices,
-    drawn: Drawn,
-) -> int:  # fmt: skip
-    """Draw the parts of every order of the batch, in order; returns the number of parts written.
+@leaf
+def _choose_one_or_pair(
+    lines: int, need: I64, count: int, give: I32x2, may_split: bool, chosen: U8
+) -> tuple[int, bool]:
+    """Mark the first candidate that gives every line, else the first pair if there may be one: which, whether two."""
+    chosen[:count] = 0
+    one, two = _choose_one(lines, need, count, give), False
+    if one != NONE:
+        chosen[one] = 1
+    elif may_split:
+        two = _choose_pair(lines, need, count, give, chosen)
+    return one, two
 
-    Shapes as in kernels/columns.py. `drawn` has room for sum(min(quantity, nodes) + 1) parts. Writes `available`,
-    `stocked`, the ring-fences' `remaining` and `drawn`. Method: RULES.md; the pair step keeps an order in two
-    shipments where plain line-by-line nearest would need more.
-    """
+
+@leaf
+def _give_back(batch: Batch, order: int, part: int, cells: Cells, fences: Fences, drawn: Drawn) -> None:
+    """Undo the claims of one order, whose parts begin at `part`."""
+    for line in range(batch.first_line[order], batch.first_line[order + 1]):
+        sku = batch.sku[line]
+        row = cells.row_of[sku]
+        for _ in range(drawn.part_count[line]):
+            node = drawn.node[part]
+            if node != NO_NODE:
+                cells.available[row, node] += drawn.quantity[part]
+                cells.stocked[row, node >> 6] |= _ONE << np.uint64(node & 63)
+                if drawn.fenced[part] > 0:
+                    refill_fence(fences, sku, node, batch.channel[order], drawn.fenced[part])
+            part += 1
+
+
+@leaf
+def _decide(
+    batch: Batch, nodes: int, cells: Cells, fences: Fences, policies: Policies, places: Places, prices: Prices,
+    claims: bool, drawn: Drawn,
+) -> int:  # fmt: skip
+    """The rule, order by order. Without `claims` each order gives back what it drew before the next one is decided."""
     orders = batch.channel.size
     lines_max = _most_lines(batch)
     give = np.empty((nodes, lines_max), np.int32)
@@ -398,13 +423,16 @@ def nearest(
     masks = np.empty(lines_max, np.uint64)
     candidate, chosen = np.empty(nodes, np.int32), np.empty(nodes, np.uint8)
     choice = room_for_choice(nodes)
-    part = 0
+    part, before = 0, 0
     for order in range(orders):
+        if not claims and order > 0:
+            _give_back(batch, order - 1, before, cells, fences, drawn)
+        before = part
         _fetch(batch, order, nodes, cells, fences, places, prices)
         first, last = batch.first_line[order], batch.first_line[order + 1]
         channel, place = batch.channel[order], batch.postal_code[order]
         lines = _merge(batch, first, last, skus, need, merged)
-        one, two, before = NONE, False, part
+        one, two = NONE, False
         drawn.rule[order] = _NEAREST
         if nodes <= 64 and _masks(lines, skus, channel, cells, fences, policies, rows, masks):
             every, some = _every_and_some(lines, masks)
@@ -433,12 +461,7 @@ def nearest(
             _look_at(lines, rows, count, candidate, cells, give)
         else:
             count = _candidates(lines, skus, channel, place, nodes, cells, fences, policies, places, candidate, give)
-            chosen[:count] = 0
-            one = _choose_one(lines, need, count, give)
-            if one != NONE:
-                chosen[one] = 1
-            elif policies.split[channel] != 0:
-                two = _choose_pair(lines, need, count, give, chosen)
+            one, two = _choose_one_or_pair(lines, need, count, give, policies.split[channel] != 0, chosen)
         units = need[:lines].sum()
         short = 0
         if policies.split[channel] == 0 and one == NONE:
@@ -454,7 +477,36 @@ def nearest(
             )
             drawn.outcome[order] = _ALLOCATED if short == 0 else _SHORT if short == units else _PARTLY
         note_passed(batch, order, before, nodes, cells, fences, policies, places, drawn)
+    if not claims and orders > 0:
+        _give_back(batch, orders - 1, before, cells, fences, drawn)
     return part
+
+
+@kernel
+def nearest(
+    batch: Batch, nodes: int, cells: Cells, fences: Fences, policies: Policies, places: Places, prices: Prices,
+    drawn: Drawn,
+) -> int:  # fmt: skip
+    """Draw the parts of every order of the batch, in order; returns the number of parts written.
+
+    Shapes as in kernels/columns.py. `drawn` has room for sum(min(quantity, nodes) + 1) parts. Writes `available`,
+    `stocked`, the ring-fences' `remaining` and `drawn`. Method: RULES.md; the pair step keeps an order in two
+    shipments where plain line-by-line nearest would need more.
+    """
+    return _decide(batch, nodes, cells, fences, policies, places, prices, True, drawn)
+
+
+@kernel
+def foresee(
+    batch: Batch, nodes: int, cells: Cells, fences: Fences, policies: Policies, places: Places, prices: Prices,
+    drawn: Drawn,
+) -> int:  # fmt: skip
+    """What `nearest` would draw for each order of the batch if it came now and alone; returns the number of parts.
+
+    Shapes as there. Each order's claims are taken and given back before the next one, so only `drawn` is changed when
+    it is done; nobody else may look at the stock meanwhile.
+    """
+    return _decide(batch, nodes, cells, fences, policies, places, prices, False, drawn)
 
 
 def parts_max(quantity: I32, nodes: int) -> int:

@@ -4,6 +4,7 @@ A bad order is rejected alone, with the first reason that holds; the others go o
 time, away from the event loop. What `AllocateBatches` promises of the columns is in proto/allot/v1/orders.proto.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,12 +92,12 @@ class OrderBatches:
         take the batch again: its orders are rejected so far.
         """
         batch = read_batch(data, self._orders_max, self._lines_max)
-        columns = _columns(batch)
+        columns = columns_of(batch, NEEDED, TEXTS, TIMES)
         lines, first_line = self._lines(columns["lines"])
         count = batch.num_rows
         sieve = Sieve(np.zeros(count, np.uint8), np.zeros(count, np.uint8))
         taken = Taken(count, np.empty(0, np.int64), None, sieve)
-        _check_texts(sieve, columns)
+        check_texts(sieve, columns)
         channel = self._channels(sieve, columns["channel"], bound_channel)
         postal_code = self._postal_codes(taken, columns["postal_code"])
         sku, quantity = self._check_lines(sieve, columns["lines"], lines, first_line)
@@ -182,25 +183,30 @@ class OrderBatches:
         return word.astype(np.int16)
 
 
-def _columns(batch: pa.RecordBatch) -> dict[str, pa.Array]:
-    """The columns by name, each of a type that will do. Raises Rejection."""
+def columns_of(
+    batch: pa.RecordBatch, needed: Sequence[str], texts: Sequence[str], times: Sequence[str] = (),
+    flags: Sequence[str] = (),
+) -> dict[str, pa.Array]:  # fmt: skip
+    """The columns by name, each of a type that will do, `lines` among them. Raises Rejection."""
     names = batch.schema.names
-    for name in NEEDED:
+    for name in needed:
         if names.count(name) != 1:
             raise malformed(f"the column is there {names.count(name)} times: give it once", name)
     if len(set(names)) < len(names):
         raise malformed("a column is there twice")
     for column in batch.schema:
         kind = column.type
-        if column.name in TEXTS:
+        if column.name in texts:
             _need(column.name, kind, _is_text(kind), "string")
             _check_size(column.name, batch.column(column.name))
-        elif column.name in TIMES:
+        elif column.name in times:
             _need(column.name, kind, kind in (pa.int64(), pa.timestamp("us", "UTC"), pa.timestamp("us")), "timestamp")
+        elif column.name in flags:
+            _need(column.name, kind, kind == pa.bool_(), "bool")
         elif column.name == "lines":
             _need_lines(kind)
         else:
-            raise malformed(f"no such column; there are {', '.join((*TEXTS, *TIMES, 'lines'))}", column.name)
+            raise malformed(f"no such column; there are {', '.join((*texts, *times, *flags, 'lines'))}", column.name)
     return dict(zip(names, batch.columns, strict=True))
 
 
@@ -267,7 +273,7 @@ def _refuse_lines(sieve: Sieve, name: str, reason: str, failing: Any, first_line
         sieve.refuse(name, reason, orders)
 
 
-def _check_texts(sieve: Sieve, columns: dict[str, pa.Array]) -> None:
+def check_texts(sieve: Sieve, columns: dict[str, pa.Array]) -> None:
     """Texts that are kept as they are. Those that must be known already are found or not."""
     limits = {
         "order_id": ORDER_ID_CHARACTERS_MAX, "customer": CUSTOMER_CHARACTERS_MAX,
@@ -306,8 +312,8 @@ def _refuse_texts(sieve: Sieve, name: str, reason: str, columns: dict[str, pa.Ar
 
 # Answers
 
-_REASONS = pa.array(REASONS)
-_FIELDS = pa.array(FIELDS)
+REASON_WORDS = pa.array(REASONS)
+FIELD_WORDS = pa.array(FIELDS)
 _REFUSED = {int(reply): _REASON[reply.name] for reply in (Reply.KEY_CONFLICT, Reply.ANSWER_ARCHIVED)}
 
 
@@ -331,7 +337,7 @@ def answer_batch(taken: Taken, answers: OrderAnswers | None, node_ids: list[str]
         parts = _parts(answers, node_ids)
     columns = {
         "outcome": pa.array(outcome), "number": pa.array(number), "again": pa.array(again),
-        "reason": _from_list(_REASONS, reason), "field": _from_list(_FIELDS, name),
+        "reason": from_list(REASON_WORDS, reason), "field": from_list(FIELD_WORDS, name),
         "parts": pa.ListArray.from_arrays(pa.array(offsets(part_counts).astype(np.int32)), parts),
     }  # fmt: skip
     batch = pa.record_batch(columns)
@@ -341,7 +347,7 @@ def answer_batch(taken: Taken, answers: OrderAnswers | None, node_ids: list[str]
     return sink.getvalue().to_pybytes()
 
 
-def _from_list(words: pa.Array, places: Any) -> pa.DictionaryArray:
+def from_list(words: pa.Array, places: Any) -> pa.DictionaryArray:
     """Words of a list; null where the place is 0."""
     mask = places == 0
     indices = pa.array(places.astype(np.int8), mask=mask if mask.any() else None)
@@ -355,15 +361,15 @@ def _parts(answers: OrderAnswers, node_ids: list[str]) -> pa.StructArray:
     short = answers.node == NO_NODE
     node = pa.array(answers.node, mask=short if short.any() else None)
     metres = np.where(short, 0, answers.metres).astype(np.int32)
-    return _struct(line.astype(np.int32, copy=False), node, answers.part_quantity, metres, node_ids)
+    return part_structs(line.astype(np.int32, copy=False), node, answers.part_quantity, metres, node_ids)
 
 
 def _no_parts(node_ids: list[str]) -> pa.StructArray:
     none = np.empty(0, np.int32)
-    return _struct(none, pa.array(none.astype(np.int16)), none, none, node_ids)
+    return part_structs(none, pa.array(none.astype(np.int16)), none, none, node_ids)
 
 
-def _struct(line: Any, node: pa.Array, quantity: Any, metres: Any, node_ids: list[str]) -> pa.StructArray:
+def part_structs(line: Any, node: pa.Array, quantity: Any, metres: Any, node_ids: list[str]) -> pa.StructArray:
     node_id = pa.DictionaryArray.from_arrays(node, pa.array(node_ids, pa.string()))
     return pa.StructArray.from_arrays(
         [pa.array(line), node_id, pa.array(quantity), pa.array(metres)], ["line", "node_id", "quantity", "distance_m"]

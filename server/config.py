@@ -96,6 +96,7 @@ class Settings(BaseModel):
     policy: Literal["nearest", "least-cost"] = Field("nearest", description="How nodes are chosen for orders")
     rate_card: Path | None = Field(None, description="TOML file of what shipments cost; for policy least-cost.")
     stock_lasts_days: float = Field(14, ge=0.1, le=3650, description="Days until more stock comes; for least-cost.")
+    service_card: Path | None = Field(None, description="TOML file of carriers' services and nodes' hours: promises.")
     views: bool = Field(True, description="Keep the tables that lists are read from.")
     snapshots: bool = Field(True, description="Write snapshots in the background, so that a start replays less.")
     upkeep_hour: int = Field(20, ge=0, le=23, description="Hour of the day, UTC, at which old rows and keys are freed.")
@@ -146,6 +147,7 @@ class Settings(BaseModel):
         "postal_codes",
         "rate_card",
         "redis_password_file",
+        "service_card",
         mode="before",
     )
     @classmethod

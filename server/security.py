@@ -93,6 +93,8 @@ ACCESS: Mapping[str, Access] = {
     "allot.v1.ReservationService/Reserve": _for(_SHOP, channel="order.channel"),
     "allot.v1.ReservationService/Confirm": _for(_SHOP, channel="channel"),
     "allot.v1.ReservationService/Release": _for(_SHOP, channel="channel"),
+    "allot.v1.PromiseService/Promise": _for(_SHOP, channel="channel"),
+    "allot.v1.PromiseService/Promises": _for(_SHOP),  # the service compares the column `channel`
     "allot.v1.AvailabilityService/GetAvailability": _for(_SHOP, _CHANNEL, channel="channel"),
     "allot.v1.AvailabilityService/WatchAvailability": _for(_SHOP, _CHANNEL, channel="channel"),
     "allot.v1.AvailabilityService/PullAvailability": _for(_SHOP, _CHANNEL, channel="cursors.channel"),

@@ -24,6 +24,7 @@ from allot.v1 import (
     catalogue_pb2_grpc,
     events_pb2_grpc,
     orders_pb2_grpc,
+    promises_pb2_grpc,
     reservations_pb2_grpc,
     stock_pb2_grpc,
 )
@@ -38,7 +39,8 @@ from server.upkeep import tidy_daily
 SERVICES = tuple(
     f"allot.v1.{name}"
     for name in (
-        "OrderService", "ReservationService", "CatalogueService", "StockService", "AvailabilityService", "EventService",
+        "OrderService", "ReservationService", "PromiseService", "CatalogueService", "StockService",
+        "AvailabilityService", "EventService",
     )
 )  # fmt: skip
 SWITCH_SECONDS = 0.0005  # how long a thread may hold the interpreter while another waits: one order must not wait 5 ms
@@ -207,29 +209,26 @@ class Parts:
 def open_parts(service: Service) -> Parts:
     """Compile, replay, build. Takes its time; not for the event loop."""
     from engine.views import FILE as VIEWS
-    from engine.writer import Engine
     from server.background import Background
     from server.batcher import Batcher
     from server.batches import OrderBatches
-    from server.data_folder import make_folder
     from server.events import EventLog
     from server.feed import Feed
     from server.lookup import Lookup
     from server.naming import Naming
+    from server.promising import CartBatches, Promising
     from server.reading import OrderReading
     from server.services.availability import AvailabilityService
     from server.services.catalogue import CatalogueService
     from server.services.events import EventService
     from server.services.orders import OrderDesk, OrderService
+    from server.services.promises import PromiseService
     from server.services.reservations import ReservationService
     from server.services.stock import StockService
 
     settings, metrics = service.settings, service.metrics
     assert settings.data is not None
-    make_folder(settings.data)
-    engine = Engine.open(settings.data)
-    if (torn := getattr(engine.journal, "cut_off", None)) is not None:
-        service.log.warning("a torn write was cut off; nobody had been answered", sequence=torn.sequence)
+    engine, card = open_engine(service)
     feed, events = Feed(engine), EventLog(engine)
     batcher = Batcher(engine, settings.queue_requests_max, settings.queue_batches_max)
 
@@ -241,11 +240,14 @@ def open_parts(service: Service) -> Parts:
     reading = OrderReading(batcher, lookup, settings.data / VIEWS if settings.views else None)
     desk = OrderDesk(batcher, lookup, naming, reading)
     batches = OrderBatches(engine.state.names, settings.batch_orders_max, settings.batch_lines_max)
+    carts = CartBatches(engine.state.names, settings.batch_orders_max, settings.batch_lines_max)
+    promising = Promising(batcher, card, service.decoding)
     event_service = EventService(events)
     busy = surge_meter(FIGURES_SURGE_PER_SECOND, FIGURES_METER_SECONDS)
     services = [
         (orders_pb2_grpc, OrderService(desk, batches, service.decoding, metrics, service.draining)),
         (reservations_pb2_grpc, ReservationService(desk)),
+        (promises_pb2_grpc, PromiseService(desk, promising, carts, service.decoding, metrics, service.draining)),
         (catalogue_pb2_grpc, CatalogueService(batcher, naming)),
         (stock_pb2_grpc, StockService(batcher)),
         (availability_pb2_grpc, AvailabilityService(feed, engine.state.names, busy, reading.sales)),
@@ -280,6 +282,26 @@ def beside_on_demand(service: Service, engine: Any) -> list[Any]:
         pricing = Pricing(engine.state, RateCard.read(settings.rate_card), settings.stock_lasts_days)
         found.append(PriceKeeper(pricing))
     return found
+
+
+def open_engine(service: Service) -> tuple[Any, Any]:
+    """The engine over its folder, and the service card, or None; nothing is kept open where they do not fit."""
+    from engine.writer import Engine
+    from server.data_folder import make_folder
+
+    settings = service.settings
+    assert settings.data is not None
+    card = read_service_card(settings)
+    make_folder(settings.data)
+    engine = Engine.open(settings.data)
+    if (torn := getattr(engine.journal, "cut_off", None)) is not None:
+        service.log.warning("a torn write was cut off; nobody had been answered", sequence=torn.sequence)
+    try:
+        check_service_card(card, settings, engine.state)
+    except BaseException:
+        engine.close()
+        raise
+    return engine, card
 
 
 def relay_command(service: Service) -> list[str]:
@@ -368,6 +390,33 @@ def places_of(settings: Settings) -> Any:
     if settings.postal_codes == "none":
         return None
     return Places.india() if settings.postal_codes == "india" else Places.read(settings.postal_codes)
+
+
+def read_service_card(settings: Settings) -> Any:
+    """The card, or None. Raises IntakeError."""
+    if settings.service_card is None:
+        return None
+    from engine.rates.card import ServiceCard
+
+    return ServiceCard.read(settings.service_card)
+
+
+def check_service_card(card: Any, settings: Settings, state: Any) -> None:
+    """Raise IntakeError where the card leaves out a node, or a postal code of the table or of the engine. An engine
+    without nodes is new: its nodes are compared when they are there.
+    """
+    if card is None or not state.node_count:
+        return
+    import numpy as np
+
+    from engine.outcomes import Namespace
+    from engine.rates.tariff import Tariff
+
+    nodes, codes = state.names[Namespace.NODE], state.names[Namespace.POSTAL_CODE]
+    tariff = Tariff(card, nodes.texts(np.arange(len(nodes), dtype=np.int32)).to_pylist())
+    tariff.check_codes(codes.texts(np.arange(len(codes), dtype=np.int32)))
+    if (places := places_of(settings)) is not None:
+        tariff.check_codes(places.codes)
 
 
 def serve(settings: Settings, announce: Callable[[str], None]) -> int:

@@ -131,7 +131,7 @@ def test_every_call_of_the_contract_is_there_with_its_messages():
     known = {call.name: call for call in vars(calls).values() if isinstance(call, calls.Call)}
     pool = descriptor_pool.Default()
     described = {}
-    for file in ("orders", "reservations", "stock", "availability", "events", "catalogue"):
+    for file in ("orders", "promises", "reservations", "stock", "availability", "events", "catalogue"):
         for service in pool.FindFileByName(f"allot/v1/{file}.proto").services_by_name.values():
             described |= {f"{service.name}/{method.name}": method for method in service.methods}
     assert known.keys() == described.keys()

@@ -11,7 +11,15 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
-from allot.v1 import availability_pb2, catalogue_pb2, events_pb2, orders_pb2, reservations_pb2, stock_pb2
+from allot.v1 import (
+    availability_pb2,
+    catalogue_pb2,
+    events_pb2,
+    orders_pb2,
+    promises_pb2,
+    reservations_pb2,
+    stock_pb2,
+)
 from server.config import Settings, SettingsError
 from server.errors import Rejection
 from server.security import (
@@ -34,7 +42,7 @@ from server.security import (
 )
 from tests.command_line import run
 
-CONTRACT = (availability_pb2, catalogue_pb2, events_pb2, orders_pb2, reservations_pb2, stock_pb2)
+CONTRACT = (availability_pb2, catalogue_pb2, events_pb2, orders_pb2, promises_pb2, reservations_pb2, stock_pb2)
 LIBRARIES = (health_pb2, reflection_pb2)
 METHODS = {
     f"{service.full_name}/{method.name}": method
@@ -110,7 +118,7 @@ def test_what_each_role_may_do():
     orders = {"CancelOrder", "GetOrder", "ExplainOrder", "ListOrders"}
     stock = {"ReceiveStock", "CountStock", "AdjustStock", "GetStock", "ListStock"}
     policies = {"PutChannel", "ListChannels", "PutExceptions", "PutFences"}
-    placing = {"PlaceOrder", "PlaceOrders", "AllocateBatches", "Reserve", "Confirm", "Release"}
+    placing = {"PlaceOrder", "PlaceOrders", "AllocateBatches", "Reserve", "Confirm", "Release", "Promise", "Promises"}
     assert may[Role.SHOP] == placing | orders | figures
     assert may[Role.CHANNEL] == figures | policies | {"ListSkus", "StreamEvents", "ListChannelFigures"}
     assert may[Role.WAREHOUSE] == stock | orders | {"ListNodes", "StreamEvents"}

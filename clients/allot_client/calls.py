@@ -9,6 +9,7 @@ from allot.v1 import availability_pb2 as availability
 from allot.v1 import catalogue_pb2 as catalogue
 from allot.v1 import events_pb2 as events
 from allot.v1 import orders_pb2 as orders
+from allot.v1 import promises_pb2 as promises
 from allot.v1 import reservations_pb2 as reservations
 from allot.v1 import stock_pb2 as stock
 
@@ -46,6 +47,9 @@ LIST_ORDERS = Call("OrderService/ListOrders", orders.ListOrdersRequest, orders.L
 RESERVE = Call("ReservationService/Reserve", reservations.ReserveRequest, reservations.ReserveResponse)
 CONFIRM = Call("ReservationService/Confirm", reservations.ConfirmRequest, reservations.ConfirmResponse)
 RELEASE = Call("ReservationService/Release", reservations.ReleaseRequest, reservations.ReleaseResponse)
+
+PROMISE = Call("PromiseService/Promise", promises.PromiseRequest, promises.PromiseResponse)
+PROMISES = Call("PromiseService/Promises", promises.PromisesRequest, promises.PromisesResponse)
 
 RECEIVE_STOCK = Call("StockService/ReceiveStock", stock.ReceiveStockRequest, stock.ReceiveStockResponse)
 COUNT_STOCK = Call("StockService/CountStock", stock.CountStockRequest, stock.CountStockResponse)

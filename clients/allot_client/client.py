@@ -18,11 +18,13 @@ from allot.v1 import (
     catalogue_pb2,
     events_pb2,
     orders_pb2,
+    promises_pb2,
     reservations_pb2,
     stock_pb2,
     types_pb2,
 )
 from allot_client import calls, requests, tables
+from allot_client import carts as carts_as_tables
 from allot_client.bar import progress_to
 from allot_client.calls import A, Call, Q
 from allot_client.connection import DEFAULT_TARGET, Connection, Options
@@ -207,6 +209,34 @@ class Client:
         """Orders and reservations by number, without lines; page after page. state: such as "back_ordered"."""
         request = requests.list_orders(channel, state, at_least_sequence, page_size)
         return self._pages(calls.LIST_ORDERS, request, lambda page: page.orders, timeout)
+
+    # Promises
+
+    def promise(
+        self,
+        channel: str,
+        postal_code: str,
+        lines: Iterable[Row],
+        *,
+        cash_on_delivery: bool = False,
+        timeout: float | None = None,
+    ) -> promises_pb2.PromiseResponse:
+        """What each service promises for a cart that is ordered now: dates, price. Nothing is held.
+
+        lines: (sku, quantity), mappings of CartLine's fields, or CartLines.
+        """
+        return self._ask(calls.PROMISE, requests.promise(channel, postal_code, lines, cash_on_delivery), timeout)
+
+    def promises(
+        self, carts: "pa.Table | pa.RecordBatch", *, batch_carts: int = tables.BATCH_ORDERS, window: int = 2
+    ) -> "Iterator[pa.Table]":
+        """The same for many carts, a row each with channel, postal_code, lines: list of struct<sku, quantity> and
+        optionally cash_on_delivery; one table a batch, its columns as `PromisesResponse` says. Each cart is promised as
+        if it came alone. Raises AllotError where a batch cannot be read.
+        """
+        batches = carts_as_tables.cart_batches(carts, batch_carts)
+        for _, answer in self._answered(calls.PROMISES, batches, lambda batch: batch, window):
+            yield carts_as_tables.promised(answer)
 
     # Reservations
 

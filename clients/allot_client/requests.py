@@ -12,7 +12,7 @@ import grpc
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from allot.v1 import catalogue_pb2, events_pb2, orders_pb2, reservations_pb2, stock_pb2, types_pb2
+from allot.v1 import catalogue_pb2, events_pb2, orders_pb2, promises_pb2, reservations_pb2, stock_pb2, types_pb2
 from allot_client.errors import Unknown
 
 M = TypeVar("M", bound=Message)
@@ -153,6 +153,18 @@ def order(**fields: Unpack[OrderFields]) -> types_pb2.OrderDraft:
     draft = message(types_pb2.OrderDraft, given, "order")
     draft.lines.extend(lines)
     return draft
+
+
+def promise(
+    channel: str, postal_code: str, lines: Iterable[Row], cash_on_delivery: bool
+) -> promises_pb2.PromiseRequest:
+    """A cart to promise."""
+    return promises_pb2.PromiseRequest(
+        channel=channel,
+        postal_code=postal_code,
+        lines=messages(promises_pb2.CartLine, lines, "lines"),
+        cash_on_delivery=cash_on_delivery,
+    )
 
 
 def reserve(

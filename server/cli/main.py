@@ -21,6 +21,7 @@ from server.cli import (
     import_report,
     node,
     order,
+    promise,
     relay,
     serve,
     snapshot,
@@ -60,6 +61,7 @@ app.command("token")(token.token)
 app.command("explain")(explain.explain)
 for name, group in (("order", order), ("stock", stock), ("node", node), ("channel", channel)):
     app.add_typer(group.app, name=name)
+app.command("promise")(promise.promise)
 app.command("channels")(channels.channels)
 app.command("watch")(watch.watch)
 app.command("what-if")(what_if.what_if)

@@ -35,7 +35,7 @@ def place(
     """
     from server.cli.answers import show_decision
 
-    lines = [_parsed(text) for text in line]
+    lines = [parsed_line(text) for text in line]
     with connected(server, token_file, ca) as client:
         decision = client.place_order(
             channel=channel, order_id=order_id, postal_code=postal_code, lines=lines, customer=customer
@@ -43,7 +43,8 @@ def place(
     raise typer.Exit(show_decision(f"order {order_id}", decision, json))
 
 
-def _parsed(text: str) -> tuple[str, int]:
+def parsed_line(text: str) -> tuple[str, int]:
+    """A line as it stands on the command line."""
     sku, _, units = text.rpartition("=")
     if not sku or not units.isascii() or not units.isdecimal():
         fail(f"--line {text}: give SKU=UNITS, such as SKU-1=2", BAD_USAGE)

@@ -11,6 +11,7 @@ MODULES = (
     "keys", "texts", "distance", "fences", "reasons", "nearest", "digest", "stages", "expiry", "availability", "audit",
     "messages", "publications", "publishing", "pricing", "moves", "repair", "cheapest", "forecast", "placing",
     "searching",
+    "promise",
 )  # fmt: skip
 
 

@@ -4,9 +4,10 @@ Texts of the catalogue become indices here. One that the server may be able to n
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
-from allot.v1 import orders_pb2, reservations_pb2, types_pb2
+from allot.v1 import orders_pb2, promises_pb2, reservations_pb2, types_pb2
 from engine.answers import NULL_I64
 from engine.intake.orders import (
     CHANNEL_CHARACTERS_MAX,
@@ -42,19 +43,15 @@ def order_row(draft: types_pb2.OrderDraft, lookup: Lookup, expires_at: int = 0) 
     order_id = text("order.order_id", draft.order_id, ORDER_ID_CHARACTERS_MAX)
     channel = channel_of("order.channel", draft.channel, lookup)
     postal_code = _postal_code("order.postal_code", draft.postal_code, lookup)
-    count = len(draft.lines)
-    if not 1 <= count <= ORDER_LINES_MAX:
-        reason = "TOO_MANY_LINES" if count else "NO_LINES"
-        raise invalid("order.lines", f"order.lines: {count} lines: give 1 to {ORDER_LINES_MAX}", reason)
-    sku: list[int] = []
-    quantity: list[int] = []
-    for line in draft.lines:
-        index = lookup.find(Namespace.SKU, line.sku)
-        if index < 0 or not 1 <= line.quantity <= LINE_UNITS_MAX:
-            raise _line_fault(len(sku), line)
-        sku.append(index)
-        quantity.append(line.quantity)
+    sku, quantity = _lines("order.lines", draft.lines, lookup)
     return OrderRow(order_id, channel, postal_code, sku, quantity, _options(draft, lookup), expires_at)
+
+
+def cart_lines(request: promises_pb2.PromiseRequest, lookup: Lookup) -> tuple[int, int, list[int], list[int]]:
+    """A cart to promise: channel, postal code, SKUs, units. Raises Rejection, NotYetKnown."""
+    channel = channel_of("channel", request.channel, lookup)
+    postal_code = _postal_code("postal_code", request.postal_code, lookup)
+    return channel, postal_code, *_lines("lines", request.lines, lookup)
 
 
 def cart_row(request: reservations_pb2.ReserveRequest, lookup: Lookup) -> OrderRow:
@@ -117,8 +114,24 @@ def _postal_code(field: str, code: str, lookup: Lookup) -> int:
     return index
 
 
-def _line_fault(place: int, line: types_pb2.LineDraft) -> Exception:
-    where = f"order.lines[{place}]"
+def _lines(field: str, lines: Sequence[Any], lookup: Lookup) -> tuple[list[int], list[int]]:
+    """SKUs and units."""
+    count = len(lines)
+    if not 1 <= count <= ORDER_LINES_MAX:
+        reason = "TOO_MANY_LINES" if count else "NO_LINES"
+        raise invalid(field, f"{field}: {count} lines: give 1 to {ORDER_LINES_MAX}", reason)
+    sku: list[int] = []
+    quantity: list[int] = []
+    for line in lines:
+        index = lookup.find(Namespace.SKU, line.sku)
+        if index < 0 or not 1 <= line.quantity <= LINE_UNITS_MAX:
+            raise _line_fault(f"{field}[{len(sku)}]", line)
+        sku.append(index)
+        quantity.append(line.quantity)
+    return sku, quantity
+
+
+def _line_fault(where: str, line: Any) -> Exception:
     if 1 <= line.quantity <= LINE_UNITS_MAX:
         text(f"{where}.sku", line.sku, SKU_CHARACTERS_MAX)
         message = f"{where}.sku: {line.sku!r} is not known: name it by PutSkus, or receive stock of it"
