@@ -71,7 +71,7 @@ class Pricing:
         self._available = np.zeros((0, 0), np.int32)  # as of the last prices
 
     def refresh(self, now: float) -> int:
-        """New prices for the SKUs whose stock or demand has changed; their number. now: seconds since 1970.
+        """New prices for the SKUs of which something was taken or came in; their number. now: seconds since 1970.
 
         May run beside the writer: it reads columns that change meanwhile, and writes nothing but prices.
         """

@@ -30,7 +30,7 @@ COMMANDS = (
     "relay", "snapshot", "warm", "doctor", "config", "token",
     "order place", "order get", "order list", "order cancel", "order send", "stock receive", "stock count", "stock get",
     "stock list", "node put", "node list", "channel put", "channel close", "channel list", "watch", "channels",
-    "events", "what-if", "explain",
+    "events", "what-if", "explain", "promise", "node reallocate", "order reevaluate",
 )  # fmt: skip
 TOOLS = real_data.DATA.parent / "tools"
 REPORT_CUT = 3000  # lines of the report that the outside judge sees
