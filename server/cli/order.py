@@ -155,7 +155,7 @@ def reevaluate(
 ) -> None:
     """Move orders that are not picked yet to cheaper nodes.
 
-    Example: allot order reevaluate --rate-card card.toml --move-fee 500 --dry-run
+    Example: allot order reevaluate --rate-card card.toml --move-fee 500
     """
     from engine.intake.rate_card import RateCard
     from server.cli.answers import again, as_dict, show_rows
