@@ -179,6 +179,17 @@ def _parts(line: Any, lines: int, node: Any, nodes: int) -> Parts:
     return Parts(part_count, at, quantity.astype(np.int32))
 
 
+def cost_of(demand: Demand, costs: Costs, parts: Parts) -> float:
+    """What parts cost together: shipments, units, what is short."""
+    order, line = owners(demand.first_line), owners(offsets(parts.part_count))
+    given, nodes = parts.node != NO_NODE, costs.unit.shape[1]
+    of, node, units = order[line[given]], parts.node[given], parts.quantity[given]
+    shipment = np.unique(of.astype(np.int64) * nodes + node)
+    shipped = costs.shipment[demand.zone[shipment // nodes], shipment % nodes].sum()
+    short = parts.quantity[~given].sum(dtype=np.int64)
+    return float(shipped + (units * costs.unit[demand.zone[of], node]).sum() + short * costs.short)
+
+
 def extra_cost(demand: Demand, costs: Costs, stock: Any, parts: Parts) -> Any:
     """int64 [line], 0 or more: what the units of a line cost more at their nodes than all from the cheapest one that
     has any of the SKU, as if the line were alone: each of its parts a shipment, nobody else wanting the stock. What is

@@ -7,7 +7,6 @@ from the order where it ended. A move takes units from one node to the other at 
 replaces it holds, and what finds nothing stays.
 """
 
-import copy
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -18,7 +17,6 @@ import xxhash
 
 from engine import schema
 from engine.answers import Reallocated
-from engine.columns import reserve
 from engine.commands import Reallocate
 from engine.commit import Commit
 from engine.outcomes import Cause, Method, Reply
@@ -78,22 +76,6 @@ def reallocated_parts_max(state: State, command: Reallocate) -> int:
     rows, _ = _next_orders(state, command)
     held = read(state, rows)
     return parts_max(held.part_quantity[_leaves(held, command.nodes)], state.node_count)
-
-
-def rehearsal(state: State) -> State:
-    """The state with claims of its own: what is drawn upon it is taken from nobody."""
-    cells, rows, fences = state.cells, state.head(Head.CELL_ROWS), state.fences_used
-    out = copy.copy(state)
-    out.cells = cells._replace(available=_copied(cells.available, rows), stocked=_copied(cells.stocked, rows))
-    out.fences = state.fences._replace(remaining=_copied(state.fences.remaining, fences))
-    return out
-
-
-def _copied(column: Any, rows: int) -> Any:
-    """A column of its own with the first rows of another; those that come later are 0."""
-    out = reserve(column.shape, column.dtype)
-    out[:rows] = column[:rows]
-    return out
 
 
 def rehearse(state: State, command: Reallocate) -> Reallocated:

@@ -1,16 +1,19 @@
-"""What decisions share: nearest allocation of a batch, and open orders as they stand.
+"""What decisions share: nearest allocation of a batch, also upon claims that are thrown away, and open orders as they
+stand.
 
 Called by engine/decide.py and engine/stock.py, which journal what comes of it.
 """
 
+import copy
 from typing import Any
 
 import numpy as np
 
+from engine.columns import reserve
 from engine.commands import Parts
 from engine.ragged import offsets, owned, owners
 from engine.state import State
-from kernels.columns import NO_NODE, NODES_MAX, NONE, Batch, Drawn, OnShort, Outcome, Rule
+from kernels.columns import NO_NODE, NODES_MAX, NONE, Batch, Drawn, Head, OnShort, Outcome, Rule
 from kernels.nearest import empty_drawn, nearest, parts_max
 from kernels.reasons import empty_passed, note_all_passed
 from kernels.stages import OpenOrders, read_orders, size_orders
@@ -31,6 +34,22 @@ def draw(state: State, batch: Batch, taken_before: bool = False, only: Any = Non
         policies = policies._replace(nodes=policies.nodes & only)
     count = nearest(batch, state.node_count, state.cells, state.fences, policies, state.places, state.prices, drawn)
     return drawn._replace(**{name: getattr(drawn, name)[:count] for name in ("node", "quantity", "fenced", "metres")})
+
+
+def rehearsal(state: State) -> State:
+    """The state with claims of its own: what is drawn upon it is taken from nobody."""
+    cells, rows, fences = state.cells, state.head(Head.CELL_ROWS), state.fences_used
+    out = copy.copy(state)
+    out.cells = cells._replace(available=_copied(cells.available, rows), stocked=_copied(cells.stocked, rows))
+    out.fences = state.fences._replace(remaining=_copied(state.fences.remaining, fences))
+    return out
+
+
+def _copied(column: Any, rows: int) -> Any:
+    """A column of its own with the first rows of another; those that come later are 0."""
+    out = reserve(column.shape, column.dtype)
+    out[:rows] = column[:rows]
+    return out
 
 
 def piece(batch: Batch, first: int, last: int) -> Batch:

@@ -20,8 +20,9 @@ from engine.commands import Reallocate, Reevaluate
 from engine.intake.nodes import NODE_ID_CHARACTERS_MAX
 from engine.intake.rate_card import FEE_MAX, RateCard
 from engine.outcomes import Namespace
-from engine.reallocation import FIGURES, rehearsal, rehearse
+from engine.reallocation import FIGURES, rehearse
 from engine.reevaluation import better, window
+from engine.sourcing import rehearsal
 from engine.state import State
 from engine.writer import Engine
 from kernels.columns import NODES_MAX, Head

@@ -21,7 +21,7 @@ import pytest
 from engine.commands import Parts, PutChannels
 from engine.planning import Plan, plan
 from engine.writer import Engine
-from kernels.columns import OnShort
+from kernels.columns import NO_NODE, OnShort
 from tests import real_data
 from tests.command_line import run, run_without_privilege, spawn, write_csv
 
@@ -600,6 +600,19 @@ def rows_by_line(path: Path) -> dict[tuple[str, int, str], int]:
         key = order, int(row.get("line") or lines[order]), row["sku"]
         units[key] = units.get(key, 0) + int(row["quantity"])
     return units
+
+
+def test_a_plan_is_never_dearer_than_nearest(shop: Shop, monkeypatch: pytest.MonkeyPatch):
+    def all_short(demand: Any, costs: Any, stock: Any) -> Plan:
+        parts = Parts(np.ones_like(demand.quantity), np.full(demand.quantity.size, NO_NODE, np.int16), demand.quantity)
+        return Plan(parts, float(demand.quantity.sum() * costs.short), 1.0, np.zeros(stock.shape), 1)
+
+    run(*shop.allocate())
+    nearest = sorted(shop.decisions.read_text().splitlines())
+    monkeypatch.setattr("engine.intake.job.plan", all_short)
+    found = planned(shop)
+    assert sorted(shop.decisions.read_text().splitlines()) == nearest
+    assert found.json["unplanned_orders"] == 0  # it was carried out as a plan
 
 
 def test_least_cost_needs_a_rate_card_and_policies_have_names(shop: Shop):

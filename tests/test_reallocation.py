@@ -17,7 +17,8 @@ from engine.history import History, Kind
 from engine.journal.records import decode
 from engine.lifecycle import Action
 from engine.outcomes import Cause, MovementKind, OutOfRoom, Reply
-from engine.reallocation import rehearsal, rehearse
+from engine.reallocation import rehearse
+from engine.sourcing import rehearsal
 from engine.state import State
 from kernels.columns import NO_NODE, OnShort, Stage
 from server.events import events_of

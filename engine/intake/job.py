@@ -16,7 +16,16 @@ import xxhash
 from engine.answers import NULL_I64, OrderAnswers
 from engine.apply import hash_keys
 from engine.columns import Limits
-from engine.commands import ORDER_OPTIONS, MoveStock, PlaceOrders, PutChannels, PutNames, PutNodes, PutPostalCodes
+from engine.commands import (
+    ORDER_OPTIONS,
+    MoveStock,
+    Parts,
+    PlaceOrders,
+    PutChannels,
+    PutNames,
+    PutNodes,
+    PutPostalCodes,
+)
 from engine.commit import find_locations
 from engine.intake.decisions import POSTAL_AREA, DecisionWriter
 from engine.intake.nodes import NodeFile
@@ -27,11 +36,12 @@ from engine.intake.stock import StockFile
 from engine.intake.tables import IntakeError
 from engine.journal.memory import MemoryJournal
 from engine.outcomes import Method, MovementKind, Namespace, Reply
-from engine.planning import Demand, Plan, plan
+from engine.planning import Demand, Plan, cost_of, extra_cost, plan
 from engine.ragged import elements, offsets, owners
+from engine.sourcing import draw, rehearsal
 from engine.state import Coordinates, State
 from engine.writer import Engine, Pending
-from kernels.columns import NO_NODE, NODES_MAX, Figure, OnShort
+from kernels.columns import NO_NODE, NODES_MAX, Batch, Figure, OnShort, Outcome
 from kernels.keys import ABSENT
 from kernels.pricing import Costs
 
@@ -264,10 +274,28 @@ def plan_orders(engine: Engine, orders: OrderFile, card: RateCard) -> Plan:
     row = state.cells.row_of[sku]
     stock = np.where((row >= 0)[:, None] & (at.flag[:nodes] == 1), state.cells.available[row, :nodes], 0)
     first_line = offsets(np.diff(orders.first_line)[new])
-    found = plan(Demand(first_line, zone, sku_of, orders.quantity[lines]), costs, stock)
+    demand = Demand(first_line, zone, sku_of, orders.quantity[lines])
+    batch = Batch(
+        channel[new], names[Namespace.POSTAL_CODE].find(orders.postal_code)[new], first_line,
+        names[Namespace.SKU].find(orders.sku)[lines], demand.quantity,
+    )  # fmt: skip
+    found = _or_nearest(state, batch, demand, costs, stock, plan(demand, costs, stock))
     part_count, extra_cost = np.zeros(len(orders.sku), np.int32), np.zeros(len(orders.sku), np.int64)
     part_count[lines], extra_cost[lines] = found.parts.part_count, found.parts.extra_cost
     return replace(found, parts=replace(found.parts, part_count=part_count, extra_cost=extra_cost))
+
+
+def _or_nearest(state: State, batch: Batch, demand: Demand, costs: Costs, stock: Any, found: Plan) -> Plan:
+    """The plan, or what nearest would do, where that costs less: least cost is never the dearer one."""
+    drawn = draw(rehearsal(state), batch)
+    if (drawn.outcome == Outcome.REFUSED).any():  # of other orders: their costs do not compare
+        return found
+    by_node = np.lexsort((np.where(drawn.node == NO_NODE, NODES_MAX, drawn.node), owners(offsets(drawn.part_count))))
+    parts = Parts(drawn.part_count, drawn.node[by_node], drawn.quantity[by_node])
+    cost = cost_of(demand, costs, parts)
+    if cost >= found.cost:
+        return found
+    return replace(found, parts=replace(parts, extra_cost=extra_cost(demand, costs, stock, parts)), cost=cost, spared=0)
 
 
 def _in_turn(values: Any) -> tuple[Any, Any]:
