@@ -163,6 +163,8 @@ def _replayed(world: World, stock: Any, by_price: bool) -> float:
             np.add.at(engine.state.prices.reached, before.zone, 1)
             pricing.refresh(float(days[0]))
         for day in days:
+            if pricing is not None:
+                pricing.lasts_days = float(days[-1] - day) / _DAY_SECONDS + 1  # the month is known to end
             for part, picked in enumerate(np.array_split(np.flatnonzero(orders.day == day), REFRESHES_A_DAY)):
                 answers = engine.commit(_placed(orders.demand, picked), int(day * 1e6))
                 total += _cost(answers, km[orders.demand.zone[picked]])

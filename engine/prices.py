@@ -21,13 +21,13 @@ from kernels.pricing import Costs
 LEVELS = np.array([0.5, 0.75, 1.0, 1.5, 0.5, 0.75, 1.0, 1.5])  # times the expected demand; each drawn anew
 SECONDS_SEEN_MIN = 86_400.0  # fewer say too little of a rate
 _SECONDS_PER_DAY = 86_400.0
+MEMORY_SECONDS = 30 * _SECONDS_PER_DAY  # after so long an order counts a third
 
 
 @dataclass
 class Forecast:
     """What was ordered lately: the older, the less it counts."""
 
-    lasts_seconds: float  # how long stock lasts until more comes: so far ahead, and so far back, demand is looked at
     at: float = 0.0  # seconds since 1970 of the last look
     seen: float = 0.0  # seconds
     units: Any = field(default_factory=lambda: np.zeros(0))  # [sku]
@@ -36,16 +36,16 @@ class Forecast:
     def learn(self, state: State, now: float) -> None:
         """Take what has been ordered since the last look."""
         passed = max(0.0, now - self.at) if self.at else 0.0
-        kept = np.exp(-passed / self.lasts_seconds)
+        kept = np.exp(-passed / MEMORY_SECONDS)
         self.at, self.seen = now, self.seen * kept + passed
         prices = state.prices
         skus, codes = len(state.names[Namespace.SKU]), len(state.names[Namespace.POSTAL_CODE])
         self.units = _grown(self.units, skus) * kept + _taken(prices.ordered, skus)
         self.orders = _grown(self.orders, codes) * kept + _taken(prices.reached, codes)
 
-    def expected(self, skus: Any) -> Any:
-        """Units of SKUs that will be ordered while the stock lasts, float64 [n]."""
-        return self.units[skus] * (self.lasts_seconds / max(self.seen, SECONDS_SEEN_MIN))
+    def expected(self, skus: Any, seconds: float) -> Any:
+        """Units of SKUs that will be ordered in so many seconds, float64 [n]."""
+        return self.units[skus] * (seconds / max(self.seen, SECONDS_SEEN_MIN))
 
 
 def _grown(column: Any, count: int) -> Any:
@@ -63,11 +63,15 @@ class Pricing:
     """Keeps the prices of an engine warm."""
 
     def __init__(self, state: State, card: RateCard, lasts_days: float) -> None:
-        """From now on, orders are decided by cost: by the card, and by prices, which begin at 0."""
+        """From now on, orders are decided by cost: by the card, and by prices, which begin at 0.
+
+        lasts_days: until more stock comes; it may be set anew, where that is known.
+        """
+        self.lasts_days = lasts_days
         fees = Fees(card.shipment_fee, card.fee_per_km / 1000, card.handling_fee, card.fee_per_unit_km / 1000)
         state.decide_by_cost(fees)
         self._state, self._card, self._refreshed = state, card, 0
-        self._forecast = Forecast(lasts_days * _SECONDS_PER_DAY)
+        self._forecast = Forecast()
         self._available = np.zeros((0, 0), np.int32)  # as of the last prices
 
     def refresh(self, now: float) -> int:
@@ -88,7 +92,8 @@ class Pricing:
         costs, reached = self._zones(nodes)
         value = np.empty((changed.size, nodes), np.int32)
         stock = available[changed]
-        expected = np.minimum(self._forecast.expected(state.book.sku_of_row[changed]), stock.sum(1, dtype=np.int64))
+        ahead = self._forecast.expected(state.book.sku_of_row[changed], self.lasts_days * _SECONDS_PER_DAY)
+        expected = np.minimum(ahead, stock.sum(1, dtype=np.int64))
         self._refreshed += 1
         price_by_forecast(costs, reached, expected, LEVELS, stock, self._refreshed, value)
         prices = state.prices

@@ -68,12 +68,12 @@ def test_what_is_ordered_and_where_to_is_counted_and_the_older_counts_less() -> 
     committed(made, received("some", (0, 0, 50)), place("a", (0, 3), (1, 2), code=1), place("b", (0, 1), code=2))
     assert made.state.prices.ordered[:2].tolist() == [4, 2]
     assert made.state.prices.reached[:3].tolist() == [0, 1, 1]
-    forecast = Forecast(10 * DAY)
+    forecast = Forecast()
     forecast.learn(made.state, 5 * DAY)
     assert made.state.prices.ordered[:2].tolist() == [0, 0]
-    forecast.learn(made.state, 15 * DAY)
+    forecast.learn(made.state, 35 * DAY)
     assert forecast.units.tolist() == pytest.approx([4 / np.e, 2 / np.e])
-    assert forecast.expected(np.array([0]))[0] == pytest.approx(4 / np.e)  # seen for as long as the stock lasts
+    assert forecast.expected(np.array([0]), 60 * DAY)[0] == pytest.approx(2 * 4 / np.e)
     assert pricing.refresh(0.0) == 0  # what was counted has been taken
 
 
