@@ -53,7 +53,10 @@ class Work(NamedTuple):
     alone: F64x2  # [zone, node] a unit that is a shipment by itself
     seen: I64  # [node] stamp of the last order that was found there
     stamp: I64  # [1]
-    cost: F64x2  # [window, node] of a unit at a node, shipments aside
+    cost: F64x2  # [window, node] of a unit at a node, shipments aside, where there is room
+    room: I32x2  # [window, node] for so many units of its SKU
+    more: F64x2  # [window, node] what each further one costs
+    like: I32  # [window] the units of its SKU, as bits
     sums: F64x2  # [subset, node]
     best: F64  # [subset] at one node
     node: I32  # [subset] which
@@ -78,7 +81,8 @@ def room_for_work(units: Units, costs: Costs) -> tuple[Net, Work]:
         ),
         Work(
             costs.shipment + costs.unit, np.zeros(nodes + 1, np.int64), np.zeros(1, np.int64),
-            np.empty((WINDOW, nodes)), np.empty((SUBSETS, nodes)), np.empty(SUBSETS), np.empty(SUBSETS, np.int32),
+            np.empty((WINDOW, nodes)), np.empty((WINDOW, nodes), np.int32), np.empty((WINDOW, nodes)),
+            np.empty(WINDOW, np.int32), np.empty((SUBSETS, nodes)), np.empty(SUBSETS), np.empty(SUBSETS, np.int32),
             np.empty(SUBSETS), np.empty(SUBSETS, np.int32), np.empty(log, np.int32), np.empty(log, np.int32),
             np.zeros(1, np.int64), np.zeros(units.at.size, np.int32),
         ),

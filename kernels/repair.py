@@ -158,12 +158,13 @@ def _choose(units: Units, costs: Costs, order: int, count: int, work: Work) -> N
         k = 0
         while not subset >> k & 1:
             k += 1
-        before, best, where, size = subset & (subset - 1), 0.0, nodes, 0
+        before, best, where, size, alike = subset & (subset - 1), 0.0, nodes, 0, 0
         for j in range(count):
             size += subset >> j & 1
+            alike += (before & work.like[k]) >> j & 1
         best = size * costs.short
         for node in range(nodes):
-            cost = work.sums[before, node] + work.cost[k, node]
+            cost = work.sums[before, node] + (work.cost[k, node] if alike < work.room[k, node] else work.more[k, node])
             work.sums[subset, node] = cost
             if work.seen[node] != stamp:
                 cost += costs.shipment[zone, node]
@@ -179,17 +180,27 @@ def _choose(units: Units, costs: Costs, order: int, count: int, work: Work) -> N
 
 
 @leaf
+def _set_alike(units: Units, first: int, count: int, work: Work) -> None:
+    for k in range(count):
+        work.like[k] = 0
+        for j in range(count):
+            if units.sku[first + j] == units.sku[first + k]:
+                work.like[k] |= 1 << j
+
+
+@leaf
 def _set_priced(
     units: Units, costs: Costs, order: int, first: int, count: int, prices: F64x2, only_room: bool, work: Work
 ) -> None:  # fmt: skip
-    """What each unit costs at every node by prices; only_room: nodes without room are left out."""
+    """What each unit costs at every node by prices; only_room: where there is room, else anywhere."""
     nodes, zone = costs.unit.shape[1], units.zone[order]
+    _set_alike(units, first, count, work)
     for k in range(count):
         sku = units.sku[first + k]
         for node in range(nodes):
             work.cost[k, node] = costs.unit[zone, node] + prices[sku, node]
-            if only_room and units.room[sku, node] <= 0:
-                work.cost[k, node] = NOWHERE
+            work.room[k, node] = units.room[sku, node] if only_room else count
+            work.more[k, node] = NOWHERE
 
 
 @leaf
@@ -206,15 +217,15 @@ def _put_back(units: Units, costs: Costs, order: int, first: int, count: int, ne
     costs that makes some; the change of cost.
     """
     nodes, zone, change = costs.unit.shape[1], units.zone[order], 0.0
+    _set_alike(units, first, count, work)
     for k in range(count):
         sku = units.sku[first + k]
-        if k and units.sku[first + k - 1] == sku:
-            for node in range(nodes):
-                work.cost[k, node] = work.cost[k - 1, node]
-            continue
-        look_for_room(units, costs, sku, order, net, work)
+        if k == 0 or units.sku[first + k - 1] != sku:
+            look_for_room(units, costs, sku, order, net, work)
         for node in range(nodes):
-            work.cost[k, node] = min(NOWHERE, costs.unit[zone, node] + net.free[node])
+            work.cost[k, node] = costs.unit[zone, node] + net.free[node]
+            work.room[k, node] = max(1, units.room[sku, node])  # others make room for one
+            work.more[k, node] = NOWHERE
     left = (1 << count) - 1
     _choose(units, costs, order, count, work)
     while left:
