@@ -11,6 +11,7 @@ from kernels.options import F64, I32, I64, I32x2, kernel, leaf
 from kernels.pricing import Costs, Transport, room_for_transport, transport
 
 UNITS_DRAWN_MAX = 128  # of a SKU: of more, demand and stock are scaled down
+VALUE_MAX = 2**31 - 1  # what the column holds: where a short unit costs more, units are kept no more than for this
 _MODULUS = 2**31 - 1
 
 
@@ -79,4 +80,4 @@ def price_by_forecast(
                 prices[0, node] = min(costs.short, one.free[node])  # where the next one begins
                 sums[node] += prices[0, node]
         for node in range(nodes):
-            value[sku, node] = round(sums[node] / levels.size)
+            value[sku, node] = min(VALUE_MAX, round(sums[node] / levels.size))

@@ -10,6 +10,8 @@ import pytest
 from engine.intake.rate_card import RateCard
 from engine.prices import Forecast, Pricing
 from kernels.columns import Head
+from kernels.forecast import VALUE_MAX, price_by_forecast
+from kernels.pricing import Costs
 from server.config import SettingsError, load
 from server.prices import PriceKeeper
 from tests.command_line import run
@@ -48,6 +50,14 @@ def test_a_unit_is_kept_for_those_who_are_near_it() -> None:
             value = made.state.prices.value[made.state.cells.row_of[0]]
             assert value[2] > value[0] >= 0
         assert node_of(made, "from the middle", 1) == chosen
+
+
+def test_a_short_unit_that_costs_more_than_a_column_holds_makes_no_price_below_nothing() -> None:
+    km = np.array([[10.0, 500.0], [500.0, 10.0]])
+    costs, value = Costs(4000 + 2 * km, 500 + 0.05 * km, 3e9), np.empty((1, 2), np.int32)
+    stock = np.array([[3, 5]], np.int32)
+    price_by_forecast(costs, np.array([0.5, 1.0]), np.array([100.0]), np.array([1.0]), stock, 1, value)
+    assert (value == VALUE_MAX).all()
 
 
 def test_prices_change_what_is_chosen_and_neither_oversell_nor_leave_short() -> None:
