@@ -239,7 +239,7 @@ def look_for_room(units: Units, costs: Costs, sku: int, but: int, net: Net, work
     look(units, costs, sku, but, net, work)
     for node in range(nodes + 1):
         net.free[node] = 0.0 if node == nodes or units.room[sku, node] > 0 else NOWHERE
-    find_room(net.count, net.move, net.free, net.next, False)
+    find_room(net.count, net.move, net.free, net.next, False, TINY / 10)
 
 
 @leaf

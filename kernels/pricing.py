@@ -20,6 +20,7 @@ PIECE_LINES_MAX = 8  # of what is solved at once; longer orders are cut into pie
 _SUBSETS = 1 << PIECE_LINES_MAX
 NOWHERE = 1e300  # a cost that is never paid
 _TINY = 1e-7  # costs that are nearer are equal
+_EXACT = 1e-14  # of the dearest: so much of it is lost by adding doubles, and is no saving
 
 
 class Orders(NamedTuple):
@@ -159,6 +160,7 @@ class Transport(NamedTuple):
     mover: I32x2  # [node, node] the row whose unit that is
     free: F64  # [node] least cost of a chain of moves that frees a unit of room there
     next: I32  # [node] where the first move of that chain goes; -1: there is room
+    tiny: F64  # [1] costs that are nearer are equal
 
 
 @leaf
@@ -167,7 +169,7 @@ def room_for_transport(rows: int, nodes: int) -> Transport:
         np.empty((rows, nodes)), np.empty(rows, np.int32), np.zeros((rows, nodes), np.int32),
         np.empty((nodes, rows), np.int32), np.empty((rows, nodes), np.int32), np.zeros(nodes, np.int32),
         np.zeros(nodes, np.int64), np.empty((nodes, nodes)), np.empty((nodes, nodes), np.int32), np.empty(nodes),
-        np.empty(nodes, np.int32),
+        np.empty(nodes, np.int32), np.full(1, _TINY),
     )  # fmt: skip
 
 
@@ -206,14 +208,14 @@ def look(one: Transport, node: int) -> None:
 
 
 @leaf
-def find_room(count: I32, move: F64x2, free: F64, next: I32, with_room: bool) -> None:
+def find_room(count: I32, move: F64x2, free: F64, next: I32, with_room: bool, tiny: float) -> None:
     """The cheapest path of moves that makes room at every node, by Bellman and Ford from the nodes with room.
 
     with_room: also from these, where moving on saves.
 
     count: [node] what there is to be moved; move: [node, node] least cost of a move from where there is any; free:
     [node] 0 where there is room, else NOWHERE, becomes what room costs; next: [node] becomes where the path goes
-    first, -1 where there is room.
+    first, -1 where there is room; tiny: costs that are nearer are equal.
     """
     nodes = free.size
     next[:] = -1
@@ -227,7 +229,7 @@ def find_room(count: I32, move: F64x2, free: F64, next: I32, with_room: bool) ->
                 continue
             for to in range(nodes):
                 cost = move[node, to] + free[to]
-                if cost < free[node] - _TINY:
+                if cost < free[node] - tiny:
                     free[node], next[node] = cost, to
                     changed = True
 
@@ -237,7 +239,7 @@ def _find_room(one: Transport, stock: I32x2, sku: int) -> None:
     nodes = one.used.size
     for node in range(nodes):
         one.free[node] = 0.0 if node == nodes - 1 or one.used[node] < stock[sku, node] else NOWHERE
-    find_room(one.count, one.move, one.free, one.next, True)
+    find_room(one.count, one.move, one.free, one.next, True, one.tiny[0])
 
 
 @leaf
@@ -275,6 +277,11 @@ def transport(one: Transport, rows: int, stock: I32x2, sku: int, prices: F64x2, 
     one.at[:rows, :] = 0
     one.count[:] = 0
     one.used[:] = 0
+    dearest = 0.0
+    for row in range(rows):
+        for node in range(nodes):
+            dearest = max(dearest, one.cost[row, node])
+    one.tiny[0] = max(_TINY, _EXACT * dearest)
     for row in range(rows):
         best, least = nodes - 1, one.cost[row, nodes - 1]
         for node in range(nodes - 1):
@@ -293,7 +300,7 @@ def transport(one: Transport, rows: int, stock: I32x2, sku: int, prices: F64x2, 
         for node in range(1, nodes):
             if one.free[node] < one.free[best]:
                 best = node
-        if one.free[best] >= -_TINY:
+        if one.free[best] >= -one.tiny[0]:
             break
         _shift(one, stock, sku, best, one.used[best])
 
@@ -312,7 +319,7 @@ def _set_middle(one: Transport, short: float, prices: F64x2, sku: int, low: F64)
             if one.count[to] == 0:
                 continue
             for node in range(nodes - 1):
-                if low[to] - one.move[to, node] > low[node] + _TINY:
+                if low[to] - one.move[to, node] > low[node] + one.tiny[0]:
                     low[node] = low[to] - one.move[to, node]
                     changed = True
     for node in range(nodes - 1):

@@ -199,6 +199,14 @@ def test_the_same_demand_gets_the_same_plan_and_prices_may_be_given() -> None:
     assert (first.prices >= 0).all()
 
 
+@pytest.mark.parametrize("short", [1e10, 1e12])
+def test_a_short_unit_so_dear_that_doubles_lose_the_rest_still_ends(short: float) -> None:
+    for seed in range(12):
+        found = case(seed, orders=60, skus=5, nodes=5, most=3)
+        dear = found._replace(costs=found.costs._replace(short=short))
+        assert cost_of(dear, plan(*dear)) >= 0  # it went round and round
+
+
 def test_too_many_units_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planning, "UNITS_MAX", 3)
     with pytest.raises(TooManyUnits, match="a plan takes 3 at most"):
