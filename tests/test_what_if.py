@@ -166,6 +166,7 @@ def test_without_matplotlib_the_page_has_tables_and_the_extra_is_named(
         ((*BOTH, "--close", "DEL", "--close", "BOM", "--close", "MAA"), "all nodes are closed"),
         ((*BOTH, "--out", "orders.csv"), "--out would overwrite --orders"),
         ((*BOTH, "--out", "nowhere/page.html"), "there is no folder nowhere"),
+        ((*BOTH, "--out", "."), "is a folder: name a file"),
     ],
 )
 def test_what_cannot_be_compared_is_bad_usage(

@@ -73,22 +73,27 @@ def what_if(
     cases = [(name, closed) for name in dict.fromkeys(policy)]
     if len(cases) == 1:
         if not closed:
-            fail("--policy: one alone has nothing beside it: give another --policy, or --close NODE", BAD_USAGE)
+            fail(
+                "--policy: one alone, or the same twice, has nothing beside it: give another --policy, or --close NODE",
+                BAD_USAGE,
+            )
         cases.insert(0, (cases[0][0], []))
     inputs = {"orders": orders, "nodes": nodes, "stock": stock, "postal-codes": postal_codes, "rate-card": rate_card}
     distinct_files({"out": out}, inputs)
     if out is not None and not out.parent.is_dir():
         fail(f"--out {out}: there is no folder {out.parent}: make it", BAD_USAGE)
+    if out is not None and out.is_dir():
+        fail(f"--out {out}: is a folder: name a file in it", BAD_USAGE)
     with bar() as progress:
         files = read_files(orders, nodes, stock, postal_codes, rate_card, progress)
         runs = [_run(files, name, gone, progress) for name, gone in cases]
-    if out is not None:
-        _write(out, runs, files)
     rejected = len(files.orders.rejects), len(files.stock.rejects)
     if json:
         show_json({"runs": [run.result for run in runs], "rejected_lines": rejected[0], "stock_rejects": rejected[1]})
     else:
         _show(runs, rejected, out)
+    if out is not None:
+        _write(out, runs, files)
     raise typer.Exit(FOUND_WRONG if any(rejected) else DONE)
 
 
@@ -202,4 +207,7 @@ def _write(out: Path, runs: list[Compared], files: Files) -> None:
     except Plotless as error:
         drawn = []
         note(f"{out}: without plots: {error}")
-    out.write_text(page(runs, files.orders_path.name, drawn), encoding="utf-8")
+    try:
+        out.write_text(page(runs, files.orders_path.name, drawn), encoding="utf-8")
+    except OSError as error:
+        fail(f"--out {out}: cannot be written: {error.strerror}: name another file", BAD_USAGE)
