@@ -5,6 +5,7 @@ works out what the last unit of a SKU at each node is worth to the orders to com
 advice: they are in no journal, replay knows nothing of them, and a start begins without any.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,7 @@ from kernels.pricing import Costs
 
 LEVELS = np.array([0.5, 0.75, 1.0, 1.5, 0.5, 0.75, 1.0, 1.5])  # times the expected demand; each drawn anew
 SECONDS_SEEN_MIN = 86_400.0  # fewer say too little of a rate
+ROWS_AT_ONCE = 1024  # SKUs, between two questions whether it is over
 _SECONDS_PER_DAY = 86_400.0
 MEMORY_SECONDS = 30 * _SECONDS_PER_DAY  # after so long an order counts a third
 
@@ -74,10 +76,10 @@ class Pricing:
         self._forecast = Forecast()
         self._available = np.zeros((0, 0), np.int32)  # as of the last prices
 
-    def refresh(self, now: float) -> int:
+    def refresh(self, now: float, is_over: Callable[[], bool] = lambda: False) -> int:
         """New prices for the SKUs of which something was taken or came in; their number. now: seconds since 1970.
 
-        May run beside the writer: it reads columns that change meanwhile, and writes nothing but prices.
+        is_over: asked now and then; whether to leave it at that. May run beside the writer: it reads columns that change meanwhile, and writes nothing but prices.
         """
         state = self._state
         nodes, rows = state.node_count, state.head(Head.CELL_ROWS)
@@ -90,14 +92,17 @@ class Pricing:
         before[: kept.shape[0], : kept.shape[1]] = kept
         changed = np.flatnonzero((available != before).any(1)).astype(np.int32)
         costs, reached = self._zones(nodes)
-        value = np.empty((changed.size, nodes), np.int32)
-        stock = available[changed]
-        ahead = self._forecast.expected(state.book.sku_of_row[changed], self.lasts_days * _SECONDS_PER_DAY)
-        expected = np.minimum(ahead, stock.sum(1, dtype=np.int64))
-        self._refreshed += 1
-        price_by_forecast(costs, reached, expected, LEVELS, stock, self._refreshed, value)
-        prices = state.prices
-        prices.value[changed, :nodes] = value
+        for first in range(0, changed.size, ROWS_AT_ONCE):
+            if is_over():  # what is left is begun anew at the next look
+                return first
+            rows_now = changed[first : first + ROWS_AT_ONCE]
+            stock = available[rows_now]
+            ahead = self._forecast.expected(state.book.sku_of_row[rows_now], self.lasts_days * _SECONDS_PER_DAY)
+            expected = np.minimum(ahead, stock.sum(1, dtype=np.int64))
+            value = np.empty((rows_now.size, nodes), np.int32)
+            self._refreshed += 1
+            price_by_forecast(costs, reached, expected, LEVELS, stock, self._refreshed, value)
+            state.prices.value[rows_now, :nodes] = value
         self._available = available
         return int(changed.size)
 

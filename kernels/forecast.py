@@ -10,7 +10,7 @@ import numpy as np
 from kernels.options import F64, I32, I64, I32x2, kernel, leaf
 from kernels.pricing import Costs, Transport, room_for_transport, transport
 
-UNITS_DRAWN_MAX = 128  # of a SKU: of more, demand and stock are scaled down
+UNITS_DRAWN_MAX = 48  # of a SKU: of more, demand and stock are scaled down
 VALUE_MAX = 2**31 - 1  # what the column holds: where a short unit costs more, units are kept no more than for this
 _MODULUS = 2**31 - 1
 

@@ -36,7 +36,7 @@ class PriceKeeper:
         while not self._ends.wait(pause):
             began = time.monotonic()
             try:
-                self._pricing.refresh(self._clock())
+                self._pricing.refresh(self._clock(), self._ends.is_set)
             except Exception as error:
                 _log.error("prices of stock were not refreshed, the last ones stay", error=repr(error))
             pause = max(PAUSE_SECONDS, RESTS * (time.monotonic() - began))

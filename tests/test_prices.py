@@ -97,6 +97,14 @@ def test_only_what_has_changed_is_priced_anew() -> None:
     assert pricing.refresh(3 * DAY) == 1
 
 
+def test_a_look_that_is_over_is_left_at_that() -> None:
+    made = pair()
+    pricing = Pricing(made.state, CARD, 10.0)
+    committed(made, received("some", (0, 0, 5), (1, 0, 5)), place("a", (0, 1)))
+    assert pricing.refresh(DAY, lambda: True) == 0
+    assert pricing.refresh(2 * DAY) == 2
+
+
 def test_more_nodes_keep_their_prices() -> None:
     made = pair()
     Pricing(made.state, CARD, 10.0)
@@ -117,7 +125,7 @@ def test_the_keeper_looks_again_survives_a_failure_and_ends() -> None:
     seen, twice = [], threading.Event()
 
     class Failing:
-        def refresh(self, now: float) -> int:
+        def refresh(self, now: float, is_over: object) -> int:
             seen.append(now)
             if len(seen) == 2:
                 twice.set()
