@@ -79,7 +79,8 @@ class Pricing:
     def refresh(self, now: float, is_over: Callable[[], bool] = lambda: False) -> int:
         """New prices for the SKUs of which something was taken or came in; their number. now: seconds since 1970.
 
-        is_over: asked now and then; whether to leave it at that. May run beside the writer: it reads columns that change meanwhile, and writes nothing but prices.
+        is_over: asked now and then; whether to leave it at that. May run beside the writer: it reads columns that
+        change meanwhile, and writes nothing but prices.
         """
         state = self._state
         nodes, rows = state.node_count, state.head(Head.CELL_ROWS)

@@ -1,4 +1,4 @@
-"""Keeps the prices of stock warm beside an engine that decides by cost: a thread that looks again, and rests."""
+"""Keeps the prices of stock warm beside an engine that decides by cost: a thread that looks again, piece by piece, and rests."""
 
 import threading
 import time
@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 PAUSE_SECONDS = 5.0  # between two looks, at least
-RESTS = 9  # times as long as the look took: a tenth of a core at most
+RESTS = 9  # times as long as it worked: a tenth of a core at most
 _log = structlog.get_logger("prices")
 
 
@@ -19,6 +19,7 @@ class PriceKeeper:
         """pricing: engine.prices.Pricing."""
         self._pricing, self._clock = pricing, clock
         self._ends = threading.Event()
+        self._began = 0.0  # of the piece that is under way
         self._thread = threading.Thread(target=self._keep, name="allot-prices", daemon=True)
 
     def start(self) -> None:
@@ -34,9 +35,15 @@ class PriceKeeper:
     def _keep(self) -> None:
         pause = 0.0
         while not self._ends.wait(pause):
-            began = time.monotonic()
+            self._began = time.monotonic()
             try:
-                self._pricing.refresh(self._clock(), self._ends.is_set)
+                self._pricing.refresh(self._clock(), self._rested)
             except Exception as error:
                 _log.error("prices of stock were not refreshed, the last ones stay", error=repr(error))
-            pause = max(PAUSE_SECONDS, RESTS * (time.monotonic() - began))
+            pause = PAUSE_SECONDS
+
+    def _rested(self) -> bool:
+        """Rest from a piece of a look; whether it is over."""
+        is_over = self._ends.wait(RESTS * (time.monotonic() - self._began))
+        self._began = time.monotonic()
+        return is_over
