@@ -1,4 +1,4 @@
-"""Keeps the prices of stock warm beside an engine that decides by cost: a thread that looks again and again, and rests."""
+"""Keeps prices of stock warm beside an engine that decides by cost: a thread that looks again and again, and rests."""
 
 import threading
 import time
