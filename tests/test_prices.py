@@ -2,6 +2,7 @@
 server that is told to."""
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +139,26 @@ def test_the_keeper_looks_again_survives_a_failure_and_ends() -> None:
     keeper.stop()
     assert seen[:2] == [7.0, 7.0]
     PriceKeeper(Failing()).stop()  # never begun
+
+
+def test_the_keeper_ends_in_the_middle_of_a_long_look() -> None:
+    begun = threading.Event()
+
+    class Long:
+        def refresh(self, now: float, is_over: Callable[[], bool]) -> int:
+            begun.set()
+            pieces = 0
+            while not is_over():
+                pieces += 1
+            return pieces
+
+    keeper = PriceKeeper(Long())
+    keeper.start()
+    assert begun.wait(10)
+    ending = threading.Thread(target=keeper.stop, daemon=True)
+    ending.start()
+    ending.join(10)
+    assert not ending.is_alive()
 
 
 def test_policy_and_rate_card_belong_together(tmp_path: Path) -> None:
