@@ -270,15 +270,16 @@ def open_parts(service: Service) -> Parts:
 
 def beside_on_demand(service: Service, engine: Any) -> list[Any]:
     """The relay, and the keeper of prices, where the settings ask for them."""
-    from engine.intake.rate_card import RateCard
-    from engine.prices import Pricing
     from server.kept_process import KeptProcess
-    from server.prices import PriceKeeper
 
     settings, found = service.settings, list[Any]()
     if settings.redis:
         found.append(KeptProcess("relay", relay_command(service)))
     if settings.rate_card is not None:
+        from engine.intake.rate_card import RateCard
+        from engine.prices import Pricing  # its kernels are for those who ask for them: a start waits for each
+        from server.prices import PriceKeeper
+
         pricing = Pricing(engine.state, RateCard.read(settings.rate_card), settings.stock_lasts_days)
         found.append(PriceKeeper(pricing))
     return found
