@@ -14,7 +14,7 @@ import pyarrow as pa
 from engine.columns import reserve
 from engine.commands import Command, MoveStock, PlaceOrders, PutChannels, PutNames, PutNodes, PutPostalCodes
 from engine.outcomes import MovementKind, Namespace
-from kernels.columns import NODES_MAX, NONE, POLICY_FIGURES, Batch, Cells, Fences, OnShort, Places, Policies
+from kernels.columns import NODES_MAX, NONE, POLICY_FIGURES, Batch, Cells, Fences, OnShort, Places, Policies, no_terms
 
 SKUS, NODES, POSTAL_CODES, CHANNELS = 100_000, 32, 19_600, 4
 BATCH_ORDERS = 13_000
@@ -38,6 +38,7 @@ def orders(count: int, seed: int = 0) -> Batch:
         first,
         rng.integers(0, SKUS, lines).astype(np.int32),
         rng.choice(_UNITS[0], p=_UNITS[1], size=lines).astype(np.int32),
+        *no_terms(count),
     )
 
 
@@ -108,7 +109,7 @@ def policies(channels: int = CHANNELS, groups: int = 1) -> Policies:
         nodes[np.arange(channels) % groups], np.ones(channels, np.uint8),
         np.full(channels, OnShort.KEEP, np.uint8), zeros, zeros + 900_000, zeros + 1, zeros + 1_000_000_000, zeros + 2,
         zeros, np.full(SKUS, NONE, np.int32), np.zeros(0, np.int16), np.zeros((0, len(POLICY_FIGURES)), np.int32),
-        np.zeros(0, np.int32),
+        np.zeros(0, np.int32), np.zeros((channels, NODES_MAX // 64), np.uint64),
     )  # fmt: skip
 
 

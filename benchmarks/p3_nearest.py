@@ -12,6 +12,7 @@ import numpy as np
 
 from benchmarks import load
 from benchmarks.row import Row, in_turn
+from kernels.capacity import no_capacity
 from kernels.cheapest import no_prices
 from kernels.columns import NO_NODE, Batch, Drawn, Places
 from kernels.nearest import empty_drawn, nearest, parts_max
@@ -54,13 +55,15 @@ def _at(level: float, batch: Batch, sample: Batch, places: Places) -> Row:
     fences, policies = load.no_fences(), load.policies()
     drawn = empty_drawn(orders, batch.sku.size, parts_max(batch.quantity, load.NODES), load.NODES)
     sampled = empty_drawn(SAMPLE_ORDERS, sample.sku.size, parts_max(sample.quantity, load.NODES), load.NODES)
-    count = nearest(sample, load.NODES, load.cells(sample_before), fences, policies, places, no_prices(), sampled)
+    count = nearest(
+        sample, load.NODES, load.cells(sample_before), fences, policies, places, no_prices(), no_capacity(), sampled
+    )
     expected = list(zip(_lines(sampled), sampled.node[:count], sampled.quantity[:count], strict=True))
 
     def allot() -> float:
         cells = load.cells(before)
         started = time.thread_time()
-        nearest(batch, load.NODES, cells, fences, policies, places, no_prices(), drawn)
+        nearest(batch, load.NODES, cells, fences, policies, places, no_prices(), no_capacity(), drawn)
         return time.thread_time() - started
 
     def touch_only() -> float:

@@ -17,8 +17,9 @@ from engine.ragged import elements, offsets
 from engine.rates.card import Calendar, NodeTerms, Service, ServiceCard, Slabs
 from engine.rates.tariff import Tariff
 from engine.rates.zones import FAR, ZoneTable
+from kernels.capacity import no_capacity
 from kernels.cheapest import no_prices
-from kernels.columns import Batch, Drawn
+from kernels.columns import Batch, Drawn, no_terms
 from kernels.nearest import empty_drawn, foresee, nearest, parts_max
 
 CARTS, CARTS_QUICK = 1_000_000, 200_000
@@ -45,7 +46,7 @@ def rows(quick: bool = False) -> list[Row]:
     def look() -> float:
         started = time.thread_time()
         for batch, out in zip(batches, drawn, strict=True):
-            foresee(batch, load.NODES, cells, fences, policies, places, no_prices(), out)
+            foresee(batch, load.NODES, cells, fences, policies, places, no_prices(), no_capacity(), out)
         return time.thread_time() - started
 
     def date() -> float:
@@ -58,7 +59,7 @@ def rows(quick: bool = False) -> list[Row]:
         claimed = load.cells(cells.available)
         started = time.thread_time()
         for batch, out in zip(batches, drawn, strict=True):
-            nearest(batch, load.NODES, claimed, fences, policies, places, no_prices(), out)
+            nearest(batch, load.NODES, claimed, fences, policies, places, no_prices(), no_capacity(), out)
         return time.thread_time() - started
 
     look()
@@ -82,7 +83,14 @@ def _slice(batch: Batch, first: int, last: int) -> Batch:
     rows = np.arange(first, last)
     lines = elements(batch.first_line, rows)
     first_line = batch.first_line[first : last + 1] - batch.first_line[first]
-    return Batch(batch.channel[rows], batch.postal_code[rows], first_line, batch.sku[lines], batch.quantity[lines])
+    return Batch(
+        batch.channel[rows],
+        batch.postal_code[rows],
+        first_line,
+        batch.sku[lines],
+        batch.quantity[lines],
+        *no_terms(rows.size),
+    )
 
 
 def _empty(batch: Batch) -> Drawn:

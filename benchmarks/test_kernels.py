@@ -15,6 +15,7 @@ from engine.folder import DataFolder
 from engine.outcomes import Method
 from engine.state import State
 from engine.writer import Engine
+from kernels.capacity import no_capacity
 from kernels.cheapest import no_prices
 from kernels.digest import full_digest
 from kernels.distance import rank
@@ -50,7 +51,17 @@ def test_nearest(benchmark: Any, level: float) -> None:
     drawn = empty_drawn(ORDERS, batch.sku.size, parts_max(batch.quantity, load.NODES), load.NODES)
 
     def fresh() -> Any:
-        return (batch, load.NODES, load.cells(available), fences, policies, places, no_prices(), drawn), {}
+        return (
+            batch,
+            load.NODES,
+            load.cells(available),
+            fences,
+            policies,
+            places,
+            no_prices(),
+            no_capacity(),
+            drawn,
+        ), {}
 
     benchmark.pedantic(nearest, setup=fresh, rounds=ROUNDS)
 

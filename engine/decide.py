@@ -31,7 +31,7 @@ from engine.reasons import LINE_REASONS, ORDER_REASONS, of_lines
 from engine.sourcing import draw, fitting, planned, read
 from engine.state import State
 from engine.stock import PARTS_OF_A_MOVE_MAX, release_over_committed, serve_back_orders, served_max
-from kernels.columns import NONE, Batch, Drawn, Figure, Head, OrderKind, Outcome, Rule, Stage
+from kernels.columns import NONE, Batch, Drawn, Figure, Head, OrderKind, Outcome, Rule, Stage, no_terms
 from kernels.expiry import watch_expiries
 from kernels.keys import ABSENT
 from kernels.nearest import empty_drawn, parts_max
@@ -107,8 +107,10 @@ def _enter(commit: Commit, command: PlaceOrders, keys: Any) -> OrderAnswers:
 
 
 def _batch(command: PlaceOrders) -> Batch:
-    columns = (command.channel, command.postal_code, command.first_line, command.sku, command.quantity)
-    return Batch(*map(owned, columns))
+    return Batch(
+        owned(command.channel), owned(command.postal_code), owned(command.first_line), owned(command.sku),
+        owned(command.quantity), *no_terms(command.channel.size),
+    )  # fmt: skip
 
 
 def _enter_in_turn(commit: Commit, command: PlaceOrders, keys: Any) -> OrderAnswers:
@@ -120,7 +122,7 @@ def _enter_in_turn(commit: Commit, command: PlaceOrders, keys: Any) -> OrderAnsw
     placed = empty_placed(count, batch.sku.size, room, expires_at)
     parts_drawn = (place_few if count <= FEW else place)(
         batch, keys, commit.next_location, commit.stamp, state.node_count, state.book, state.keys, state.cells,
-        state.fences, state.policies, state.places, state.prices, drawn, placed,
+        state.fences, state.policies, state.places, state.prices, state.capacity, drawn, placed,
     )  # fmt: skip
     if expires_at is not None:
         watch_expiries(placed.row, state.book, state.expiries)
@@ -324,7 +326,7 @@ def _as_orders(
     book = state.book.orders
     held = read(state, rows)
     place = np.where(postal_code == NONE, book.postal_code[rows], postal_code).astype(np.int32)
-    batch = Batch(book.channel[rows], place, offsets(held.line_count), held.sku, held.quantity)
+    batch = Batch(book.channel[rows], place, offsets(held.line_count), held.sku, held.quantity, *no_terms(rows.size))
     if (held.stage == Stage.SHORT).any() or (place != book.postal_code[rows]).any():
         drawn = _source_again(state, int(rows[0]), batch)
         options = {name: column for name, column in options.items() if name not in (*ORDER_REASONS, *LINE_REASONS)}
@@ -333,7 +335,8 @@ def _as_orders(
         metres = state.places.metres[place[owner], held.node]
         outcome = np.full(rows.size, Outcome.ALLOCATED, np.uint8)
         rule, passed = np.full(rows.size, Rule.NOT_NOTED, np.uint8), np.empty((batch.sku.size, 0), np.uint64)
-        drawn = Drawn(outcome, held.part_count, held.node, held.part_quantity, held.fenced, metres, rule, passed)
+        full = np.empty((rows.size, 0), np.uint64)
+        drawn = Drawn(outcome, held.part_count, held.node, held.part_quantity, held.fenced, metres, rule, passed, full)
     placed = empty_placed(rows.size, batch.sku.size, drawn.node.size, None)
     number_orders(batch, state.book.heads, state.policies, drawn, placed)
     tables = _tables(order_id, batch, drawn, placed, options)

@@ -34,7 +34,15 @@ def foresee(state: State, batch: Batch, known: tuple[int, int]) -> Foreseen:
     room = kernels.parts_max(batch.quantity, state.node_count)
     drawn = kernels.empty_drawn(batch.channel.size, batch.sku.size, room, state.node_count)
     count = kernels.foresee(
-        batch, state.node_count, state.cells, state.fences, state.policies, state.places, state.prices, drawn
+        batch,
+        state.node_count,
+        state.cells,
+        state.fences,
+        state.policies,
+        state.places,
+        state.prices,
+        state.capacity,
+        drawn,
     )
     drawn = drawn._replace(**{name: getattr(drawn, name)[:count] for name in ("node", "quantity", "fenced", "metres")})
     texts = []

@@ -24,7 +24,7 @@ from engine.ragged import offsets, owners
 from engine.sourcing import draw, node_bits, piece, read
 from engine.state import State
 from engine.stock import NO_CHANNEL, make_short, move_columns
-from kernels.columns import NO_NODE, Batch, Drawn, Head, Stage
+from kernels.columns import NO_NODE, Batch, Drawn, Head, Stage, no_terms
 from kernels.nearest import parts_max
 from kernels.searching import leaving_parts
 from kernels.stages import OpenOrders
@@ -120,6 +120,7 @@ def _sourced(state: State, rows: Any, is_left: Any) -> _Moves:
     batch = Batch(
         book.orders.channel[rows], book.orders.postal_code[rows],
         offsets(np.bincount(order[leaves], minlength=rows.size)), held.sku[line[leaves]], held.part_quantity[leaves],
+        *no_terms(rows.size),
     )  # fmt: skip
     split = state.policies.split[batch.channel] != 0
     stays = ~leaves & (held.node != NO_NODE)

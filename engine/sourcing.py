@@ -32,7 +32,9 @@ def draw(state: State, batch: Batch, taken_before: bool = False, only: Any = Non
         policies = policies._replace(nodes=state.serving, on_short=np.full_like(policies.on_short, OnShort.KEEP))
     if only is not None:
         policies = policies._replace(nodes=policies.nodes & only)
-    count = nearest(batch, state.node_count, state.cells, state.fences, policies, state.places, state.prices, drawn)
+    count = nearest(
+        batch, state.node_count, state.cells, state.fences, policies, state.places, state.prices, state.capacity, drawn
+    )
     return drawn._replace(**{name: getattr(drawn, name)[:count] for name in ("node", "quantity", "fenced", "metres")})
 
 
@@ -58,6 +60,7 @@ def piece(batch: Batch, first: int, last: int) -> Batch:
     return Batch(
         batch.channel[first:last], batch.postal_code[first:last],
         batch.first_line[first : last + 1] - batch.first_line[first], batch.sku[lines], batch.quantity[lines],
+        batch.nodes_max[first:last], batch.complete[first:last],
     )  # fmt: skip
 
 
@@ -117,6 +120,7 @@ def planned(state: State, batch: Batch, parts: Parts) -> Drawn:
         outcome.astype(np.uint8), owned(parts.part_count), owned(parts.node), owned(parts.quantity),
         np.zeros(parts.node.size, np.int32), metres.astype(np.int32),
         np.full(batch.channel.size, Rule.LEAST_COST, np.uint8), empty_passed(batch.sku.size, state.node_count),
+        np.zeros_like(empty_passed(batch.channel.size, state.node_count)),
     )  # fmt: skip
     note_all_passed(batch, state.node_count, state.cells, state.fences, state.policies, state.places, drawn)
     return drawn

@@ -15,6 +15,7 @@ import xxhash
 from engine.columns import Limits, reserve
 from engine.names import Names
 from engine.outcomes import Namespace, OutOfRoom
+from kernels.capacity import no_capacity
 from kernels.cheapest import Fees, Prices, no_prices
 from kernels.columns import (
     NODES_MAX,
@@ -113,7 +114,7 @@ class State:
             np.zeros(channels, np.uint8), np.zeros(channels, np.uint8),
             zeros[0], zeros[1], zeros[2], zeros[3], zeros[4], zeros[5], reserve(skus, np.int32),
             reserve(most.exceptions_max, np.int16), reserve((most.exceptions_max, len(POLICY_FIGURES)), np.int32),
-            reserve(most.exceptions_max, np.int32),
+            reserve(most.exceptions_max, np.int32), np.zeros((channels, NODES_MAX // 64), np.uint64),
         )  # fmt: skip
         # As channels were put; `policies` has what is in force for orders to come, `serving` for those that are open.
         self.groups = np.zeros((channels, NODES_MAX // 64), np.uint64)
@@ -124,6 +125,7 @@ class State:
         self.groups_since = np.zeros(channels, np.int64)
         self.places = self._reserve_places(NODE_STRIDE)
         self.prices = no_prices()
+        self.capacity = no_capacity()
 
     def _reserve_cells(self, stride: int, row_of: Any) -> Cells:
         skus = self.limits.skus_max
@@ -256,10 +258,10 @@ class State:
             for column in (place.latitude_e7, place.longitude_e7, place.flag):
                 content.update(column[:count].tobytes())
         content.update(np.ascontiguousarray(self.places.metres[:codes, :nodes]).tobytes())
-        for column in (self.groups, self.on_short, self.closed, *self.policies[1:9]):
+        for column in (self.groups, self.on_short, self.closed, *self.policies[1:9], self.policies.preferred):
             content.update(column[:channels].tobytes())
         content.update(self.policies.exception_head[:skus].tobytes() + self.fences.head[:skus].tobytes())
-        for column in self.policies[10:]:
+        for column in self.policies[10:13]:
             content.update(column[: self.exceptions_used].tobytes())
         for column in self.fences[1:]:
             content.update(column[: self.fences_used].tobytes())

@@ -19,7 +19,7 @@ from engine.outcomes import Cause, Method, MovementKind, Reply
 from engine.ragged import offsets, owners
 from engine.sourcing import draw, node_bits, piece, read
 from engine.state import State
-from kernels.columns import NO_NODE, NONE, UNITS_MAX, Batch, Drawn, Figure, Head, OnShort, OrderKind, Stage
+from kernels.columns import NO_NODE, NONE, UNITS_MAX, Batch, Drawn, Figure, Head, OnShort, OrderKind, Stage, no_terms
 from kernels.searching import committed_parts, waiting_orders
 from kernels.stages import OpenOrders
 
@@ -247,7 +247,7 @@ def serve_back_orders(commit: Commit, sku: Any, cause: Cause, lost: _Lost = _NON
     order = owners(offsets(held.line_count))[line_of]
     batch = Batch(
         book.orders.channel[rows], book.orders.postal_code[rows], offsets(np.bincount(order, minlength=rows.size)),
-        held.sku[line_of], units,
+        held.sku[line_of], units, *no_terms(rows.size),
     )  # fmt: skip
     drawn = _draw_in_turn(state, batch, _bound_to(state, rows, held))
     waiting_part = np.repeat(part, drawn.part_count)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kernels.columns import NONE, Cells, Places, Policies
+from kernels.columns import NONE, Cells, Places
 from kernels.options import F64, I32, I64, F64x2, I32x2, leaf
 
 LINES_PRICED_MAX = 6  # different SKUs of an order: with each more there are twice as many subsets
@@ -80,19 +80,19 @@ def _cheapest_node(
 
 @leaf
 def choose_by_price(
-    lines: int, rows: I32, need: I64, channel: int, place: int, nodes: int, cells: Cells, policies: Policies,
+    lines: int, rows: I32, need: I64, group: np.uint64, nodes_max: int, place: int, nodes: int, cells: Cells,
     places: Places, prices: Prices, choice: Choice,
 ) -> bool:  # fmt: skip
     """Whether every line can come whole from one node; then `choice.to` says from which, at the least cost together.
 
-    rows, need [line]: the cell row, or NONE, and units of each.
+    rows, need [line]: the cell row, or NONE, and units of each. group: bits of the nodes that may give; nodes_max: how
+    many of them together, else this says no.
     """
     if lines > LINES_PRICED_MAX:
         return False
     for line in range(lines):
         if rows[line] == NONE:
             return False
-    group, may_split = policies.nodes[channel, 0], policies.split[channel] != 0
     if lines == 1:
         choice.to[0] = _cheapest_node(rows[0], need[0], group, place, nodes, cells, places, prices)
         return choice.to[0] >= 0
@@ -114,7 +114,7 @@ def choose_by_price(
                 best, where = cost, node
         choice.best[subset], choice.node[subset] = best, where
         choice.least[subset], choice.part[subset] = best, subset
-        part = (subset - 1) & subset if may_split else 0
+        part = (subset - 1) & subset if nodes_max > 1 else 0
         while part:
             cost = choice.best[part] + choice.least[subset ^ part]
             if cost < choice.least[subset]:
@@ -122,11 +122,12 @@ def choose_by_price(
             part = (part - 1) & subset
     if choice.least[full] >= _NOWHERE:
         return False
-    left = full
+    left, given = full, 0
     while left:
+        given += 1
         part = choice.part[left]
         for line in range(lines):
             if part >> line & 1:
                 choice.to[line] = choice.node[part]
         left ^= part
-    return True
+    return given <= nodes_max

@@ -8,7 +8,9 @@ always give the same rows. Indices are local to one engine.
 from enum import IntEnum
 from typing import NamedTuple
 
-from kernels.options import I16, I32, I64, U8, U64, I32x2, I32x3, U8x2, U64x2
+import numpy as np
+
+from kernels.options import I16, I32, I64, U8, U64, I32x2, I32x3, I64x2, U8x2, U64x2
 
 NODES_MAX = 256
 NO_NODE = -1
@@ -79,6 +81,14 @@ class Policies(NamedTuple):
     exception_channel: I16  # [exception]
     exception_figures: I32x2  # [exception, figure] as POLICY_FIGURES has them
     exception_next: I32  # [exception] next exception of the SKU, or NONE
+    preferred: U64x2  # [channel, word] bit of each node that is asked first whether it can give everything
+
+
+class Capacity(NamedTuple):
+    """What nodes can still be given on their present day."""
+
+    limited: U64  # [word] bit of each node that has a limit
+    left: I64x2  # [node, 2] orders and units; only those of nodes with a limit count
 
 
 POLICY_FIGURES = ("share_ppm", "buffer", "cap", "threshold", "buffer_ppm")  # what exceptions of single SKUs may set
@@ -207,6 +217,13 @@ class Batch(NamedTuple):
     first_line: I64  # [order + 1]
     sku: I32  # [line]
     quantity: I32  # [line] units, 1 or more
+    nodes_max: U8  # [order] that may give to it together; 0: any number
+    complete: U8  # [order] 1: all units or none are drawn
+
+
+def no_terms(orders: int) -> tuple[U8, U8]:
+    """The last two columns of a batch whose orders take what there is, from any number of nodes."""
+    return np.zeros(orders, np.uint8), np.zeros(orders, np.uint8)
 
 
 class Drawn(NamedTuple):
@@ -220,3 +237,4 @@ class Drawn(NamedTuple):
     metres: I32  # [part] whole metres to the postal code; 0 where short
     rule: U8  # [order] Rule
     passed: U64x2  # [line, word] bits of the nodes that were passed over with units of the line (kernels/reasons.py)
+    full: U64x2  # [order, word] bits of the nodes of the channel's group that had no capacity left for the order

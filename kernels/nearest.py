@@ -1,25 +1,39 @@
 """Nearest allocation of a batch: the rule of RULES.md ("Nearest"), order by order, drawing from `available` as it goes.
 
-First the one nearest node that can give the whole order; else the first pair by (nearer rank, farther rank); else
-greedily the node that gives most. Then every line draws from the chosen nodes in rank order, and kernels/reasons.py
-notes what it passed over. Nothing but the claims (`available`, `stocked`, ring-fences) is written here;
-kernels/stages.py turns the parts into orders.
+First the one nearest node that can give the whole order, of the channel's preferred nodes, else of all; else the first
+pair by (nearer rank, farther rank); else greedily the node that gives most, up to `nodes_max`. Then every line draws
+from the chosen nodes in rank order, and kernels/reasons.py notes what it passed over. Nothing but the claims
+(`available`, `stocked`, ring-fences, capacity) is written here; kernels/stages.py turns the parts into orders.
 """
 
 import numpy as np
 
+from kernels.ahead import fetch
+from kernels.capacity import find_allowed, is_limited, take_capacity
 from kernels.cheapest import Prices, choose_by_price, room_for_choice
-from kernels.columns import NO_NODE, NONE, Batch, Cells, Drawn, Fences, OnShort, Outcome, Places, Policies, Rule
+from kernels.columns import (
+    NO_NODE,
+    NODES_MAX,
+    NONE,
+    Batch,
+    Capacity,
+    Cells,
+    Drawn,
+    Fences,
+    OnShort,
+    Outcome,
+    Places,
+    Policies,
+    Rule,
+)
 from kernels.fences import draw_fence, own_backed, refill_fence, sellable
 from kernels.options import I32, I64, U8, U64, I32x2, kernel, leaf
-from kernels.prefetch import prefetch
 from kernels.reasons import empty_passed, note_passed
 
 _REFUSE = int(OnShort.REFUSE)
 _ALLOCATED, _PARTLY, _SHORT, _REFUSED = (int(outcome) for outcome in Outcome)
 _NEAREST, _PRICED = int(Rule.NEAREST), int(Rule.PRICED)
 _ONE = np.uint64(1)
-_AHEAD = 6  # orders
 
 
 @leaf
@@ -65,6 +79,20 @@ def _first_that_gives_all(
 
 
 @leaf
+def _nearest_that_gives_all(
+    lines: int, rows: I32, need: I64, every: np.uint64, preferred: np.uint64, place: int, nodes: int, cells: Cells,
+    places: Places,
+) -> tuple[int, np.uint64]:  # fmt: skip
+    """As `_first_that_gives_all`: of the preferred nodes, else of all."""
+    if every & preferred != 0:
+        node, nearer = _first_that_gives_all(lines, rows, need, every & preferred, place, nodes, cells, places)
+        if node != NO_NODE:
+            return node, nearer
+        every &= ~preferred
+    return _first_that_gives_all(lines, rows, need, every, place, nodes, cells, places)
+
+
+@leaf
 def _first_pair(lines: int, rows: I32, need: I64, masks: U64, count: int, candidate: I32, cells: Cells) -> bool:
     """Whether two candidates cover every line: the first pair by (nearer rank, farther rank), which becomes the first
     two candidates. For at most 64 nodes, no fences, no node that covers them alone. masks [line]: nodes that have it;
@@ -107,14 +135,14 @@ def _first_pair(lines: int, rows: I32, need: I64, masks: U64, count: int, candid
 
 @leaf
 def _candidates(
-    lines: int, skus: I32, channel: int, place: int, nodes: int, cells: Cells, fences: Fences, policies: Policies,
+    lines: int, skus: I32, channel: int, allowed: U64, place: int, nodes: int, cells: Cells, fences: Fences,
     places: Places, candidate: I32, give: I32x2,
 ) -> int:  # fmt: skip
-    """Nodes of the channel's group that can give any of the SKUs, in rank order, and what each gives: give[i, line]."""
+    """Allowed nodes that can give any of the SKUs, in rank order, and what each gives: give[i, line]."""
     count = 0
     for k in range(nodes):
         node = int(places.rank[place, k])
-        if not _bit(policies.nodes, channel, node):
+        if (allowed[node >> 6] >> np.uint64(node & 63)) & _ONE == 0:
             continue
         any_units = 0
         for line in range(lines):
@@ -152,8 +180,11 @@ def _look_at(lines: int, rows: I32, count: int, candidate: I32, cells: Cells, gi
 
 
 @leaf
-def _choose_one(lines: int, need: I64, count: int, give: I32x2) -> int:
+def _choose_one(lines: int, need: I64, count: int, candidate: I32, give: I32x2, of: U64) -> int:
+    """The first candidate of these nodes that gives every line, else NONE. of [word]: bits."""
     for i in range(count):
+        if (of[candidate[i] >> 6] >> np.uint64(candidate[i] & 63)) & _ONE == 0:
+            continue
         line = 0
         while line < lines and give[i, line] >= need[line]:
             line += 1
@@ -195,13 +226,16 @@ def _choose_pair(lines: int, need: I64, count: int, give: I32x2, chosen: U8) -> 
 
 
 @leaf
-def _choose_greedily(lines: int, need: I64, missing: I64, count: int, give: I32x2, chosen: U8) -> int:
+def _choose_greedily(
+    lines: int, need: I64, missing: I64, nodes_max: int, count: int, give: I32x2, chosen: U8
+) -> int:  # fmt: skip
     """Mark, one after another, the node that gives most of the missing units. Returns the units still missing."""
     total = 0
     for line in range(lines):
         missing[line] = need[line]
         total += need[line]
-    while total > 0:
+    while total > 0 and nodes_max > 0:
+        nodes_max -= 1
         best = NONE
         most = 0
         for i in range(count):
@@ -223,12 +257,14 @@ def _choose_greedily(lines: int, need: I64, missing: I64, count: int, give: I32x
 
 @leaf
 def _draw_all(
-    first: int, last: int, merged: I32, rows: I32, batch: Batch, place: int, node: int, nearer: np.uint64, masks: U64,
+    first: int, last: int, merged: I32, rows: I32, batch: Batch, order: int, node: int, nearer: np.uint64, masks: U64,
     cells: Cells, places: Places, part: int, drawn: Drawn,
 ) -> int:  # fmt: skip
-    """Every line takes everything from one node, and passes over those nearer ones that have it."""
+    """Every line takes everything from one node, and passes over those nearer ones that have it, full or not."""
+    place, full = batch.postal_code[order], drawn.full[order, 0]
     for line in range(first, last):
-        drawn.passed[line, 0] = masks[merged[line - first]] & nearer
+        has = masks[merged[line - first]] | cells.stocked[rows[merged[line - first]], 0] & full
+        drawn.passed[line, 0] = has & nearer
         _take(cells, rows[merged[line - first]], node, batch.quantity[line])
         part = _emit(drawn, part, node, batch.quantity[line], 0, places.metres[place, node])
         drawn.part_count[line] = 1
@@ -304,11 +340,9 @@ def _merge(batch: Batch, first: int, last: int, skus: I32, need: I64, merged: I3
 
 @leaf
 def _masks(
-    lines: int, skus: I32, channel: int, cells: Cells, fences: Fences, policies: Policies, rows: I32, masks: U64
-) -> bool:
-    """The row of each SKU, and the nodes of the channel's group that have it, as bits; False where a fence asks for a
-    closer look.
-    """
+    lines: int, skus: I32, allowed: np.uint64, cells: Cells, fences: Fences, rows: I32, masks: U64
+) -> bool:  # fmt: skip
+    """The row of each SKU, and the allowed nodes that have it, as bits; False where a fence asks for a closer look."""
     for line in range(lines):
         sku = skus[line]
         if fences.head[sku] != NONE:
@@ -317,7 +351,7 @@ def _masks(
         rows[line] = row
         masks[line] = 0
         if row != NONE:
-            masks[line] = cells.stocked[row, 0] & policies.nodes[channel, 0]
+            masks[line] = cells.stocked[row, 0] & allowed
     return True
 
 
@@ -341,55 +375,29 @@ def _most_lines(batch: Batch) -> int:
 
 
 @leaf
-def _fetch_heads(batch: Batch, order: int, cells: Cells, fences: Fences) -> None:
-    """Bring what tells where the rows are into the cache, before `_fetch_ahead` has to wait for it."""
-    for line in range(batch.first_line[order], batch.first_line[order + 1]):
-        prefetch(cells.row_of, batch.sku[line])
-        prefetch(fences.head, batch.sku[line])
-
-
-@leaf
-def _fetch_ahead(batch: Batch, order: int, nodes: int, cells: Cells, places: Places, prices: Prices) -> None:
-    """Bring the rows that an order some places further on will need into the cache; waiting for them is most of the
-    time.
-    """
-    place = batch.postal_code[order]
-    prefetch(places.rank, place * places.rank.shape[1])
-    for node in range(0, nodes, 16):
-        prefetch(places.metres, place * places.metres.shape[1] + node)
-    for line in range(batch.first_line[order], batch.first_line[order + 1]):
-        row = cells.row_of[batch.sku[line]]
-        if row != NONE:
-            prefetch(cells.stocked, row * cells.stocked.shape[1])
-            for node in range(0, nodes, 16):
-                prefetch(cells.available, row * cells.available.shape[1] + node)
-                if prices.value.size:
-                    prefetch(prices.value, row * prices.value.shape[1] + node)
-
-
-@leaf
-def _fetch(
-    batch: Batch, order: int, nodes: int, cells: Cells, fences: Fences, places: Places, prices: Prices
-) -> None:  # fmt: skip
-    """What orders further on need, in two steps."""
-    if order + 2 * _AHEAD < batch.channel.size:
-        _fetch_heads(batch, order + 2 * _AHEAD, cells, fences)
-    if order + _AHEAD < batch.channel.size:
-        _fetch_ahead(batch, order + _AHEAD, nodes, cells, places, prices)
-
-
-@leaf
 def _choose_one_or_pair(
-    lines: int, need: I64, count: int, give: I32x2, may_split: bool, chosen: U8
-) -> tuple[int, bool]:
-    """Mark the first candidate that gives every line, else the first pair if there may be one: which, whether two."""
+    lines: int, need: I64, nodes_max: int, count: int, candidate: I32, give: I32x2, allowed: U64, preferred: U64,
+    chosen: U8,
+) -> bool:  # fmt: skip
+    """Mark the first candidate that gives every line, a preferred one if there is, else the first pair that does;
+    whether there is any.
+    """
     chosen[:count] = 0
-    one, two = _choose_one(lines, need, count, give), False
+    one = _choose_one(lines, need, count, candidate, give, preferred)
+    if one == NONE:
+        one = _choose_one(lines, need, count, candidate, give, allowed)
     if one != NONE:
         chosen[one] = 1
-    elif may_split:
-        two = _choose_pair(lines, need, count, give, chosen)
-    return one, two
+        return True
+    return nodes_max > 1 and _choose_pair(lines, need, count, give, chosen)
+
+
+@leaf
+def _nodes_max(batch: Batch, order: int, policies: Policies) -> int:
+    """How many nodes may give to an order together."""
+    if policies.split[batch.channel[order]] == 0:
+        return 1
+    return int(batch.nodes_max[order]) if batch.nodes_max[order] else NODES_MAX
 
 
 @leaf
@@ -409,104 +417,138 @@ def _give_back(batch: Batch, order: int, part: int, cells: Cells, fences: Fences
 
 
 @leaf
+def _settle(
+    batch: Batch, order: int, part: int, cells: Cells, fences: Fences, capacity: Capacity, claims: bool,
+    has_limits: bool, drawn: Drawn,
+) -> None:  # fmt: skip
+    """What is left to do for an order that has drawn, before the next one is decided."""
+    if not claims:
+        _give_back(batch, order, part, cells, fences, drawn)
+    elif has_limits:
+        take_capacity(batch, order, part, capacity, drawn)
+
+
+@leaf
+def _rest(
+    batch: Batch, order: int, lines: int, need: I64, missing: I64, nodes_max: int, covered: bool, count: int,
+    give: I32x2, policies: Policies, chosen: U8, drawn: Drawn,
+) -> int:  # fmt: skip
+    """Choose the nodes for an order that nobody covers, and say what becomes of it; the candidates that it draws from.
+
+    covered: those that are chosen give everything.
+    """
+    units = need[:lines].sum()
+    short = 0
+    if not covered:
+        short = units if nodes_max == 1 else _choose_greedily(lines, need, missing, nodes_max, count, give, chosen)
+    if short > 0 and batch.complete[order] != 0:
+        short, count = units, 0
+    if short > 0 and policies.on_short[batch.channel[order]] == _REFUSE:
+        drawn.part_count[batch.first_line[order] : batch.first_line[order + 1]] = 0
+        drawn.outcome[order] = _REFUSED
+    else:
+        drawn.outcome[order] = _ALLOCATED if short == 0 else _SHORT if short == units else _PARTLY
+    return count
+
+
+@leaf
 def _decide(
     batch: Batch, nodes: int, cells: Cells, fences: Fences, policies: Policies, places: Places, prices: Prices,
-    claims: bool, drawn: Drawn,
+    capacity: Capacity, claims: bool, drawn: Drawn,
 ) -> int:  # fmt: skip
     """The rule, order by order. Without `claims` each order gives back what it drew before the next one is decided."""
-    orders = batch.channel.size
-    lines_max = _most_lines(batch)
+    orders, lines_max, has_limits = batch.channel.size, _most_lines(batch), is_limited(capacity)
     give = np.empty((nodes, lines_max), np.int32)
     skus, rows, merged = (np.empty(lines_max, np.int32), np.empty(lines_max, np.int32), np.empty(lines_max, np.int32))
     need = np.empty(lines_max, np.int64)  # of equal SKUs together, so more than a line may ask for
-    missing = np.empty(lines_max, np.int64)
-    masks = np.empty(lines_max, np.uint64)
-    candidate, chosen = np.empty(nodes, np.int32), np.empty(nodes, np.uint8)
+    missing, masks = np.empty(lines_max, np.int64), np.empty(lines_max, np.uint64)
+    candidate, chosen, allowed = (
+        np.empty(nodes, np.int32),
+        np.empty(nodes, np.uint8),
+        np.empty(drawn.full.shape[1], np.uint64),
+    )
     choice = room_for_choice(nodes)
     part, before = 0, 0
     for order in range(orders):
-        if not claims and order > 0:
-            _give_back(batch, order - 1, before, cells, fences, drawn)
+        if order > 0:
+            _settle(batch, order - 1, before, cells, fences, capacity, claims, has_limits, drawn)
         before = part
-        _fetch(batch, order, nodes, cells, fences, places, prices)
+        fetch(batch, order, nodes, cells, fences, places, prices)
         first, last = batch.first_line[order], batch.first_line[order + 1]
         channel, place = batch.channel[order], batch.postal_code[order]
-        lines = _merge(batch, first, last, skus, need, merged)
-        one, two = NONE, False
+        lines, nodes_max = _merge(batch, first, last, skus, need, merged), _nodes_max(batch, order, policies)
+        find_allowed(order, lines, need, channel, capacity, policies, allowed, drawn)
         drawn.rule[order] = _NEAREST
-        if nodes <= 64 and _masks(lines, skus, channel, cells, fences, policies, rows, masks):
+        if nodes <= 64 and _masks(lines, skus, allowed[0], cells, fences, rows, masks):
             every, some = _every_and_some(lines, masks)
             if prices.value.size and choose_by_price(
-                lines, rows, need, channel, place, nodes, cells, policies, places, prices, choice
+                lines, rows, need, allowed[0], nodes_max, place, nodes, cells, places, prices, choice
             ):
                 part = _draw_chosen(first, last, merged, rows, batch, place, choice.to, cells, places, part, drawn)
                 drawn.outcome[order], drawn.rule[order] = _ALLOCATED, _PRICED
                 note_passed(batch, order, before, nodes, cells, fences, policies, places, drawn)
                 continue
             if every != 0:
-                node, nearer = _first_that_gives_all(lines, rows, need, every, place, nodes, cells, places)
+                preferred = policies.preferred[channel, 0]
+                node, nearer = _nearest_that_gives_all(
+                    lines, rows, need, every, preferred, place, nodes, cells, places
+                )  # fmt: skip
                 if node != NO_NODE:
                     part = _draw_all(
-                        first, last, merged, rows, batch, place, node, nearer, masks, cells, places, part, drawn
+                        first, last, merged, rows, batch, order, node, nearer, masks, cells, places, part, drawn
                     )
                     drawn.outcome[order] = _ALLOCATED
                     continue
             count = 0
             if some != 0:
                 count = _stocked_candidates(some, place, nodes, places, candidate)
-            two = policies.split[channel] != 0 and _first_pair(lines, rows, need, masks, count, candidate, cells)
-            if two:
+            covered = nodes_max > 1 and _first_pair(lines, rows, need, masks, count, candidate, cells)
+            if covered:
                 count = 2
-            chosen[:count] = two
+            chosen[:count] = covered
             _look_at(lines, rows, count, candidate, cells, give)
         else:
-            count = _candidates(lines, skus, channel, place, nodes, cells, fences, policies, places, candidate, give)
-            one, two = _choose_one_or_pair(lines, need, count, give, policies.split[channel] != 0, chosen)
-        units = need[:lines].sum()
-        short = 0
-        if policies.split[channel] == 0 and one == NONE:
-            short = units
-        elif one == NONE and not two:
-            short = _choose_greedily(lines, need, missing, count, give, chosen)
-        if short > 0 and policies.on_short[channel] == _REFUSE:
-            drawn.part_count[first:last] = 0
-            drawn.outcome[order] = _REFUSED
-        else:
+            count = _candidates(lines, skus, channel, allowed, place, nodes, cells, fences, places, candidate, give)
+            preferred_words = policies.preferred[channel]
+            covered = _choose_one_or_pair(
+                lines, need, nodes_max, count, candidate, give, allowed, preferred_words, chosen
+            )  # fmt: skip
+        count = _rest(batch, order, lines, need, missing, nodes_max, covered, count, give, policies, chosen, drawn)
+        if drawn.outcome[order] != _REFUSED:
             part = _draw(
                 first, last, merged, batch, order, count, candidate, chosen, give, cells, fences, places, part, drawn
             )
-            drawn.outcome[order] = _ALLOCATED if short == 0 else _SHORT if short == units else _PARTLY
         note_passed(batch, order, before, nodes, cells, fences, policies, places, drawn)
-    if not claims and orders > 0:
-        _give_back(batch, orders - 1, before, cells, fences, drawn)
+    if orders > 0:
+        _settle(batch, orders - 1, before, cells, fences, capacity, claims, has_limits, drawn)
     return part
 
 
 @kernel
 def nearest(
     batch: Batch, nodes: int, cells: Cells, fences: Fences, policies: Policies, places: Places, prices: Prices,
-    drawn: Drawn,
+    capacity: Capacity, drawn: Drawn,
 ) -> int:  # fmt: skip
     """Draw the parts of every order of the batch, in order; returns the number of parts written.
 
     Shapes as in kernels/columns.py. `drawn` has room for sum(min(quantity, nodes) + 1) parts. Writes `available`,
-    `stocked`, the ring-fences' `remaining` and `drawn`. Method: RULES.md; the pair step keeps an order in two
-    shipments where plain line-by-line nearest would need more.
+    `stocked`, the ring-fences' `remaining`, what nodes have left of their capacity, and `drawn`. Method: RULES.md; the
+    pair step keeps an order in two shipments where plain line-by-line nearest would need more.
     """
-    return _decide(batch, nodes, cells, fences, policies, places, prices, True, drawn)
+    return _decide(batch, nodes, cells, fences, policies, places, prices, capacity, True, drawn)
 
 
 @kernel
 def foresee(
     batch: Batch, nodes: int, cells: Cells, fences: Fences, policies: Policies, places: Places, prices: Prices,
-    drawn: Drawn,
+    capacity: Capacity, drawn: Drawn,
 ) -> int:  # fmt: skip
     """What `nearest` would draw for each order of the batch if it came now and alone; returns the number of parts.
 
     Shapes as there. Each order's claims are taken and given back before the next one, so only `drawn` is changed when
     it is done; nobody else may look at the stock meanwhile.
     """
-    return _decide(batch, nodes, cells, fences, policies, places, prices, False, drawn)
+    return _decide(batch, nodes, cells, fences, policies, places, prices, capacity, False, drawn)
 
 
 def parts_max(quantity: I32, nodes: int) -> int:
@@ -519,5 +561,5 @@ def empty_drawn(orders: int, lines: int, parts: int, nodes: int) -> Drawn:
     return Drawn(
         np.empty(orders, np.uint8), np.empty(lines, np.int32), np.empty(parts, np.int16), np.empty(parts, np.int32),
         np.empty(parts, np.int32), np.empty(parts, np.int32), np.empty(orders, np.uint8),
-        empty_passed(lines, nodes),
+        empty_passed(lines, nodes), empty_passed(orders, nodes),
     )  # fmt: skip

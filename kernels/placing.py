@@ -10,7 +10,21 @@ from typing import NamedTuple
 import numpy as np
 
 from kernels.cheapest import Prices
-from kernels.columns import NO_NODE, Batch, Book, Cells, Drawn, Fences, Head, OnShort, Outcome, Places, Policies, Stage
+from kernels.columns import (
+    NO_NODE,
+    Batch,
+    Book,
+    Capacity,
+    Cells,
+    Drawn,
+    Fences,
+    Head,
+    OnShort,
+    Outcome,
+    Places,
+    Policies,
+    Stage,
+)
 from kernels.keys import KeyIndex, set_values
 from kernels.nearest import nearest
 from kernels.options import I32, I64, U8, U64x2, brief, kernel, leaf
@@ -82,7 +96,8 @@ def _count(batch: Batch, prices: Prices) -> None:
 
 def _place(
     batch: Batch, keys: U64x2, location: int, stamp: int, nodes: int, book: Book, index: KeyIndex, cells: Cells,
-    fences: Fences, policies: Policies, places: Places, prices: Prices, drawn: Drawn, placed: Placed,
+    fences: Fences, policies: Policies, places: Places, prices: Prices, capacity: Capacity, drawn: Drawn,
+    placed: Placed,
 ) -> int:  # fmt: skip
     """Draw the parts of every order, number the orders, enter them, and give their keys their answer.
 
@@ -92,7 +107,7 @@ def _place(
     """
     if prices.value.size:
         _count(batch, prices)
-    count = nearest(batch, nodes, cells, fences, policies, places, prices, drawn)
+    count = nearest(batch, nodes, cells, fences, policies, places, prices, capacity, drawn)
     _number_them(batch, book.heads, policies, drawn, placed)
     entries = Entries(
         placed.number, placed.is_reservation, batch.channel, batch.postal_code, placed.line_count, drawn.outcome,

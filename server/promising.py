@@ -22,7 +22,7 @@ from engine.ragged import elements, offsets, owned, owners
 from engine.rates.card import ServiceCard
 from engine.rates.tariff import CardHole, Tariff
 from engine.writer import Engine
-from kernels.columns import NO_NODE, NONE, Batch
+from kernels.columns import NO_NODE, NONE, Batch, no_terms
 from kernels.promise import Promised
 from server.batcher import Batcher
 from server.batches import (
@@ -81,7 +81,7 @@ class CartBatches(OrderBatches):
             kept = elements(first_line, rows)
             taken.batch = Batch(
                 channel[rows], owned(postal_code[rows]), offsets(np.diff(first_line)[rows]), owned(sku[kept]),
-                owned(quantity[kept]),
+                owned(quantity[kept]), *no_terms(rows.size),
             )  # fmt: skip
             taken.cash = cash[rows]
         return taken
@@ -176,7 +176,7 @@ def _slice(batch: Batch, rows: slice) -> Batch:
     lines = slice(first_line[0], first_line[-1])
     return Batch(
         batch.channel[rows], batch.postal_code[rows], first_line - first_line[0], batch.sku[lines],
-        batch.quantity[lines],
+        batch.quantity[lines], batch.nodes_max[rows], batch.complete[rows],
     )  # fmt: skip
 
 

@@ -36,7 +36,7 @@ from tests.asks import (
     Retire,
     Stock,
 )
-from tests.rules import backed, sellable, source
+from tests.rules import Terms, backed, sellable, source
 
 AT_THE_NODE = (Stage.ALLOCATED, Stage.PICKED, Stage.PACKED)
 TO_MOVE = (Stage.ALLOCATED, Stage.RESERVED)
@@ -233,7 +233,9 @@ class Model:
         ranked = sorted(range(len(self.active)), key=lambda node: self.metres[code][node])
         ranked = [node for node in ranked if node in policy.nodes and self.active[node] and (node in only or not only)]
         ranked = ranked if taken_before or not policy.closed else []
-        parts = source(lines, ranked, lambda sku, node: sellable(*view(sku, node), channel), policy.split)
+        parts = source(
+            lines, ranked, lambda sku, node: sellable(*view(sku, node), channel), Terms(0 if policy.split else 1)
+        )
         left = {(sku, node): view(sku, node) for sku, _ in lines for node in ranked}
         out = []
         for (sku, _), taken in zip(lines, parts, strict=True):

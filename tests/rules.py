@@ -5,10 +5,20 @@ Nothing is changed here: units and ring-fences come in as figures, who gives wha
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What an order or its channel asks of the nodes."""
+
+    nodes_max: int = 0  # that may give together; 0: any number
+    complete: bool = False  # all units or none
+    preferred: frozenset[int] = frozenset()  # nodes that are asked first whether they can give everything
 
 
 def source(
-    lines: Sequence[tuple[int, int]], ranked: Sequence[int], sellable: Callable[[int, int], int], split: bool
+    lines: Sequence[tuple[int, int]], ranked: Sequence[int], sellable: Callable[[int, int], int], terms: Terms
 ) -> list[list[tuple[int, int]]]:
     """For each line (SKU, units) what it takes from which node, as RULES.md ("Nearest") words it; the rest is short."""
     need: Counter[int] = Counter()
@@ -17,7 +27,9 @@ def source(
     give = {node: {sku: sellable(sku, node) for sku in need} for node in ranked}
     left = {node: dict(units) for node, units in give.items()}
     out = []
-    chosen = _choose(need, ranked, give, split)
+    chosen = _choose(need, ranked, give, terms)
+    if terms.complete and any(sum(give[node][sku] for node in chosen) < units for sku, units in need.items()):
+        chosen = set()
     for sku, units in lines:
         taken = []
         for node in ranked:
@@ -30,11 +42,11 @@ def source(
     return out
 
 
-def _choose(need: Counter[int], ranked: Sequence[int], give: dict[int, dict[int, int]], split: bool) -> set[int]:
-    for node in ranked:
+def _choose(need: Counter[int], ranked: Sequence[int], give: dict[int, dict[int, int]], terms: Terms) -> set[int]:
+    for node in sorted(ranked, key=lambda node: node not in terms.preferred):
         if all(give[node][sku] >= units for sku, units in need.items()):
             return {node}
-    if not split:
+    if terms.nodes_max == 1:
         return set()
     for i, nearer in enumerate(ranked):
         for farther in ranked[i + 1 :]:
@@ -45,7 +57,7 @@ def _choose(need: Counter[int], ranked: Sequence[int], give: dict[int, dict[int,
     while True:
         gain = {n: sum(min(missing[sku], give[n][sku]) for sku in missing) for n in ranked if n not in chosen}
         best = max(gain, key=lambda n: gain[n], default=None)  # the first of equals: the nearest
-        if best is None or gain[best] == 0:
+        if best is None or gain[best] == 0 or (terms.nodes_max and len(chosen) == terms.nodes_max):
             return chosen
         chosen.add(best)
         missing = {sku: units - min(units, give[best][sku]) for sku, units in missing.items()}

@@ -90,7 +90,7 @@ class Shop:
             self._masks(), np.ones(channels, np.uint8), np.zeros(channels, np.uint8), np.zeros(channels, np.int32),
             *(column.copy() for column in columns), head, np.array([c for _, c in self.exceptions], np.int16),
             np.array(list(self.exceptions.values()), np.int32).reshape(-1, len(POLICY_FIGURES)),
-            np.array(following, np.int32),
+            np.array(following, np.int32), np.zeros((channels, 4), np.uint64),
         )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from engine.ragged import offsets, owners
+from kernels.capacity import no_capacity
 from kernels.cheapest import LINES_PRICED_MAX, Fees, Prices
 from kernels.columns import (
     NO_NODE,
@@ -22,6 +23,7 @@ from kernels.columns import (
     Outcome,
     Places,
     Policies,
+    no_terms,
 )
 from kernels.forecast import price_by_forecast
 from kernels.nearest import empty_drawn, nearest, parts_max
@@ -52,6 +54,7 @@ class Shop:
         self.policies = Policies(
             group, np.array([split], np.uint8), np.full(1, OnShort.KEEP, np.uint8), *[zeros] * 6,
             np.full(skus, NONE, np.int32), empty16, np.zeros((0, len(POLICY_FIGURES)), np.int32), empty,
+            np.zeros((1, NODES_MAX // 64), np.uint64),
         )  # fmt: skip
         rank = np.argsort(self.metres, axis=1, kind="stable").astype(np.uint8)
         self.places = Places(self.metres, rank)
@@ -62,7 +65,7 @@ class Shop:
         batch = Batch(
             np.zeros(len(orders), np.int16), np.array([place for place, _ in orders], np.int32),
             offsets(np.array([len(order) for _, order in orders])), np.array([sku for sku, _ in lines], np.int32),
-            np.array([units for _, units in lines], np.int32),
+            np.array([units for _, units in lines], np.int32), *no_terms(len(orders)),
         )  # fmt: skip
         drawn = empty_drawn(len(orders), len(lines), parts_max(batch.quantity, self.nodes), self.nodes)
         counters = np.zeros(self.skus, np.int64), np.zeros(3, np.int64)
@@ -75,6 +78,7 @@ class Shop:
             self.policies,
             self.places,
             Prices(value, *counters, FEES),
+            no_capacity(),
             drawn,
         )
         cut = {name: getattr(drawn, name)[:count] for name in ("node", "quantity", "fenced", "metres")}

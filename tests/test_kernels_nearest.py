@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kernels.capacity import no_capacity
 from kernels.cheapest import no_prices
 from kernels.columns import (
     NO_NODE,
     NODES_MAX,
     NONE,
     Batch,
+    Capacity,
     Cells,
     Drawn,
     Fences,
@@ -22,10 +24,11 @@ from kernels.columns import (
     Outcome,
     Places,
     Policies,
+    no_terms,
 )
 from kernels.nearest import empty_drawn, nearest, parts_max
 from tests.driving import COMPILED, node_words
-from tests.rules import backed, sellable, source
+from tests.rules import Terms, backed, sellable, source
 
 CHANNELS = 3
 CODES = 5
@@ -48,6 +51,8 @@ class Shop:
     split: list[bool]
     on_short: list[OnShort]
     fences: dict[tuple[int, int, int], int] = field(default_factory=dict)  # (SKU, node, channel): units
+    preferred: list[set[int]] = field(default_factory=lambda: [set()] * CHANNELS)
+    left: dict[int, list[int]] = field(default_factory=dict)  # orders and units of each node with a limit
 
     @property
     def nodes(self) -> int:
@@ -80,6 +85,7 @@ class Shop:
             np.array([node_words(frozenset(group)) for group in self.groups], np.uint64),
             np.array(self.split, np.uint8), np.array(self.on_short, np.uint8), zeros, zeros, zeros, zeros, zeros,
             zeros, zeros, np.zeros(1, np.int16), np.zeros((1, 5), np.int32), zeros,
+            np.array([node_words(frozenset(nodes)) for nodes in self.preferred], np.uint64),
         )  # fmt: skip
         metres = np.full((CODES, stride), AWAY, np.int32)
         metres[:, : self.nodes] = self.metres
@@ -88,6 +94,18 @@ class Shop:
             rank[code, : self.nodes] = sorted(range(self.nodes), key=lambda node: row_of_code[node])
         return Cells(row_of, np.zeros((1, 1, 8), np.int32), available, stocked), fences, policies, Places(metres, rank)
 
+    def capacity(self) -> Capacity:
+        of = no_capacity()
+        of.limited[:] = node_words(frozenset(self.left))
+        of.left[:] = AWAY
+        for node, left in self.left.items():
+            of.left[node] = left
+        return of
+
+    def full(self, units: int, channel: int) -> set[int]:
+        """Nodes of the group without room for an order of so many units."""
+        return {n for n, (orders, most) in self.left.items() if orders < 1 or most < units} & self.groups[channel]
+
     def units(self, sku: int, node: int) -> int:
         of = self.available[sku]
         return 0 if of is None else of[node]
@@ -95,18 +113,25 @@ class Shop:
     def kept(self, sku: int, node: int) -> dict[int, int]:
         return {channel: units for (s, n, channel), units in self.fences.items() if (s, n) == (sku, node)}
 
-    def allocate(self, lines: list[tuple[int, int]], channel: int, code: int) -> tuple[Outcome, list[list[tuple]]]:
+    def allocate(
+        self, lines: list[tuple[int, int]], channel: int, code: int, nodes_max: int = 0, complete: bool = False
+    ) -> tuple[Outcome, list[list[tuple]]]:
         """The order decided and taken, in plain Python: per line (node, units, fenced, metres)."""
         ranked = sorted(range(self.nodes), key=lambda node: self.metres[code][node])
-        ranked = [node for node in ranked if node in self.groups[channel]]
+        allowed = self.groups[channel] - self.full(sum(units for _, units in lines), channel)
+        ranked = [node for node in ranked if node in allowed]
 
         def give(sku: int, node: int) -> int:
             return sellable(self.kept(sku, node), self.units(sku, node), channel)
 
-        drawn = source(lines, ranked, give, self.split[channel])
+        terms = Terms(nodes_max if self.split[channel] else 1, complete, frozenset(self.preferred[channel]))
+        drawn = source(lines, ranked, give, terms)
         given, asked = sum(u for taken in drawn for _, u in taken), sum(units for _, units in lines)
         if given < asked and self.on_short[channel] is OnShort.REFUSE:
             return Outcome.REFUSED, [[] for _ in lines]
+        for node in {node for taken in drawn for node, _ in taken} & self.left.keys():
+            self.left[node][0] -= 1
+            self.left[node][1] -= sum(part for taken in drawn for at, part in taken if at == node)
         out = []
         for (sku, units), taken in zip(lines, drawn, strict=True):
             parts = []
@@ -167,6 +192,10 @@ def random_shop(rng: random.Random, nodes: int, skus: int, fences: int, units_ma
         [rng.random() < 0.8 for _ in range(CHANNELS)],
         [rng.choice(list(OnShort)) for _ in range(CHANNELS)],
     )
+    if rng.random() < 0.5:
+        shop.preferred = [{n for n in range(nodes) if rng.random() < 0.2} for _ in range(CHANNELS)]
+    for node in rng.sample(range(nodes), rng.choice((0, 0, nodes // 2, nodes))):
+        shop.left[node] = [rng.randint(0, 6), rng.randint(0, 6 * units_max)]
     for _ in range(fences):
         shop.fences[rng.randrange(skus), rng.randrange(nodes), rng.randrange(CHANNELS)] = rng.randint(0, units_max)
     return shop
@@ -182,16 +211,21 @@ def random_orders(rng: random.Random, skus: int, orders: int, lines_max: int, un
         lines = rng.randint(1, lines_max)
         few = rng.sample(range(skus), min(skus, rng.randint(1, lines)))  # so that SKUs come twice
         order = [(rng.choice(few), rng.randint(1, units_max)) for _ in range(lines)]
-        out.append((rng.randrange(CHANNELS), rng.randrange(CODES), order))
+        terms = (rng.choice((0, 0, 1, 2, 3)), rng.random() < 0.2)
+        out.append((rng.randrange(CHANNELS), rng.randrange(CODES), order, *terms))
     return out
 
 
 def batch_of(orders: list[tuple]) -> Batch:
-    lines = [line for _, _, order in orders for line in order]
-    first = np.cumsum([0] + [len(order) for _, _, order in orders])
+    lines = [line for _, _, order, *_ in orders for line in order]
+    first = np.cumsum([0] + [len(order) for _, _, order, *_ in orders])
+    nodes_max, complete = no_terms(len(orders))
+    for i, (_, _, _, *terms) in enumerate(orders):
+        nodes_max[i], complete[i] = terms or (0, False)
     return Batch(
-        np.array([channel for channel, _, _ in orders], np.int16), np.array([code for _, code, _ in orders], np.int32),
+        np.array([order[0] for order in orders], np.int16), np.array([order[1] for order in orders], np.int32),
         first.astype(np.int64), np.array([s for s, _ in lines], np.int32), np.array([u for _, u in lines], np.int32),
+        nodes_max, complete,
     )  # fmt: skip
 
 
@@ -213,12 +247,14 @@ def compare(shop: Shop, orders: list[tuple]) -> None:
     room = parts_max(batch.quantity, shop.nodes)
     drawn = empty_drawn(len(orders), batch.sku.size, room + 1, shop.nodes)
     drawn.node[room] = AWAY
-    count = nearest(batch, shop.nodes, cells, fences, policies, places, no_prices(), drawn)
+    capacity = shop.capacity()
+    count = nearest(batch, shop.nodes, cells, fences, policies, places, no_prices(), capacity, drawn)
     assert count == drawn.part_count.sum() <= room
     assert drawn.node[room] == AWAY
-    for i, (channel, code, lines) in enumerate(orders):
-        stock = shop.sellable_units(channel)
-        outcome, parts = shop.allocate(lines, channel, code)
+    for i, (channel, code, lines, *terms) in enumerate(orders):
+        stock, full = shop.sellable_units(channel), shop.full(sum(units for _, units in lines), channel)
+        outcome, parts = shop.allocate(lines, channel, code, *terms)
+        assert bits_of(drawn.full[i]) == full
         assert (Outcome(drawn.outcome[i]), parts_of(drawn, batch, i)) == (outcome, parts), (i, channel, code, lines)
         passed = [bits_of(words) for words in drawn.passed[batch.first_line[i] : batch.first_line[i + 1]]]
         assert passed == shop.passed(lines, parts, stock, channel, code), (i, channel, code, lines, parts)
@@ -226,6 +262,7 @@ def compare(shop: Shop, orders: list[tuple]) -> None:
     assert (cells.available == after.available).all()
     assert (cells.stocked == after.stocked).all()
     assert (fences.remaining == fences_after.remaining).all()
+    assert (capacity.left == shop.capacity().left).all()
 
 
 CASES = 25 if COMPILED else 2
@@ -292,7 +329,7 @@ def test_no_order_is_no_work() -> None:
     shop = Shop([[1]], [[1]] * CODES, [{0}] * CHANNELS, [True] * CHANNELS, [OnShort.KEEP] * CHANNELS)
     cells, fences, policies, places = shop.columns()
     empty = batch_of([])._replace(sku=np.empty(0, np.int32), quantity=np.empty(0, np.int32))
-    assert nearest(empty, 1, cells, fences, policies, places, no_prices(), empty_drawn(0, 0, 0, 1)) == 0
+    assert nearest(empty, 1, cells, fences, policies, places, no_prices(), no_capacity(), empty_drawn(0, 0, 0, 1)) == 0
 
 
 assert NODES_MAX >= 200

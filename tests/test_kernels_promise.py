@@ -78,10 +78,12 @@ def seen(drawn: Drawn, skus: list[str]) -> Foreseen:
 
 def foreseen(shop: object, batch: Batch) -> Drawn:
     """What the carts would draw; the columns must be as before."""
-    cells, fences, policies, places = columns = shop.columns()  # type: ignore[attr-defined]
+    cells, fences, policies, places = shop.columns()  # type: ignore[attr-defined]
+    capacity = shop.capacity()  # type: ignore[attr-defined]
+    columns = cells, fences, policies, places, capacity
     before = [column.copy() for of in columns for column in of]
     drawn = empty_drawn(batch.channel.size, batch.sku.size, parts_max(batch.quantity, shop.nodes), shop.nodes)  # type: ignore[attr-defined]
-    count = foresee(batch, shop.nodes, cells, fences, policies, places, no_prices(), drawn)  # type: ignore[attr-defined]
+    count = foresee(batch, shop.nodes, cells, fences, policies, places, no_prices(), capacity, drawn)  # type: ignore[attr-defined]
     assert count == drawn.part_count.sum()
     for column, was in zip((column for of in columns for column in of), before, strict=True):
         assert (column == was).all()
@@ -101,7 +103,7 @@ def test_each_cart_is_foreseen_as_nearest_allocates_it_alone_and_nothing_is_clai
             cells, fenced, policies, places = shop.columns()
             alone = batch_of([cart])
             one = empty_drawn(1, alone.sku.size, parts_max(alone.quantity, nodes), nodes)
-            nearest(alone, nodes, cells, fenced, policies, places, no_prices(), one)
+            nearest(alone, nodes, cells, fenced, policies, places, no_prices(), shop.capacity(), one)
             assert parts_of(drawn, batch, number) == parts_of(one, alone, 0)
             assert drawn.outcome[number] == one.outcome[0]
 
@@ -117,7 +119,7 @@ def test_a_promise_is_that_of_the_twin(seed: int) -> None:
     tariff = Tariff(card, node_ids)
     for now in sorted(NOW + rng.randrange(-3 * DAY_US, 9 * DAY_US) for _ in range(3)):
         out = promise(tariff, batch, seen(drawn, skus), cash, now)
-        for number, (_, code, lines) in enumerate(carts):
+        for number, (_, code, lines, *_) in enumerate(carts):
             parts = [
                 (node, sku, units, metres)
                 for (sku, _), of in zip(lines, parts_of(drawn, batch, number), strict=True)
@@ -170,6 +172,7 @@ def test_a_week_with_a_holiday_by_hand() -> None:
     drawn = Drawn(
         np.ones(1, np.uint8), np.ones(1, np.int32), np.zeros(1, np.int16), np.ones(1, np.int32),
         np.zeros(1, np.int32), np.ones(1, np.int32), np.zeros(1, np.uint8), np.zeros((1, 1), np.uint64),
+        np.zeros((1, 1), np.uint64),
     )  # fmt: skip
     cut_off = int(datetime.datetime(2026, 10, 1, 10, 30, tzinfo=datetime.UTC).timestamp() * 1e6)
 

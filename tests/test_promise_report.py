@@ -20,7 +20,7 @@ from engine.rates.card import ServiceCard
 from engine.rates.tariff import Tariff
 from engine.state import State
 from engine.writer import Engine
-from kernels.columns import NO_NODE, NONE, Batch, OnShort
+from kernels.columns import NO_NODE, NONE, Batch, OnShort, no_terms
 from tests import promise_twin as twin
 from tests import real_data
 from tests.command_line import run
@@ -104,7 +104,7 @@ def test_every_order_of_a_week_leaves_from_the_promised_nodes_and_in_time(replay
         batch = Batch(
             np.zeros(1, np.int16), np.array([code_at[code]], np.int32), np.array([0, len(lines)]),
             np.array([sku_at[line["sku"]] for line in lines], np.int32),
-            np.array([int(line["quantity"]) for line in lines], np.int32),
+            np.array([int(line["quantity"]) for line in lines], np.int32), *no_terms(1),
         )  # fmt: skip
         seen = foresee(state, batch, tariff.known)
         promised = promise(tariff, batch, seen, np.zeros(1, np.uint8), replay.now)

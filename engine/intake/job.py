@@ -41,7 +41,7 @@ from engine.ragged import elements, offsets, owners
 from engine.sourcing import draw, rehearsal
 from engine.state import Coordinates, State
 from engine.writer import Engine, Pending
-from kernels.columns import NO_NODE, NODES_MAX, Batch, Figure, OnShort, Outcome
+from kernels.columns import NO_NODE, NODES_MAX, Batch, Figure, OnShort, Outcome, no_terms
 from kernels.keys import ABSENT
 from kernels.pricing import Costs
 
@@ -277,7 +277,7 @@ def plan_orders(engine: Engine, orders: OrderFile, card: RateCard) -> Plan:
     demand = Demand(first_line, zone, sku_of, orders.quantity[lines])
     batch = Batch(
         channel[new], names[Namespace.POSTAL_CODE].find(orders.postal_code)[new], first_line,
-        names[Namespace.SKU].find(orders.sku)[lines], demand.quantity,
+        names[Namespace.SKU].find(orders.sku)[lines], demand.quantity, *no_terms(new.size),
     )  # fmt: skip
     found = _or_nearest(state, batch, demand, costs, stock, plan(demand, costs, stock))
     part_count, extra_cost = np.zeros(len(orders.sku), np.int32), np.zeros(len(orders.sku), np.int64)

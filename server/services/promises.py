@@ -13,7 +13,7 @@ from allot.v1 import promises_pb2_grpc
 from engine.outcomes import Namespace
 from engine.ragged import offsets
 from engine.rates.card import ServiceCard
-from kernels.columns import NONE, Batch
+from kernels.columns import NONE, Batch, no_terms
 from server.deadlines import deadline_of
 from server.errors import Rejection
 from server.metrics import Metrics
@@ -49,7 +49,7 @@ class PromiseService(promises_pb2_grpc.PromiseServiceServicer):
         channel, postal_code, sku, quantity = await self._desk.row(cart_lines, request, deadline)
         batch = Batch(
             np.array([channel], np.int16), np.array([postal_code], np.int32), offsets(np.array([len(sku)])),
-            np.array(sku, np.int32), np.array(quantity, np.int32),
+            np.array(sku, np.int32), np.array(quantity, np.int32), *no_terms(1),
         )  # fmt: skip
         cash = np.array([request.cash_on_delivery], np.uint8)
         (answer,) = await self._promising.ask(batch, cash, deadline)
