@@ -110,7 +110,7 @@ def test_every_order_of_a_week_leaves_from_the_promised_nodes_and_in_time(replay
         promised = promise(tariff, batch, seen, np.zeros(1, np.uint8), replay.now)
         assert number % 100 or state.digest() == digest, "a promise changed the state"
 
-        order = PlaceOrders(pa.array([f"o{number}"]), *batch)
+        order = PlaceOrders(pa.array([f"o{number}"]), *batch[:5])
         replay.now += AT_ONCE
         answers = engine.commit(order, replay.now)
         expected = list(zip(seen.drawn.node.tolist(), seen.drawn.quantity.tolist(), strict=True))
