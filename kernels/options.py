@@ -2,16 +2,18 @@
 `leaf`.
 
 A kernel is compiled for one explicit signature, read from its annotations, so that a wrong dtype is an error at the
-call and never a second compilation. Machine code is cached in a folder named after a hash of all kernel sources,
-because Numba's own cache does not notice a change in another file.
+call and never a second compilation. Machine code of a module is cached in a folder named after a hash of its source and
+of all that it imports from here, because Numba's own cache does not notice a change in another file.
 """
 
 import hashlib
 import os
 import pickle
+import re
 import shutil
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import FunctionType
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
@@ -43,26 +45,46 @@ FEW = 128  # rows: up to so many are work for a kernel that is `brief`
 _SCALARS = {int: types.int64, float: types.float64, bool: types.boolean}
 _BROKEN_CACHE = (EOFError, pickle.UnpicklingError, ValueError, AttributeError, ImportError)
 
+_IMPORT = re.compile(rb"^from kernels\.(\w+) import", re.MULTILINE)
+
 compiled_seconds: dict[str, float] = {}
 
 
-def _sources_hash() -> str:
+@cache
+def _source(module: str) -> bytes:
+    return (Path(__file__).parent / f"{module}.py").read_bytes()
+
+
+@cache
+def imported(module: str) -> frozenset[str]:
+    """The other modules of this folder that one imports itself."""
+    return frozenset(name.decode() for name in _IMPORT.findall(_source(module)))
+
+
+@cache
+def _sources_hash(module: str) -> str:
+    """Of a module and of all that it imports, themselves or by others."""
+    needed, more = {"options"}, {module}
+    while more:
+        needed |= more
+        more = {name for known in more for name in imported(known)} - needed
     digest = hashlib.blake2b(digest_size=8)
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    digest.update(b"boundscheck" if numba.config.BOUNDSCHECK else b"")
+    for name in sorted(needed):
+        digest.update(name.encode() + b"\0" + _source(name))
     return digest.hexdigest()
 
 
 def cache_folder() -> Path:
-    """The folder of compiled kernels for exactly these sources."""
+    """Where compiled kernels are, a folder for each source of each module."""
     base = os.environ.get("ALLOT_KERNEL_CACHE") or os.path.join(
         os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "allot"
     )
-    return Path(base) / f"kernels-{_sources_hash()}"
+    return Path(base) / ("kernels-checked" if numba.config.BOUNDSCHECK else "kernels")
 
 
-numba.config.CACHE_DIR = str(cache_folder())
+def _folder_of(module: str) -> Path:
+    name = module.rpartition(".")[2]
+    return cache_folder() / f"{name}-{_sources_hash(name)}"
 
 
 def numba_type(annotation: Any) -> Any:
@@ -100,12 +122,13 @@ def _compiled(function: Any, nogil: bool) -> Any:
     hints = get_type_hints(function, include_extras=True)
     names = function.__code__.co_varnames[: function.__code__.co_argcount]
     signature = tuple(numba_type(hints[name]) for name in names)
+    numba.config.CACHE_DIR = str(_folder_of(function.__module__))
     compile_it = numba.njit(signature, cache=True, nogil=nogil, error_model="numpy")
     started = time.perf_counter()
     try:
         compiled = compile_it(function)
     except _BROKEN_CACHE:  # an entry that a kill cut short: drop the folder, compile again
-        shutil.rmtree(cache_folder(), ignore_errors=True)
+        shutil.rmtree(_folder_of(function.__module__), ignore_errors=True)
         compiled = compile_it(function)
     compiled_seconds[f"{function.__module__}.{function.__name__}"] = time.perf_counter() - started
     return compiled

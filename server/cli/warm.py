@@ -1,6 +1,5 @@
 """`allot warm`: compile the kernels now, so that the first order does not wait for them."""
 
-import ast
 import os
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -50,14 +49,11 @@ def _compile_all(progress: Bar) -> dict[str, float]:
     return seconds
 
 
-def _imported() -> dict[str, set[str]]:
+def _imported() -> dict[str, frozenset[str]]:
     """For each module of the kernels, the others that it imports."""
-    out = {}
-    for path in sorted(Path(kernels.__path__[0]).glob("[!_]*.py")):
-        nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        froms = [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
-        out[path.stem] = {name.removeprefix("kernels.") for name in froms if name.startswith("kernels.")}
-    return out
+    from kernels.options import imported
+
+    return {path.stem: imported(path.stem) for path in sorted(Path(kernels.__path__[0]).glob("[!_]*.py"))}
 
 
 def _compile(module: str) -> dict[str, float]:
