@@ -268,6 +268,10 @@ def _apply_statements(state: State, columns: Columns) -> None:
         state.counted_at[int(source)] = int(counted_at)
 
 
+def _apply_supply(state: State, columns: Columns) -> None:
+    state.expected.set(columns)
+
+
 def _apply_nothing(state: State, columns: Columns) -> None:
     """Of tables that only tell."""
 
@@ -288,6 +292,8 @@ _EFFECTS = {
     schema.RETIRED.number: _apply_retired,
     schema.MOVEMENTS.number: apply_movements,
     schema.STATEMENTS.number: _apply_statements,
+    schema.SUPPLY.number: _apply_supply,
+    schema.PROMISES.number: _apply_nothing,
     schema.FORGOTTEN.number: apply_forgotten,
     schema.REALLOCATED.number: _apply_nothing,
 }

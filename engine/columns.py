@@ -37,6 +37,7 @@ class Limits:
     keys_max: int = 1 << 26  # idempotency keys, those of orders among them
     fences_max: int = 1 << 20
     exceptions_max: int = 1 << 20
+    supply_max: int = 1 << 18  # rows of dated supply: SKU, node and reference
     commit_orders_max: int = 1 << 20  # orders and answers of one commit
 
 

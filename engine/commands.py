@@ -126,6 +126,18 @@ class MoveStock:
 
 
 @dataclass(frozen=True)
+class PutSupply:
+    """Units that are expected at nodes from now on, by reference. A key (SKU, node, reference) has one date."""
+
+    request_id: str
+    sku: Any  # int32 [row]
+    node: Any  # int16 [row]
+    reference: Any  # int64 [row] of the caller's, such as the number of a purchase order; 1 or more
+    units: Any  # int32 [row] still to come; 0: none any more
+    due_at: Any  # int64 [row] UTC us, 1 or more; of 0 units any
+
+
+@dataclass(frozen=True)
 class Reallocate:
     """Nodes to be left by what is reserved or allocated there and not yet picked: the next orders of the channels of
     one priority. Whoever asks goes through the priorities, lowest first, and through the orders of each."""
@@ -245,5 +257,16 @@ class Forget:
 
 Put = PutNames | PutNodes | PutPostalCodes | PutChannels | PutExceptions | PutFences
 Command = (
-    PlaceOrders | Reserve | Confirm | Release | ActOnUnits | MoveStock | Reallocate | Reevaluate | Retire | Forget | Put
+    PlaceOrders
+    | Reserve
+    | Confirm
+    | Release
+    | ActOnUnits
+    | MoveStock
+    | PutSupply
+    | Reallocate
+    | Reevaluate
+    | Retire
+    | Forget
+    | Put
 )

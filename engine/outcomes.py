@@ -18,6 +18,7 @@ class Method(IntEnum):
     CONFIRM = 7
     REALLOCATE = 8
     REEVALUATE = 9
+    PUT_SUPPLY = 10
 
 
 class Reply(IntEnum):
@@ -56,6 +57,8 @@ class Cause(IntEnum):
     ORDER = 10  # an action on an order's units: picked, packed, shipped, delivered, returned, cancelled
     REALLOCATED = 11  # their node was to be left
     REEVALUATED = 12  # another node is cheaper
+    SUPPLY = 13  # dated supply was put, moved, cut or taken back
+    CATALOGUE = 14  # nodes or channels were put
 
 
 class MovementKind(IntEnum):

@@ -102,6 +102,16 @@ MOVEMENTS = _table(
     ("sku", I32), ("node", I16), ("kind", U8), ("figure", U8), ("quantity", I32), ("cause", U8), ("reference", I64),
 )  # fmt: skip
 STATEMENTS = _table(21, "statements", ("source", I32), ("counted_at", I64))
+# Units that are expected from now on, by the caller's reference; 0: no more.
+SUPPLY = _table(
+    22, "supply", ("sku", I32), ("node", I16), ("reference", I64), ("units", I32), ("due_at", I64), ("cause", U8)
+)
+# What changed of the dates that back-ordered units wait for: those units had the date `before` and have `after`, 0
+# where there is none. It only tells: the dates follow from supply and orders (engine/supply.py).
+PROMISES = _table(
+    23, "promises", ("number", I64), ("line", I32), ("sku", I32), ("units", I32), ("before", I64), ("after", I64),
+    ("waits", U8), ("cause", U8),  # waits: 0 where the units wait no more, served or cancelled
+)  # fmt: skip
 
 # Remembered answers of writes other than orders and reservations.
 ANSWERS = _table(
@@ -121,7 +131,7 @@ TABLES = {
     table.number: table
     for table in (
         NAMES, NODES, POSTAL_CODES, DISTANCES, CHANNELS, EXCEPTIONS, FENCES, ORDERS, LINES, PARTS, MOVES, CLOSURES,
-        RETIRED, MOVEMENTS, STATEMENTS, ANSWERS, FORGOTTEN,
+        RETIRED, MOVEMENTS, STATEMENTS, SUPPLY, PROMISES, ANSWERS, FORGOTTEN,
         REALLOCATED, CHECK,
     )
 }  # fmt: skip

@@ -14,6 +14,7 @@ import pyarrow as pa
 from engine.apply import apply_record
 from engine.columns import RoomAhead
 from engine.disk import Disk
+from engine.expected import DTYPES
 from engine.folder import IDENTITY
 from engine.journal import JournalDamaged
 from engine.journal.container import map_file, write_file
@@ -90,6 +91,9 @@ def _columns(state: State) -> Iterator[tuple[str, Any]]:
     yield "key_used", keys.used[:segments]
     yield "key_entries", entries_of(keys)
     yield "counted_at", np.array(sorted(state.counted_at.items()), np.int64).reshape(-1, 2)
+    if state.expected.rows:
+        for name, column in state.expected.columns().items():
+            yield f"supply_{name}", column
 
 
 def write_snapshot(disk: Disk, state: State) -> str:
@@ -141,6 +145,7 @@ def _check_limits(state: State, name: str, columns: dict[str, Any]) -> None:
         ("keys_max", keys),  # the segments of the index want room too
         ("fences_max", columns["fence_node"].shape[0]),
         ("exceptions_max", columns["exception_channel"].shape[0]),
+        ("supply_max", columns["supply_sku"].shape[0] if "supply_sku" in columns else 0),
     ):
         limit = getattr(state.limits, field)
         if held > limit:
@@ -188,6 +193,8 @@ def _fill(state: State, columns: dict[str, Any]) -> None:
     state.book.heads[Head.CHANGED_ROWS] = 0
     state.book.digest[:] = columns["digest"]
     state.counted_at = {int(source): int(at) for source, at in columns["counted_at"]}
+    if "supply_sku" in columns:
+        state.expected.set({name: columns[f"supply_{name}"] for name in DTYPES})
     for field in ("sizes", "directory", "depth", "used"):
         _put(getattr(state.keys, field), columns[f"key_{field}"])
     fill_segments(state.keys, columns["key_entries"])

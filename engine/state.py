@@ -13,6 +13,7 @@ import numpy as np
 import xxhash
 
 from engine.columns import Limits, reserve
+from engine.expected import Expected
 from engine.names import Names
 from engine.outcomes import Namespace, OutOfRoom
 from kernels.capacity import no_capacity
@@ -67,6 +68,7 @@ class State:
         self.nodes = _places(NODES_MAX)
         self.postal_codes = _places(self.limits.postal_codes_max)
         self.counted_at: dict[int, int] = {}  # [source] UTC us of its last stock statement
+        self.expected = Expected()
         self.fences_used = 0
         self.exceptions_used = 0
         self.keys: KeyIndex = new_index(self.limits.keys_max, partial(reserve, huge_pages=True))
@@ -266,6 +268,8 @@ class State:
         for column in self.fences[1:]:
             content.update(column[: self.fences_used].tobytes())
         content.update(repr(sorted(self.counted_at.items())).encode())
+        for column in self.expected.columns().values():
+            content.update(column.tobytes())
         content.update(self._keys_digest())
         return content.hexdigest()
 

@@ -19,6 +19,7 @@ from engine.outcomes import Cause, Method, MovementKind, Reply
 from engine.ragged import offsets, owners
 from engine.sourcing import draw, node_bits, piece, read
 from engine.state import State
+from engine.supply import take_received
 from kernels.columns import NO_NODE, NONE, UNITS_MAX, Batch, Drawn, Figure, Head, OnShort, OrderKind, Stage, no_terms
 from kernels.searching import committed_parts, waiting_orders
 from kernels.stages import OpenOrders
@@ -121,6 +122,8 @@ def _take(commit: Commit, command: MoveStock, movements: dict[str, Any]) -> None
     if movements["sku"].size == 0:
         return
     commit.add(schema.MOVEMENTS, movements)
+    if command.reference and state.expected.is_used:
+        take_received(commit, movements)
     on_hand = movements["figure"] == Figure.ON_HAND
     less = on_hand & (movements["quantity"] < 0)
     if less.any():

@@ -32,6 +32,7 @@ from engine.commands import (
     PutNames,
     PutNodes,
     PutPostalCodes,
+    PutSupply,
     Reallocate,
     Reevaluate,
     Release,
@@ -50,6 +51,7 @@ from engine.reevaluation import reevaluate
 from engine.snapshot import start_state
 from engine.state import State
 from engine.stock import PARTS_OF_A_MOVE_MAX, lost_max, move_stock, served_max
+from engine.supply import BINDING_BYTES_MAX, bind_all, check_supply_room, put_supply, rebind
 from engine.upkeep import forget, retire
 from kernels.columns import Head
 from kernels.expiry import take_due
@@ -61,8 +63,9 @@ REALLOCATED_BYTES_MAX = 4 << 20  # by one command: fifty moves of each of its or
 PENDING_RECORDS_MAX = 8  # decided and kept readable while they become durable
 _DECIDE: dict[Any, Callable[[Commit, Any], Any]] = {
     PlaceOrders: place_orders, Reserve: place_orders, Confirm: confirm, Release: release, ActOnUnits: act_on,
-    MoveStock: move_stock, Reallocate: reallocate, Reevaluate: reevaluate, Retire: retire, Forget: forget,
-    PutNames: put, PutNodes: put, PutPostalCodes: put, PutChannels: put, PutExceptions: put, PutFences: put,
+    MoveStock: move_stock, PutSupply: put_supply, Reallocate: reallocate, Reevaluate: reevaluate, Retire: retire,
+    Forget: forget, PutNames: put, PutNodes: put, PutPostalCodes: put, PutChannels: put, PutExceptions: put,
+    PutFences: put,
 }  # fmt: skip
 _CHANGES_EVERY_SKU = (PutChannels, PutNodes)  # exceptions and ring-fences name theirs
 
@@ -99,6 +102,7 @@ class Engine:
         self.journal = journal
         self.folder = folder
         self.started_from = ""
+        bind_all(state)
         self.availability = Availability(state) if publish else None
         self.first_answers = FirstAnswers(self._tables_of, self._first_since)
         self._undurable: dict[int, Commit] = {}
@@ -155,7 +159,7 @@ class Engine:
             raise EngineFailed(f"the engine has failed: {self._failure}") from self._failure
         stamp = max(stamp, self.state.stamp)
         unasked = 16 * self.state.head(Head.EXPIRIES) + 128 * self.state.head(Head.WAITING_PARTS)
-        needed = unasked + sum(map(self._bytes_max, commands))
+        needed = unasked + self._told_bytes_max(commands) + sum(map(self._bytes_max, commands))
         self._make_room(needed)
         commit = Commit(self.state, self.state.sequence + 1, stamp, self.first_answers)
         self._building = commit
@@ -186,7 +190,7 @@ class Engine:
 
     def _check_room(self, commands: Sequence[Command]) -> None:
         """Raise OutOfRoom where the columns might not hold what is asked for: before anything is decided."""
-        orders = lines = parts = keys = 0
+        orders = lines = parts = keys = supply = 0
         for command in commands:
             if isinstance(command, PlaceOrders):
                 orders += len(command.order_id)
@@ -210,6 +214,9 @@ class Engine:
             elif isinstance(command, Reallocate):
                 keys += 1
                 parts += reallocated_parts_max(self.state, command)
+            elif isinstance(command, PutSupply):
+                keys += 1
+                supply += command.sku.size
             elif isinstance(command, Reevaluate):
                 keys += 1
                 parts += PARTS_OF_A_MOVE_MAX * command.line.size
@@ -219,6 +226,7 @@ class Engine:
             raise OutOfRoom(f"commit_orders_max is {most}, {keys} orders and requests were given: give fewer at a time")
         check_limits(self.state, [command for command in commands if isinstance(command, Put)])
         self.state.check_room(orders, lines, parts, keys)
+        check_supply_room(self.state, supply)
 
     def _decide(self, commit: Commit, commands: Sequence[Command]) -> list[Any]:
         book = self.state.book
@@ -226,7 +234,10 @@ class Engine:
         if self.state.head(Head.EXPIRIES) and self.state.expiries.at[0] <= commit.stamp:
             due = np.empty(self.state.head(Head.EXPIRIES), np.int32)
             expire_due(commit, due[: take_due(commit.stamp, book, self.state.expiries, due)])
-        return [_DECIDE[type(command)](commit, command) for command in commands]
+        answers = [_DECIDE[type(command)](commit, command) for command in commands]
+        if self.state.expected.is_used:
+            rebind(commit)
+        return answers
 
     def _publish(self, commands: Sequence[Command]) -> AtsChanges | None:
         if self.availability is None:
@@ -252,6 +263,16 @@ class Engine:
         elif isinstance(command, Retire):
             needed += 16 * self.state.head(Head.OPEN_ORDERS)
         return needed
+
+    def _told_bytes_max(self, commands: Sequence[Command]) -> int:
+        """What a record may tell of promised dates."""
+        expected = self.state.expected
+        rows = sum([command.sku.size for command in commands if isinstance(command, PutSupply)])
+        if not expected.is_used and not rows:
+            return 0
+        rows += expected.rows + self.state.head(Head.WAITING_PARTS)
+        rows += sum([command.sku.size for command in commands if isinstance(command, PlaceOrders)])
+        return BINDING_BYTES_MAX * rows
 
     def _make_room(self, needed: int) -> None:
         if needed <= self._promised:

@@ -1,0 +1,476 @@
+"""Dated supply: what waits is bound to it as receipts would serve it, and each promise that changes is told.
+
+Bindings and what is told of them are compared with a twin that goes unit by unit, after every commit.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine import commands as asked_of
+from engine import schema
+from engine.journal.records import decode
+from engine.lifecycle import Action
+from engine.outcomes import Cause, MovementKind, OutOfRoom, Reply
+from engine.snapshot import build_snapshot
+from engine.state import State
+from engine.supply import bind_all
+from engine.writer import Engine
+from kernels.columns import NO_NODE, OnShort, Stage
+from tests import asks
+from tests.driving import (
+    COMPILED,
+    START,
+    Pair,
+    columns,
+    counted,
+    i16,
+    i32,
+    open_orders,
+    place,
+    policy,
+    replay_of,
+    reserve,
+    u8,
+)
+
+DAY = 86_400_000_000
+NODES, SKUS = 3, 2
+FIRST, LATER, LAST = (START + days * DAY for days in (1, 5, 9))
+POLICIES = (
+    policy(on_short=OnShort.BACK_ORDER, priority=1),
+    policy(0, 1, on_short=OnShort.BACK_ORDER),
+    policy(split=False, on_short=OnShort.BACK_ORDER, priority=1),
+    policy(),
+)
+Row = tuple[int, int, int, int, int]  # SKU, node, reference, units, due
+
+
+class Supplied:
+    """An engine whose bindings and events are looked at after every commit."""
+
+    def __init__(self, policies: Sequence[asks.Policy] = POLICIES) -> None:
+        self.pair = Pair(NODES, SKUS, policies=policies)  # for its catalogue; the model knows no supply
+        self.engine = self.pair.engine
+        self.policies = list(policies)
+        self.active = set(range(NODES))
+        self.expected: dict[int, dict[tuple[int, int], tuple[int, int]]] = {sku: {} for sku in range(SKUS)}
+        self.told: Counter[tuple[int, int, int]] = Counter()  # units by (number, line, due)
+        self.requests = 0
+        self.before: dict[Any, Any] = {}
+        self.waited: Counter[tuple[int, int]] = Counter()
+
+    @property
+    def state(self) -> State:
+        return self.engine.state
+
+    def request(self) -> str:
+        self.requests += 1
+        return f"request {self.requests}"
+
+    def expect(self, *rows: Row, request: str = "") -> Any:
+        sku, node, reference, units, due = zip(*rows, strict=True)
+        command = asked_of.PutSupply(
+            request or self.request(), i32(sku), i16(node), np.array(reference, np.int64), i32(units),
+            np.array(due, np.int64),
+        )  # fmt: skip
+        for sku, node, reference, units, due in rows:
+            self.expected[sku].pop((node, reference), None)
+            if units:
+                self.expected[sku][node, reference] = units, due
+        return self.commit(command)
+
+    def receive(self, sku: int, node: int, units: int, reference: int = 0) -> Any:
+        key = (node, reference)
+        missing, due = self.expected[sku].pop(key, (0, 0))
+        if missing > units:
+            self.expected[sku][key] = missing - units, due
+        kind = u8([MovementKind.RECEIVED])
+        return self.commit(
+            asked_of.MoveStock(self.request(), i32([sku]), i16([node]), kind, i32([units]), reference=reference)
+        )
+
+    def ask(self, command: Any) -> Any:
+        if isinstance(command, asks.Channels):
+            for channel, changed in command.rows:
+                self.policies[channel] = changed
+        if isinstance(command, asks.Opening):
+            for node, is_active in command.rows:
+                (self.active.add if is_active else self.active.discard)(node)
+        return self.commit(columns(command, self.pair.places))
+
+    def commit(self, *commands: Any) -> Any:
+        last = self.state.sequence
+        answers = self.engine.submit(commands, self.pair.stamp).wait()
+        self.check(self.state.sequence > last)
+        return answers[0]
+
+    def check(self, is_new: bool) -> None:
+        """Bindings are the twin's, and what the commit told is what the twin sees changed."""
+        after, waits, told = {}, Counter(), Counter()
+        for sku in range(SKUS):
+            bound = self.state.expected.bound.get(sku)
+            twin = self.bindings(sku)
+            found = Counter()
+            if bound is not None:
+                rows = zip(bound.number, bound.position, bound.due_at, bound.node, bound.reference, bound.units,
+                           strict=True)  # fmt: skip
+                for *key, units in rows:
+                    found[tuple(map(int, key))] += int(units)
+            assert found == twin
+            taken = Counter()
+            for (_, _, due, node, reference), units in twin.items():
+                taken[due, node, reference] += units
+            for (due, node, reference), units in taken.items():
+                assert self.expected[sku][node, reference][1] == due
+                assert units <= self.expected[sku][node, reference][0]
+            for (number, line, due, _, _), units in twin.items():
+                after.setdefault((sku, number, line), []).extend([due] * units)
+        for number, line, sku, units in self.waiting():
+            waits[sku, number, line] = units
+        if is_new:
+            told = Counter(self._events())
+        assert told == changes(self.before, after, self.waited, waits)
+        self.before, self.waited = after, waits
+        for (sku, number, line, was, due, _), units in told.items():
+            self.told[sku, number, line, was] -= units
+            self.told[sku, number, line, due] += units
+        dated = Counter({key: units for key, units in self.told.items() if key[3] and units})
+        assert dated == Counter((*line, due) for line, dues in after.items() for due in dues)
+
+    def _events(self) -> dict[Any, int]:
+        out: Counter[Any] = Counter()
+        for table, at in decode(self.engine.journal.record(self.state.sequence).body):
+            if table is schema.PROMISES:
+                names = ("sku", "number", "line", "before", "after", "waits", "units")
+                for *key, units in zip(*(at[name].tolist() for name in names), strict=True):
+                    assert units > 0
+                    out[tuple(key)] += units
+        return out
+
+    def causes(self) -> set[Cause]:
+        """Of what the last commit told."""
+        tables = {table.name: at for table, at in decode(self.engine.journal.record(self.state.sequence).body)}
+        return set(map(Cause, tables["promises"]["cause"].tolist())) if "promises" in tables else set()
+
+    def waiting(self) -> list[tuple[int, int, int, int]]:
+        """(number, line, SKU, units) of what waits, by channel priority, then number."""
+        orders = sorted(open_orders(self.state).items(), key=lambda one: (self.policies[one[1][1]].priority, one[0]))
+        return [
+            (number, position, sku, sum(part[2] for part in parts if part[0] is Stage.BACK_ORDERED))
+            for number, (*_, lines) in orders
+            for position, (sku, _, parts) in enumerate(lines, 1)
+        ]
+
+    def bindings(self, wanted: int) -> Counter[Any]:
+        """The twin: unit by unit, the first supply by date, node and reference that may serve it."""
+        supply = sorted((due, node, reference, units) for (node, reference), (units, due) in
+                        self.expected[wanted].items())  # fmt: skip
+        units_left = [[due, node, reference] for due, node, reference, units in supply for _ in range(units)]
+        orders, out = open_orders(self.state), Counter()
+        nodes_of: dict[int, set[int]] = {}
+        for number, line, sku, units in self.waiting():
+            _, channel, _, _, lines = orders[number]
+            may = nodes_of.setdefault(number, set(self.policies[channel].nodes) & self.active)
+            there = {part[1] for *_, parts in lines for part in parts if part[0] is not Stage.CANCELLED} - {NO_NODE}
+            if not self.policies[channel].split and there:
+                may &= there
+            for _ in range(units if sku == wanted else 0):
+                unit = next((unit for unit in units_left if unit[1] in may), None)
+                if unit is None:
+                    break
+                units_left.remove(unit)
+                out[number, line, *unit] += 1
+                if not self.policies[channel].split:
+                    may &= {unit[1]}
+        return out
+
+    def promised(self, number: int, line: int = 1) -> list[int]:
+        """The dates of a line's units."""
+        out: list[int] = []
+        for bound in self.state.expected.bound.values():
+            mine = (bound.number == number) & (bound.position == line)
+            out += np.repeat(bound.due_at[mine], bound.units[mine]).tolist()
+        return sorted(out)
+
+    def close(self) -> None:
+        replayed = replay_of(self.engine)
+        assert replayed.digest() == self.state.digest()
+        bind_all(replayed)
+        assert replayed.expected.bound.keys() == self.state.expected.bound.keys()
+        for sku, bound in replayed.expected.bound.items():
+            for one, other in zip(bound, self.state.expected.bound[sku], strict=True):
+                assert np.array_equal(one, other)
+        assert replayed.expected._of == self.state.expected._of
+        self.engine.close()
+
+
+def changes(before: Any, after: Any, waited: Any, waits: Any) -> Counter[Any]:
+    """The twin of what is told: dates that units of a line have lost and won, matched in their sequence, after those
+    that wait no more took the earliest of the lost with them."""
+    out: Counter[Any] = Counter()
+    for line in before.keys() | after.keys():
+        old, new = Counter(before.get(line, [])), Counter(after.get(line, []))
+        lost, won = sorted((old - new).elements()), sorted((new - old).elements())
+        gone = min(len(lost), max(0, waited[line] - waits[line]))
+        for due in lost[:gone]:
+            out[*line, due, 0, 0] += 1
+        lost = lost[gone:]
+        for i in range(max(len(lost), len(won))):
+            out[*line, lost[i] if i < len(lost) else 0, won[i] if i < len(won) else 0, 1] += 1
+    return out
+
+
+def number_of(answer: Any) -> int:
+    return int(answer.number[0])
+
+
+# Scenarios
+
+
+def test_what_waits_gets_the_earliest_date():
+    shop = Supplied()
+    shop.expect((0, 1, 7, 3, LATER), (0, 2, 8, 2, FIRST))
+    order = number_of(shop.ask(place("a", (0, 4))))
+    assert shop.promised(order) == [FIRST, FIRST, LATER, LATER]
+    assert shop.causes() == {Cause.PLACED}
+    second = number_of(shop.ask(place("b", (0, 2))))
+    assert shop.promised(second) == [LATER]
+    shop.close()
+
+
+def test_supply_that_moves_moves_the_promise_and_says_so():
+    shop = Supplied()
+    order = number_of(shop.ask(place("a", (0, 4))))
+    shop.expect((0, 1, 7, 4, FIRST))
+    assert (shop.promised(order), shop.causes()) == ([FIRST] * 4, {Cause.SUPPLY})
+    shop.expect((0, 1, 7, 4, LAST))
+    assert shop.promised(order) == [LAST] * 4
+    assert shop._events() == {(0, order, 1, FIRST, LAST, 1): 4}
+    shop.expect((0, 1, 7, 3, LAST))
+    assert shop._events() == {(0, order, 1, LAST, 0, 1): 1}
+    shop.expect((0, 1, 7, 0, 0))
+    assert (shop.promised(order), shop._events()) == ([], {(0, order, 1, LAST, 0, 1): 3})
+    assert not shop.state.expected.is_used
+    shop.close()
+
+
+def test_a_receipt_by_the_reference_is_expected_no_more_and_serves_what_waits():
+    shop = Supplied()
+    order = number_of(shop.ask(place("a", (0, 4))))
+    shop.expect((0, 1, 7, 6, FIRST))
+    shop.receive(0, 1, 3, reference=7)
+    assert shop.state.expected.get(0, 1, 7) == (3, FIRST)
+    assert shop.promised(order) == [FIRST]
+    assert shop._events() == {(0, order, 1, FIRST, 0, 0): 3}
+    shop.receive(0, 1, 9, reference=7)
+    assert shop.state.expected.rows == 0
+    assert {stage for *_, ((_, _, parts),) in [open_orders(shop.state)[order]] for stage, *_ in parts} == {
+        Stage.ALLOCATED
+    }
+    shop.close()
+
+
+def test_a_receipt_without_the_reference_leaves_what_is_expected():
+    shop = Supplied()
+    first, second = (number_of(shop.ask(place(name, (0, 2)))) for name in "ab")
+    shop.expect((0, 1, 7, 2, FIRST), (0, 1, 8, 2, LATER))
+    shop.receive(0, 0, 2)
+    assert (shop.promised(first), shop.promised(second)) == ([], [FIRST] * 2)
+    assert shop._events() == {(0, first, 1, FIRST, 0, 0): 2, (0, second, 1, LATER, FIRST, 1): 2}
+    assert shop.causes() == {Cause.RECEIPT}
+    shop.close()
+
+
+def test_a_channel_that_comes_first_takes_the_early_date():
+    shop = Supplied()
+    late = number_of(shop.ask(place("a", (0, 2))))
+    shop.expect((0, 1, 7, 2, FIRST), (0, 2, 8, 2, LATER))
+    first = number_of(shop.ask(place("b", (0, 2), channel=1)))
+    assert (shop.promised(late), shop.promised(first)) == ([LATER] * 2, [FIRST] * 2)
+    shop.ask(asks.Channels("swap", ((1, policy(0, on_short=OnShort.BACK_ORDER)),)))
+    assert (shop.promised(late), shop.promised(first), shop.causes()) == ([FIRST] * 2, [], {Cause.CATALOGUE})
+    shop.close()
+
+
+def test_only_nodes_that_may_serve_the_channel_count():
+    shop = Supplied()
+    shop.expect((0, 2, 7, 2, FIRST))
+    order = number_of(shop.ask(place("a", (0, 2), channel=1)))
+    assert shop.promised(order) == []
+    shop.expect((0, 1, 7, 1, LAST))
+    assert shop.promised(order) == [LAST]
+    shop.ask(asks.Opening("close", ((1, False),)))
+    assert (shop.promised(order), shop.causes()) == ([], {Cause.CATALOGUE})
+    shop.close()
+
+
+def test_an_order_that_may_not_be_split_waits_for_one_node():
+    shop = Supplied()
+    shop.expect((0, 1, 7, 1, FIRST), (0, 2, 8, 9, LATER), (0, 1, 9, 1, LAST))
+    order = number_of(shop.ask(place("a", (0, 3), channel=2)))
+    assert shop.promised(order) == [FIRST, LAST]
+    shop.close()
+
+
+def test_units_that_a_channel_keeps_short_wait_for_nothing():
+    shop = Supplied()
+    shop.expect((0, 1, 7, 9, FIRST))
+    order = number_of(shop.ask(place("a", (0, 3), channel=3)))
+    assert (shop.promised(order), shop.causes()) == ([], set())
+    shop.close()
+
+
+def test_what_is_cancelled_frees_its_date_for_the_next():
+    shop = Supplied()
+    shop.expect((0, 1, 7, 2, FIRST))
+    first, second = (number_of(shop.ask(place(name, (0, 2)))) for name in "ab")
+    shop.ask(asks.Acts((asks.Act("c", "a", Action.CANCEL),)))
+    assert shop._events() == {(0, first, 1, FIRST, 0, 0): 2, (0, second, 1, 0, FIRST, 1): 2}
+    assert shop.causes() == {Cause.ORDER}
+    shop.close()
+
+
+def test_a_repeat_gets_the_first_answer_and_other_content_is_refused():
+    shop = Supplied()
+    first = shop.expect((0, 1, 7, 2, FIRST), (1, 1, 7, 2, FIRST), request="one")
+    again = shop.expect((0, 1, 7, 2, FIRST), (1, 1, 7, 2, FIRST), request="one")
+    assert ([*first.reply, *first.quantity], [*again.reply, *again.quantity]) == ([Reply.DONE, 2], [Reply.DONE, 2])
+    assert (bool(first.again[0]), bool(again.again[0])) == (False, True)
+    command = asked_of.PutSupply("one", i32([0]), i16([1]), np.array([7]), i32([5]), np.array([FIRST]))
+    assert shop.commit(command).reply[0] == Reply.KEY_CONFLICT
+    assert shop.expect((0, 1, 7, 2, FIRST)).quantity[0] == 0  # as it stands: nothing is changed
+    shop.close()
+
+
+def test_the_last_row_of_a_key_counts():
+    shop = Supplied()
+    answer = shop.expect((0, 1, 7, 2, FIRST), (0, 1, 7, 5, LATER))
+    assert (answer.quantity[0], shop.state.expected.get(0, 1, 7)) == (1, (5, LATER))
+    shop.close()
+
+
+def test_beyond_its_limit_supply_is_refused_and_nothing_is_changed():
+    shop = Supplied()
+    most = shop.state.limits.supply_max
+    rows = i32(np.zeros(most + 1))
+    command = asked_of.PutSupply(
+        "many", rows, i16(rows), np.arange(1, most + 2), rows + np.int32(1), np.full(most + 1, FIRST)
+    )
+    with pytest.raises(OutOfRoom, match="supply_max"):
+        shop.engine.commit(command, START)
+    shop.expect((0, 1, 7, 2, FIRST))
+    shop.close()
+
+
+def test_an_engine_without_supply_writes_no_table_of_it():
+    shop = Supplied()
+    shop.ask(place("a", (0, 2)))
+    shop.receive(0, 1, 3, reference=7)
+    tables = {table.name for record in shop.engine.journal.read(1) for table, _ in decode(record.body)}
+    assert tables.isdisjoint({"supply", "promises"})
+    shop.close()
+
+
+def test_a_reservation_that_was_short_is_promised_when_it_is_confirmed():
+    shop = Supplied()
+    shop.expect((0, 1, 7, 2, FIRST))
+    shop.ask(reserve("cart", (0, 2), expires_at=START + DAY))
+    assert shop.causes() == set()
+    order = number_of(shop.ask(asks.Confirm((asks.Confirmation("c", "a", "cart"),))))
+    assert (shop.promised(order), shop.causes()) == ([FIRST] * 2, {Cause.CONFIRMED})
+    shop.close()
+
+
+def test_a_count_that_takes_units_away_promises_what_becomes_a_back_order():
+    shop = Supplied()
+    shop.expect((0, 1, 7, 9, FIRST))
+    shop.receive(0, 2, 3)
+    order = number_of(shop.ask(place("a", (0, 3))))
+    assert shop.promised(order) == []
+    shop.ask(counted("count", (0, 2, 1)))
+    assert (shop.promised(order), shop.causes()) == ([FIRST] * 2, {Cause.COUNT})
+    shop.close()
+
+
+def test_commands_of_one_commit_are_told_together():
+    shop = Supplied()
+    shop.expected[0][1, 7] = 2, LATER
+    numbers = [np.array([one], np.int64) for one in (7, LATER)]
+    supply = asked_of.PutSupply("s", i32([0]), i16([1]), numbers[0], i32([2]), numbers[1])
+    shop.commit(columns(place("a", (0, 1)), shop.pair.places), supply, columns(place("b", (0, 3)), shop.pair.places))
+    assert sum(shop._events().values()) == 2
+    shop.close()
+
+
+@pytest.mark.parametrize("has_snapshot", [False, True])
+def test_supply_and_bindings_are_there_after_a_start(tmp_path: Path, has_snapshot: bool) -> None:
+    pair = Pair(NODES, SKUS, policies=POLICIES, path=tmp_path / "data")
+    engine = pair.engine
+    numbers = [np.array(each, np.int64) for each in ((7, 8), (FIRST, LATER))]
+    engine.commit(asked_of.PutSupply("s", i32([0, 1]), i16([1, 2]), numbers[0], i32([2, 5]), numbers[1]), START)
+    engine.commit(columns(place("a", (0, 3), (1, 1)), pair.places), START)
+    digest, bound = engine.state.digest(), engine.state.expected.bound
+    assert sorted(bound) == [0, 1]
+    if has_snapshot:
+        engine.journal.seal()
+        assert engine.folder is not None
+        build_snapshot(engine.folder.disk, engine.journal, State(engine.folder.secret, engine.folder.limits))
+    engine.close()
+    with Engine.open(tmp_path / "data", publish=False) as again:
+        assert bool(again.started_from) is has_snapshot
+        assert (again.state.digest(), again.state.expected.get(1, 2, 8)) == (digest, (5, LATER))
+        for sku, columns_of_it in again.state.expected.bound.items():
+            assert all(np.array_equal(one, other) for one, other in zip(columns_of_it, bound[sku], strict=True))
+        assert len(again.state.expected.bound) == 2
+
+
+# Any sequence
+
+skus, nodes = st.integers(0, SKUS - 1), st.integers(0, NODES - 1)
+references, few = st.integers(1, 3), st.integers(1, 6)
+rows = st.tuples(skus, nodes, references, st.integers(0, 6), st.sampled_from((FIRST, LATER, LAST)))
+steps = st.one_of(
+    st.tuples(st.just("expect"), st.lists(rows, min_size=1, max_size=3)),
+    st.tuples(st.just("receive"), skus, nodes, few, st.integers(0, 3)),
+    st.tuples(st.just("place"), st.lists(st.tuples(skus, few), min_size=1, max_size=3), st.integers(0, 3)),
+    st.tuples(st.just("cancel"), st.integers(0, 9), st.integers(0, 3)),
+    st.tuples(st.just("count"), skus, nodes, st.integers(0, 4)),
+    st.tuples(
+        st.just("channel"), st.integers(0, 2), st.frozensets(nodes, min_size=1), st.integers(0, 2), st.booleans()
+    ),
+    st.tuples(st.just("node"), nodes, st.booleans()),
+)
+
+
+@settings(max_examples=150 if COMPILED else 15, deadline=None)
+@given(st.lists(steps, max_size=25))
+def test_bindings_and_what_is_told_are_the_twins_after_any_sequence(steps: list[Any]) -> None:
+    shop = Supplied()
+    placed: list[tuple[str, int]] = []
+    for kind, *given_ in steps:
+        if kind == "expect":
+            shop.expect(*given_[0])
+        elif kind == "receive":
+            shop.receive(*given_)
+        elif kind == "place":
+            placed.append((f"order {len(placed)}", given_[1]))
+            shop.ask(place(placed[-1][0], *given_[0], channel=given_[1]))
+        elif kind == "cancel" and placed:
+            order_id, channel = placed[given_[0] % len(placed)]
+            shop.ask(asks.Acts((asks.Act(shop.request(), order_id, Action.CANCEL, given_[1], channel=channel),)))
+        elif kind == "count":
+            shop.ask(counted(shop.request(), tuple(given_)))
+        elif kind == "channel":
+            channel, group, priority, closed = given_
+            changed = asks.Policy(group, channel != 2, OnShort.BACK_ORDER, priority, closed=closed)
+            shop.ask(asks.Channels(shop.request(), ((channel, changed),)))
+        elif kind == "node":
+            shop.ask(asks.Opening(shop.request(), ((given_[0], given_[1]),)))
+    shop.close()
