@@ -15,9 +15,10 @@ import numpy as np
 from engine.commands import Parts
 from engine.ragged import offsets, owners
 from kernels.columns import NO_NODE
-from kernels.moves import WINDOW, Units
+from kernels.moves import MOVED_UNITS_MAX, WINDOW, Units
 from kernels.pricing import PIECE_LINES_MAX, Costs, Orders, bound, raise_prices
 from kernels.repair import HOLDERS_MAX, place_again, place_by_price, place_singles, save_by_chains, swap
+from kernels.ruin import ruin
 
 UNITS_MAX = 1 << 23  # of one plan
 ROUNDS_OF_PRICES = 8  # for SKUs of orders of several lines; those of single lines are exact after one
@@ -26,6 +27,10 @@ ROUNDS_OF_SWAPS = 2  # the dear ones: later they find little
 SAVING_MIN = 5e-5  # of the cost
 CHAINED_UNITS_MAX = 4096  # of a SKU: more are left as they were placed, the time grows with their square
 LOOKS_MAX = 8_000_000  # at units, by the orders that one round takes out: about a second
+TRIES_OF_ONE = 64  # to ruin and recreate groups, for each order of several units
+TRIES_MAX = 10_000  # of one plan: a third of a second
+RUIN_LOOKS_MAX = 20_000_000  # at units
+BLUR = 0.5  # of the mean cost of a unit
 COMPARED_LINES = 1 << 16  # at once, with every node: `extra_cost` needs no room for all of them
 
 Watch = Callable[[str, float], None]  # told "bound" or "cost" with its figure, after each round
@@ -159,6 +164,11 @@ def _placed(units: Units, costs: Costs, prices: Any, watch: Watch) -> float:
         watch("cost", cost)
         if -change < SAVING_MIN * cost:
             break
+    tried = several[count[several] <= MOVED_UNITS_MAX]
+    if 2 * count[tried].sum() > units.at.size:  # else chains have found what there was
+        tries = min(TRIES_OF_ONE * tried.size, TRIES_MAX)
+        cost += ruin(units, costs, tried, tries, RUIN_LOOKS_MAX, BLUR * cost / units.at.size)
+        watch("cost", cost)
     return cost
 
 

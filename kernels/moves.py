@@ -12,7 +12,8 @@ import numpy as np
 from kernels.options import F64, I32, I64, F64x2, I32x2, leaf
 from kernels.pricing import NOWHERE, Costs, find_room
 
-WINDOW = 6  # units of an order that are placed at once
+WINDOW = 8  # units of an order that are placed at once
+GROUP_MAX = 6  # orders that are taken out together
 MOVED_UNITS_MAX = 64  # of an order: larger ones are placed line by line and stay, the time grows with their square
 SUBSETS = 1 << WINDOW
 TINY = 1e-6  # a change that is smaller saves nothing
@@ -56,6 +57,7 @@ class Work(NamedTuple):
     cost: F64x2  # [window, node] of a unit at a node, shipments aside, where there is room
     room: I32x2  # [window, node] for so many units of its SKU
     more: F64x2  # [window, node] what each further one costs
+    blur: F64x2  # [window, node] what is added to the costs of a unit while a choice is made
     like: I32  # [window] the units of its SKU, as bits
     sums: F64x2  # [subset, node]
     best: F64  # [subset] at one node
@@ -70,9 +72,9 @@ class Work(NamedTuple):
 
 @leaf
 def room_for_work(units: Units, costs: Costs) -> tuple[Net, Work]:
-    """A net, and the work. A log has room for the units of two orders and the paths that make room for each."""
+    """A net, and the work. A log has room for the units of a group and the paths that make room for each."""
     nodes = costs.unit.shape[1]
-    log = 4 * WINDOW * (nodes + 4)
+    log = 2 * GROUP_MAX * WINDOW * (nodes + 4)
     return (
         Net(
             np.empty(nodes + 1, np.int32), np.empty((nodes + 1, nodes + 1)), np.empty(nodes + 1),
@@ -82,9 +84,10 @@ def room_for_work(units: Units, costs: Costs) -> tuple[Net, Work]:
         Work(
             costs.shipment + costs.unit, np.zeros(nodes + 1, np.int64), np.zeros(1, np.int64),
             np.empty((WINDOW, nodes)), np.empty((WINDOW, nodes), np.int32), np.empty((WINDOW, nodes)),
-            np.empty(WINDOW, np.int32), np.empty((SUBSETS, nodes)), np.empty(SUBSETS), np.empty(SUBSETS, np.int32),
-            np.empty(SUBSETS), np.empty(SUBSETS, np.int32), np.empty(log, np.int32), np.empty(log, np.int32),
-            np.zeros(1, np.int64), np.zeros(units.at.size, np.int32),
+            np.zeros((WINDOW, nodes)), np.empty(WINDOW, np.int32), np.empty((SUBSETS, nodes)), np.empty(SUBSETS),
+            np.empty(SUBSETS, np.int32), np.empty(SUBSETS), np.empty(SUBSETS, np.int32),
+            np.empty(log, np.int32), np.empty(log, np.int32), np.zeros(1, np.int64),
+            np.zeros(units.at.size, np.int32),
         ),
     )  # fmt: skip
 

@@ -9,7 +9,7 @@ that it touches, kept where it saves and undone where it does not (kernels/moves
 - an order taken out and put back in the best way, by dynamic programming over subsets of its units, where a node
   without room costs what the cheapest chain of others' moves costs that makes some (ejection chains: Glover 1996);
 - an order taken out together with one that stands where prices would have it, and both put back, one after the other
-  (ruin and recreate: Schrimpf, Schneider, Stamm-Wilbrandt, Dueck 2000).
+  (ruin and recreate: Schrimpf, Schneider, Stamm-Wilbrandt, Dueck 2000; larger groups are in kernels/ruin.py).
 
 Orders of one unit are placed by exact shortest paths (kernels/pricing.py): where all are such the cost is the least.
 """
@@ -145,7 +145,7 @@ def save_by_chains(units: Units, costs: Costs, skus: I32) -> float:
 
 
 @leaf
-def _choose(units: Units, costs: Costs, order: int, count: int, work: Work) -> None:
+def choose(units: Units, costs: Costs, order: int, count: int, work: Work) -> None:
     """The best nodes for `count` units of an order whose costs are known: least, part and node of every subset of them.
     Nodes where the order has other units cost no shipment.
     """
@@ -180,7 +180,7 @@ def _choose(units: Units, costs: Costs, order: int, count: int, work: Work) -> N
 
 
 @leaf
-def _set_alike(units: Units, first: int, count: int, work: Work) -> None:
+def set_alike(units: Units, first: int, count: int, work: Work) -> None:
     for k in range(count):
         work.like[k] = 0
         for j in range(count):
@@ -194,7 +194,7 @@ def _set_priced(
 ) -> None:  # fmt: skip
     """What each unit costs at every node by prices; only_room: where there is room, else anywhere."""
     nodes, zone = costs.unit.shape[1], units.zone[order]
-    _set_alike(units, first, count, work)
+    set_alike(units, first, count, work)
     for k in range(count):
         sku = units.sku[first + k]
         for node in range(nodes):
@@ -204,7 +204,7 @@ def _set_priced(
 
 
 @leaf
-def _take_out(units: Units, costs: Costs, first: int, count: int, work: Work) -> float:
+def take_out(units: Units, costs: Costs, first: int, count: int, work: Work) -> float:
     change = 0.0
     for unit in range(first, first + count):
         change += go(units, costs, unit, OUT, work)
@@ -212,22 +212,22 @@ def _take_out(units: Units, costs: Costs, first: int, count: int, work: Work) ->
 
 
 @leaf
-def _put_back(units: Units, costs: Costs, order: int, first: int, count: int, net: Net, work: Work) -> float:
+def put_back(units: Units, costs: Costs, order: int, first: int, count: int, net: Net, work: Work) -> float:
     """Put `count` units of an order that stand nowhere where it is best, where a node without room costs what the chain
     costs that makes some; the change of cost.
     """
     nodes, zone, change = costs.unit.shape[1], units.zone[order], 0.0
-    _set_alike(units, first, count, work)
+    set_alike(units, first, count, work)
     for k in range(count):
         sku = units.sku[first + k]
         if k == 0 or units.sku[first + k - 1] != sku:
             look_for_room(units, costs, sku, order, net, work)
         for node in range(nodes):
-            work.cost[k, node] = costs.unit[zone, node] + net.free[node]
+            work.cost[k, node] = costs.unit[zone, node] + net.free[node] + work.blur[k, node]
             work.room[k, node] = max(1, units.room[sku, node])  # others make room for one
             work.more[k, node] = NOWHERE
     left = (1 << count) - 1
-    _choose(units, costs, order, count, work)
+    choose(units, costs, order, count, work)
     while left:
         part = work.part[left]
         node = work.node[part]
@@ -246,7 +246,7 @@ def _put_back(units: Units, costs: Costs, order: int, first: int, count: int, ne
 
 
 @leaf
-def _settle(units: Units, costs: Costs, change: float, work: Work) -> float:
+def settle(units: Units, costs: Costs, change: float, work: Work) -> float:
     """Keep a change that saves, undo one that does not; the change of cost."""
     if change > -TINY:
         undo(units, costs, work)
@@ -276,9 +276,9 @@ def place_again(units: Units, costs: Costs, orders: I32) -> float:
         for first in range(units.first[order], units.first[order + 1], WINDOW):
             count = min(WINDOW, units.first[order + 1] - first)
             work.logged[0] = 0
-            change = _take_out(units, costs, first, count, work)
-            change += _put_back(units, costs, order, first, count, net, work)
-            total += _settle(units, costs, change, work)
+            change = take_out(units, costs, first, count, work)
+            change += put_back(units, costs, order, first, count, net, work)
+            total += settle(units, costs, change, work)
     return total
 
 
@@ -287,11 +287,11 @@ def _swap(units: Units, costs: Costs, order: int, other: int, net: Net, work: Wo
     """Take two orders out and put them back, the first one first, where that saves; the change of cost."""
     work.logged[0] = 0
     change, first, its = 0.0, units.first[order], units.first[other]
-    change += _take_out(units, costs, first, size_of(units, order), work)
-    change += _take_out(units, costs, its, size_of(units, other), work)
-    change += _put_back(units, costs, order, first, size_of(units, order), net, work)
-    change += _put_back(units, costs, other, its, size_of(units, other), net, work)
-    return _settle(units, costs, change, work)
+    change += take_out(units, costs, first, size_of(units, order), work)
+    change += take_out(units, costs, its, size_of(units, other), work)
+    change += put_back(units, costs, order, first, size_of(units, order), net, work)
+    change += put_back(units, costs, other, its, size_of(units, other), net, work)
+    return settle(units, costs, change, work)
 
 
 @leaf
@@ -303,8 +303,8 @@ def _wants(units: Units, costs: Costs, order: int, prices: F64x2, wanted: I32, w
     wanted[:count] = -1
     _set_priced(units, costs, order, first, count, prices, False, work)
     work.logged[0] = 0
-    _take_out(units, costs, first, count, work)
-    _choose(units, costs, order, count, work)
+    take_out(units, costs, first, count, work)
+    choose(units, costs, order, count, work)
     undo(units, costs, work)
     left, found = (1 << count) - 1, 0
     while left:
@@ -400,7 +400,7 @@ def _put_by_price(
     """Put `count` units of an order that stand nowhere where prices would have them, if there is room; their cost."""
     nodes, change, left = costs.unit.shape[1], 0.0, (1 << count) - 1
     _set_priced(units, costs, order, first, count, prices, True, work)
-    _choose(units, costs, order, count, work)
+    choose(units, costs, order, count, work)
     work.logged[0] = 0
     while left:
         part = work.part[left]

@@ -227,3 +227,19 @@ def test_who_watches_hears_better_and_better_figures_up_to_those_of_the_plan() -
     assert costs == sorted(costs, reverse=True)
     assert (bounds[-1], costs[-1]) == (made.bound, made.cost)
     assert len(bounds) == planning.ROUNDS_OF_PRICES
+
+
+def test_groups_that_are_put_back_in_another_turn_save_and_never_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the same orders, some of more units than are placed at once."""
+    saved = 0
+    for seed in range(12):
+        found = case(seed, orders=60, skus=8, nodes=6, lines_max=6, most=3)
+        with_groups = plan(*found)
+        assert cost_of(found, with_groups) == pytest.approx(with_groups.cost, rel=1e-9)
+        with monkeypatch.context() as without:
+            without.setattr(planning, "TRIES_OF_ONE", 0)
+            alone = plan(*found)
+        assert with_groups.bound == alone.bound
+        assert with_groups.cost <= alone.cost + 1e-6
+        saved += with_groups.cost < alone.cost - 1e-6
+    assert saved >= 6, "groups hardly ever saved anything"
