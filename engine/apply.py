@@ -180,6 +180,7 @@ def apply_orders(
         insert_keys(state, _order_keys(state, orders), locations, rows)
     else:
         set_values(state.keys, keys, locations, rows)
+    state.terms.enter(rows, orders)
     if orders["is_reservation"].any():
         watch_expiries(rows, state.book, state.expiries)
     return rows

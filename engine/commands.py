@@ -12,8 +12,11 @@ import numpy as np
 import pyarrow as pa
 
 from engine.ragged import elements, offsets, rows_of
+from engine.terms import TERMS
 
-ORDER_OPTIONS = ("placed_at", "currency", "payment_method", "service_level", "ship_by", "deliver_by", "customer")
+ORDER_OPTIONS = (
+    "placed_at", "currency", "payment_method", "service_level", "ship_by", "deliver_by", "customer", *TERMS,
+)  # fmt: skip
 LINE_OPTIONS = ("unit_price", "discount", "tax")
 
 

@@ -31,7 +31,8 @@ from engine.reasons import LINE_REASONS, ORDER_REASONS, of_lines
 from engine.sourcing import draw, fitting, planned, read
 from engine.state import State
 from engine.stock import PARTS_OF_A_MOVE_MAX, release_over_committed, serve_back_orders, served_max
-from kernels.columns import NONE, Batch, Drawn, Figure, Head, OrderKind, Outcome, Rule, Stage, no_terms
+from engine.terms import TERMS, asked
+from kernels.columns import NONE, Batch, Drawn, Figure, Head, OrderKind, Outcome, Rule, Stage
 from kernels.expiry import watch_expiries
 from kernels.keys import ABSENT
 from kernels.nearest import empty_drawn, parts_max
@@ -109,7 +110,7 @@ def _enter(commit: Commit, command: PlaceOrders, keys: Any) -> OrderAnswers:
 def _batch(command: PlaceOrders) -> Batch:
     return Batch(
         owned(command.channel), owned(command.postal_code), owned(command.first_line), owned(command.sku),
-        owned(command.quantity), *no_terms(command.channel.size),
+        owned(command.quantity), *asked(command.options, command.channel.size),
     )  # fmt: skip
 
 
@@ -128,7 +129,9 @@ def _enter_in_turn(commit: Commit, command: PlaceOrders, keys: Any) -> OrderAnsw
         watch_expiries(placed.row, state.book, state.expiries)
     cut = {name: getattr(drawn, name)[:parts_drawn] for name in ("node", "quantity", "fenced", "metres")}
     drawn, placed = drawn._replace(**cut), placed._replace(stage=placed.stage[:parts_drawn])
-    commit.entered(*_tables(command.order_id, batch, drawn, placed, command.options))
+    tables = _tables(command.order_id, batch, drawn, placed, command.options)
+    commit.entered(*tables)
+    state.terms.enter(placed.row, tables[0])
     return _answers(batch, drawn, placed)
 
 
@@ -174,6 +177,8 @@ def _tables(
         "metres": drawn.metres,
     }  # fmt: skip
     for name, column in options.items():
+        if name in TERMS and not column.any():
+            continue
         (lines if name in _LINE_COLUMNS else orders)[name] = column
     return orders, lines, parts
 
@@ -326,7 +331,9 @@ def _as_orders(
     book = state.book.orders
     held = read(state, rows)
     place = np.where(postal_code == NONE, book.postal_code[rows], postal_code).astype(np.int32)
-    batch = Batch(book.channel[rows], place, offsets(held.line_count), held.sku, held.quantity, *no_terms(rows.size))
+    terms = state.terms.of(rows)
+    batch = Batch(book.channel[rows], place, offsets(held.line_count), held.sku, held.quantity, *terms)
+    options = {**options, **dict(zip(TERMS, terms, strict=True))}
     if (held.stage == Stage.SHORT).any() or (place != book.postal_code[rows]).any():
         drawn = _source_again(state, int(rows[0]), batch)
         options = {name: column for name, column in options.items() if name not in (*ORDER_REASONS, *LINE_REASONS)}

@@ -21,10 +21,10 @@ from engine.commands import Reallocate
 from engine.commit import Commit
 from engine.outcomes import Cause, Method, Reply
 from engine.ragged import offsets, owners
-from engine.sourcing import draw, node_bits, piece, read
+from engine.sourcing import draw, draw_in_turn, node_bits, piece, read
 from engine.state import State
 from engine.stock import NO_CHANNEL, make_short, move_columns
-from kernels.columns import NO_NODE, Batch, Drawn, Head, Stage, no_terms
+from kernels.columns import NO_NODE, Batch, Drawn, Head, Stage
 from kernels.nearest import parts_max
 from kernels.searching import leaving_parts
 from kernels.stages import OpenOrders
@@ -110,21 +110,23 @@ def _leaves(held: OpenOrders, is_left: Any) -> Any:
 def _sourced(state: State, rows: Any, is_left: Any) -> _Moves:
     """Where units go, order after order: first to nodes that the order leaves from anyway, which saves a shipment, then
     by nearest. An order that may not be split goes whole to one node, the one that the rest of it leaves from where
-    there is any. Claims are taken.
+    there is any; one of `nodes_max` nodes goes whole to as many as it may have beside those that the rest of it leaves
+    from. Claims are taken.
     """
     book = state.book
     held = read(state, rows)
     leaves = _leaves(held, is_left)
     line = owners(offsets(held.part_count))
     order = owners(offsets(held.line_count))[line]
+    nodes_max, _ = state.terms.of(rows)
     batch = Batch(
         book.orders.channel[rows], book.orders.postal_code[rows],
         offsets(np.bincount(order[leaves], minlength=rows.size)), held.sku[line[leaves]], held.part_quantity[leaves],
-        *no_terms(rows.size),
+        nodes_max, (nodes_max > 0).astype(np.uint8),
     )  # fmt: skip
-    split = state.policies.split[batch.channel] != 0
+    spreads = (state.policies.split[batch.channel] != 0) & (nodes_max == 0)
     stays = ~leaves & (held.node != NO_NODE)
-    stays &= np.where(split[order], np.isin(held.stage, _TO_SHIP), held.stage != Stage.CANCELLED)
+    stays &= np.where(spreads[order], np.isin(held.stage, _TO_SHIP), held.stage != Stage.CANCELLED)
     joined = node_bits(order[stays], held.node[stays], rows.size)
     left = np.flatnonzero(is_left)
     others = ~node_bits(np.zeros(left.size, np.int64), left, 1)[0]
@@ -148,6 +150,9 @@ def _in_turn(state: State, batch: Batch, joined: Any, others: Any) -> Iterator[t
     for first, last in pairwise([0, *cuts.tolist(), joins.size] if joins.size else []):
         lines = np.arange(batch.first_line[first], batch.first_line[last])
         some = piece(batch, first, last)
+        if batch.nodes_max[first] and joins[first]:
+            yield lines, draw_in_turn(state, some, joined[first : first + 1], others)
+            continue
         if not joins[first]:
             yield lines, draw(state, some, taken_before=True, only=others)
             continue

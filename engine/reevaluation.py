@@ -54,7 +54,8 @@ class Window:
 
 
 def window(state: State) -> Window:
-    """The newest open orders that may be split, are not picked yet and have no SKU with ring-fences."""
+    """The newest open orders that may be split, over any number of nodes, are not picked yet and have no SKU with
+    ring-fences."""
     book, nodes = state.book, state.node_count
     rows = _may_move(state)
     held = read(state, rows)
@@ -98,7 +99,8 @@ def _may_move(state: State) -> Any:
     fenced = np.bincount(order_of_line, state.fences.head[held.sku] != NONE, rows.size)
     units = np.bincount(order, np.where(allocated, held.part_quantity, 0), rows.size)
     split = state.policies.split[book.orders.channel[rows]] != 0
-    fit = (left == 0) & (fenced == 0) & (units > 0) & split
+    nodes_max, _ = state.terms.of(rows)
+    fit = (left == 0) & (fenced == 0) & (units > 0) & split & (nodes_max == 0)
     return rows[fit & (np.cumsum(units * fit) <= WINDOW_UNITS_MAX)]
 
 

@@ -78,6 +78,7 @@ ORDERS = _table(
     ("service_level", I16, OPTIONAL), ("ship_by", I64, OPTIONAL), ("deliver_by", I64, OPTIONAL),
     ("customer", TEXT, OPTIONAL),
     ("rule", U8, OPTIONAL), ("decided_in", I64, OPTIONAL),  # engine/reasons.py; the sequence where it is another's
+    ("nodes_max", U8, OPTIONAL), ("ship_complete", U8, OPTIONAL),  # engine/terms.py; 0 where it was not asked
 )  # fmt: skip
 LINES = _table(
     11, "lines", ("sku", I32), ("quantity", I32), ("part_count", I32),

@@ -21,6 +21,7 @@ from engine.journal.container import map_file, write_file
 from engine.journal.records import decode
 from engine.outcomes import EngineError, Namespace
 from engine.state import State
+from engine.terms import TERMS
 from kernels.columns import POLICY_FIGURES, Head
 from kernels.distance import rank
 from kernels.keys import SEGMENT_USED_MAX, Size, entries_of, fill_segments
@@ -82,6 +83,9 @@ def _columns(state: State) -> Iterator[tuple[str, Any]]:
     ):
         for field in columns._fields:
             yield f"{name}_{field}", getattr(columns, field)[: state.head(head)]
+    if state.terms.any_asked:
+        for field in TERMS:
+            yield f"order_{field}", getattr(state.terms, field)[: state.head(Head.ORDERS)]
     yield "heads", state.book.heads
     yield "digest", state.book.digest
     keys, segments = state.keys, int(state.keys.sizes[Size.SEGMENTS])
@@ -189,6 +193,9 @@ def _fill(state: State, columns: dict[str, Any]) -> None:
     for name, target in (("order", state.book.orders), ("line", state.book.lines), ("part", state.book.parts)):
         for field in target._fields:
             _put(getattr(target, field), columns[f"{name}_{field}"])
+    state.terms.any_asked = f"order_{TERMS[0]}" in columns
+    for field in TERMS:
+        _put(getattr(state.terms, field), columns.get(f"order_{field}", nothing))
     state.book.heads[:] = columns["heads"]
     state.book.heads[Head.CHANGED_ROWS] = 0
     state.book.digest[:] = columns["digest"]

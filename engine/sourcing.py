@@ -1,10 +1,11 @@
-"""What decisions share: nearest allocation of a batch, also upon claims that are thrown away, and open orders as they
-stand.
+"""What decisions share: nearest allocation of a batch, also upon claims that are thrown away, of open orders that have
+nodes already, and open orders as they stand.
 
 Called by engine/decide.py and engine/stock.py, which journal what comes of it.
 """
 
 import copy
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,16 +15,21 @@ from engine.commands import Parts
 from engine.ragged import offsets, owned, owners
 from engine.state import State
 from kernels.columns import NO_NODE, NODES_MAX, NONE, Batch, Drawn, Head, OnShort, Outcome, Rule
-from kernels.nearest import empty_drawn, nearest, parts_max
+from kernels.nearest import empty_drawn, foresee, nearest, parts_max
 from kernels.reasons import empty_passed, note_all_passed
 from kernels.stages import OpenOrders, read_orders, size_orders
 
+EVERY_NODE = np.full(NODES_MAX // 64, ~np.uint64(0))  # bits
 
-def draw(state: State, batch: Batch, taken_before: bool = False, only: Any = None) -> Drawn:
+
+def draw(
+    state: State, batch: Batch, taken_before: bool = False, only: Any = None, claims: bool = True
+) -> Drawn:
     """Nearest allocation of a batch: claims are taken, parts come back, cut to their number.
 
     taken_before: the orders are open and wait: what is short stays so, and a closed channel still serves them.
     only: uint64 [word], bits of the nodes that may give, where not all of the channel's group may.
+    claims: else nothing is taken, and each order is drawn as if it came alone.
     """
     room = parts_max(batch.quantity, state.node_count)
     drawn = empty_drawn(batch.channel.size, batch.sku.size, room, state.node_count)
@@ -32,10 +38,64 @@ def draw(state: State, batch: Batch, taken_before: bool = False, only: Any = Non
         policies = policies._replace(nodes=state.serving, on_short=np.full_like(policies.on_short, OnShort.KEEP))
     if only is not None:
         policies = policies._replace(nodes=policies.nodes & only)
-    count = nearest(
+    kernel = nearest if claims else foresee
+    count = kernel(
         batch, state.node_count, state.cells, state.fences, policies, state.places, state.prices, state.capacity, drawn
     )
     return drawn._replace(**{name: getattr(drawn, name)[:count] for name in ("node", "quantity", "fenced", "metres")})
+
+
+def draw_in_turn(state: State, batch: Batch, at: Any, among: Any = EVERY_NODE) -> Drawn:
+    """Draw open orders in their sequence, each with no more nodes than it may leave from. Claims are taken.
+
+    at: uint64 [order, word], the nodes that each leaves from already; among: uint64 [word], those that may give. Where
+    an order has a limit and nodes already, these give first, then by nearest as many more as it may have.
+    """
+    limit = np.where(state.policies.split[batch.channel] == 0, 1, batch.nodes_max)
+    is_bound = (limit > 0) & at.any(axis=1)
+    cuts = np.flatnonzero(is_bound[1:] | is_bound[:-1]) + 1
+    pieces = []
+    for first, last in pairwise([0, *cuts.tolist(), is_bound.size]):
+        some = piece(batch, first, last)
+        if not is_bound[first]:
+            pieces.append(draw(state, some, taken_before=True, only=among))
+            continue
+        more = int(limit[first]) - int(np.bitwise_count(at[first]).sum())
+        pieces.append(_draw_with(state, some, at[first], more, among))
+    return Drawn(*(np.concatenate(columns) for columns in zip(*pieces, strict=True)))
+
+
+def _draw_with(state: State, order: Batch, at: Any, more: int, among: Any) -> Drawn:
+    """What one order draws that leaves from nodes already, and may leave from so many more."""
+    if more <= 0:
+        return draw(state, order, taken_before=True, only=at & among)
+    if order.complete[0] and (_draw_twice(state, order, at, more, among, claims=False).node == NO_NODE).any():
+        return draw(state, order, taken_before=True, only=np.zeros_like(at))
+    return _draw_twice(state, order, at, more, among, claims=True)
+
+
+def _draw_twice(state: State, order: Batch, at: Any, more: int, among: Any, claims: bool) -> Drawn:
+    """All that the nodes `at` give, and the rest from `more` others."""
+    free = order._replace(nodes_max=np.zeros(1, np.uint8), complete=np.zeros(1, np.uint8))
+    first = draw(state, free, taken_before=True, only=at & among, claims=claims)
+    missing = np.where(first.node == NO_NODE, first.quantity, 0)
+    missing = np.bincount(owners(offsets(first.part_count)), missing, order.sku.size).astype(np.int32)
+    lines = np.flatnonzero(missing)
+    if lines.size == 0:
+        return first
+    rest = order._replace(
+        first_line=np.array([0, lines.size]), sku=order.sku[lines], quantity=missing[lines],
+        nodes_max=np.array([more], np.uint8),
+    )  # fmt: skip
+    second = draw(state, rest, taken_before=True, only=~at & among, claims=claims)
+    given = first.node != NO_NODE
+    line = np.concatenate([owners(offsets(first.part_count))[given], lines[owners(offsets(second.part_count))]])
+    turn = np.argsort(line, kind="stable")
+    both = {
+        name: np.concatenate([getattr(first, name)[given], getattr(second, name)])[turn]
+        for name in ("node", "quantity", "fenced", "metres")
+    }
+    return first._replace(part_count=np.bincount(line, minlength=order.sku.size).astype(np.int32), **both)
 
 
 def rehearsal(state: State) -> State:
@@ -95,6 +155,7 @@ def fitting(state: State, batch: Batch, parts: Parts) -> Any:
     np.minimum.at(least, order, parts.node)
     np.maximum.at(most, order, parts.node)
     fits &= (policies.split[batch.channel] != 0) | ((least == most) & (most != NO_NODE))
+    fits &= _keeps_terms(batch, order, node, given)
     drawn = np.flatnonzero(given & fits[order])
     cell = batch.sku[line[drawn]] * nodes + node[drawn]
     by_cell = np.argsort(cell, kind="stable")
@@ -106,6 +167,20 @@ def fitting(state: State, batch: Batch, parts: Parts) -> Any:
     available = np.where(row < 0, 0, state.cells.available[row, cell % nodes])
     fits[order[drawn[so_far - before[np.cumsum(starts) - 1] > available]]] = False
     return fits
+
+
+def _keeps_terms(batch: Batch, order: Any, node: Any, given: Any) -> Any:
+    """bool [order]: whether a plan has no more nodes than the order may leave from, and all units or none where it asks
+    for that. order, node, given: of each part; given: it has a node."""
+    asks = batch.nodes_max > 0
+    kept = np.ones(asks.size, bool)
+    if asks.any():
+        pairs = np.unique((order.astype(np.int64) * NODES_MAX + node)[given])
+        kept &= ~asks | (np.bincount(pairs // NODES_MAX, minlength=asks.size) <= batch.nodes_max)
+    if batch.complete.any():
+        has_some, is_short = (np.bincount(order[rows], minlength=asks.size) > 0 for rows in (given, ~given))
+        kept &= (batch.complete == 0) | ~(has_some & is_short)
+    return kept
 
 
 def planned(state: State, batch: Batch, parts: Parts) -> Drawn:

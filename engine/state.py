@@ -16,6 +16,7 @@ from engine.columns import Limits, reserve
 from engine.expected import Expected
 from engine.names import Names
 from engine.outcomes import Namespace, OutOfRoom
+from engine.terms import OpenTerms
 from kernels.capacity import no_capacity
 from kernels.cheapest import Fees, Prices, no_prices
 from kernels.columns import (
@@ -101,6 +102,7 @@ class State:
         for head in (Head.FREE_ORDER, Head.FREE_LINE, Head.FREE_PART):
             self.book.heads[head] = NONE
         self.book.heads[Head.LAST_NUMBER] = most.cell << 48
+        self.terms = OpenTerms(reserve(most.orders_max, np.uint8), reserve(most.orders_max, np.uint8))
         self.expiries = Expiries(
             reserve(most.orders_max, np.int64), reserve(most.orders_max, np.int64), reserve(most.orders_max, np.int32)
         )
@@ -267,6 +269,9 @@ class State:
             content.update(column[: self.exceptions_used].tobytes())
         for column in self.fences[1:]:
             content.update(column[: self.fences_used].tobytes())
+        if self.terms.any_asked:
+            for column in (self.terms.nodes_max, self.terms.ship_complete):
+                content.update(column[: self.head(Head.ORDERS)].tobytes())
         content.update(repr(sorted(self.counted_at.items())).encode())
         for column in self.expected.columns().values():
             content.update(column.tobytes())

@@ -4,7 +4,6 @@ back-orders.
 Both in the same commit, so that ATS never rises in between (RULES.md, "Stock").
 """
 
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,10 +16,10 @@ from engine.commands import MoveStock
 from engine.commit import Commit, remember
 from engine.outcomes import Cause, Method, MovementKind, Reply
 from engine.ragged import offsets, owners
-from engine.sourcing import draw, node_bits, piece, read
+from engine.sourcing import draw_in_turn, node_bits, read
 from engine.state import State
 from engine.supply import take_received
-from kernels.columns import NO_NODE, NONE, UNITS_MAX, Batch, Drawn, Figure, Head, OnShort, OrderKind, Stage, no_terms
+from kernels.columns import NO_NODE, NONE, UNITS_MAX, Batch, Figure, Head, OnShort, OrderKind, Stage
 from kernels.searching import committed_parts, waiting_orders
 from kernels.stages import OpenOrders
 
@@ -231,8 +230,9 @@ def _positions(state: State, order: Any, line: Any) -> Any:
 def serve_back_orders(commit: Commit, sku: Any, cause: Cause, lost: _Lost = _NONE_LOST) -> None:
     """Source what waits for these SKUs anew, by channel priority, then age: what nearest gives it becomes allocated.
 
-    An order that may not be split gets its units only where the others of it leave. lost: units that have just become
-    short wait with the others, this once.
+    An order keeps to its terms with what it has already: one that may not be split gets its units only where the others
+    of it leave, one that is to be complete gets all that waits or nothing. lost: units that have just become short wait
+    with the others, this once.
     """
     state, book = commit.state, commit.state.book
     rows = np.empty(state.head(Head.WAITING_PARTS), np.int32)
@@ -250,9 +250,9 @@ def serve_back_orders(commit: Commit, sku: Any, cause: Cause, lost: _Lost = _NON
     order = owners(offsets(held.line_count))[line_of]
     batch = Batch(
         book.orders.channel[rows], book.orders.postal_code[rows], offsets(np.bincount(order, minlength=rows.size)),
-        held.sku[line_of], units, *no_terms(rows.size),
+        held.sku[line_of], units, *state.terms.of(rows),
     )  # fmt: skip
-    drawn = _draw_in_turn(state, batch, _bound_to(state, rows, held))
+    drawn = draw_in_turn(state, batch, _leaves_from(rows, held))
     waiting_part = np.repeat(part, drawn.part_count)
     got = drawn.node != NO_NODE
     if got.any():
@@ -291,20 +291,8 @@ def served_max(state: State, sku: Any, units: int, lost: int = 0) -> int:
     return min(int(np.maximum(on_hand, 0).sum(dtype=np.int64)) + units, waiting * state.node_count + lost)
 
 
-def _bound_to(state: State, rows: Any, held: OpenOrders) -> Any:
-    """uint64 [order, word]: the nodes that orders which may not be split leave from; none where any node may give."""
+def _leaves_from(rows: Any, held: OpenOrders) -> Any:
+    """uint64 [order, word]: the nodes that orders leave from."""
     order = owners(offsets(held.line_count))[owners(offsets(held.part_count))]
-    split = state.policies.split[state.book.orders.channel[rows]] != 0
-    there = (held.node != NO_NODE) & (held.stage != Stage.CANCELLED) & ~split[order]
+    there = (held.node != NO_NODE) & (held.stage != Stage.CANCELLED)
     return node_bits(order[there], held.node[there], rows.size)
-
-
-def _draw_in_turn(state: State, batch: Batch, bound_to: Any) -> Drawn:
-    """Draw a batch in its sequence: orders that are bound to nodes one by one, those between them together."""
-    is_bound = bound_to.any(axis=1)
-    cuts = np.flatnonzero(is_bound[1:] | is_bound[:-1]) + 1
-    pieces = []
-    for first, last in pairwise([0, *cuts.tolist(), is_bound.size]):
-        only = bound_to[first] if is_bound[first] else None
-        pieces.append(draw(state, piece(batch, first, last), taken_before=True, only=only))
-    return Drawn(*(np.concatenate(columns) for columns in zip(*pieces, strict=True)))

@@ -22,6 +22,8 @@ class Cart:
     channel: int = 0
     code: int = 0
     expires_at: int = 0
+    nodes_max: int = 0
+    ship_complete: bool = False
 
 
 @dataclass(frozen=True)

@@ -110,9 +110,12 @@ def _orders(asked: asks.Place | asks.Reserve) -> asked_of.PlaceOrders:
         texts([row.id for row in rows]), i16(row.channel for row in rows), i32(row.code for row in rows), first,
         i32(sku for sku, _ in lines), i32(units for _, units in lines),
     )  # fmt: skip
+    terms = {"nodes_max": u8(row.nodes_max for row in rows), "ship_complete": u8(row.ship_complete for row in rows)}
+    options = {name: column for name, column in terms.items() if column.any()}
     if isinstance(asked, asks.Reserve):
-        return asked_of.Reserve(*common, expires_at=np.array([row.expires_at for row in rows], np.int64))
-    return asked_of.PlaceOrders(*common)
+        expires_at = np.array([row.expires_at for row in rows], np.int64)
+        return asked_of.Reserve(*common, options, expires_at=expires_at)
+    return asked_of.PlaceOrders(*common, options)
 
 
 def _catalogue(asked: Any, places: list[tuple[int, int]]) -> Any:
@@ -436,14 +439,16 @@ def counted(request: str, *rows: tuple[int, int, int], source: int = -1, counted
     return asks.Stock(request, stock, source, counted_at)
 
 
-def place(id: str, *lines: tuple[int, int], channel: int = 0, code: int = 0) -> asks.Place:
-    """One order."""
-    return asks.Place((asks.Cart(id, lines, channel, code),))
+def place(id: str, *lines: tuple[int, int], channel: int = 0, code: int = 0, **terms: Any) -> asks.Place:
+    """One order. terms: nodes_max, ship_complete."""
+    return asks.Place((asks.Cart(id, lines, channel, code, **terms),))
 
 
-def reserve(id: str, *lines: tuple[int, int], expires_at: int, channel: int = 0, code: int = 0) -> asks.Reserve:
-    """One reservation."""
-    return asks.Reserve((asks.Cart(id, lines, channel, code, expires_at),))
+def reserve(
+    id: str, *lines: tuple[int, int], expires_at: int, channel: int = 0, code: int = 0, **terms: Any
+) -> asks.Reserve:
+    """One reservation. terms: nodes_max, ship_complete."""
+    return asks.Reserve((asks.Cart(id, lines, channel, code, expires_at, **terms),))
 
 
 def policy(*nodes: int, split: bool = True, on_short: OnShort = OnShort.KEEP, priority: int = 0) -> asks.Policy:

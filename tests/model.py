@@ -102,6 +102,7 @@ class Order:
     expires_at: int = 0
     closed_at: int = 0
     expired: bool = False
+    terms: Terms = Terms()
 
 
 @dataclass
@@ -200,19 +201,20 @@ class Model:
         answers = []
         for cart in asked.orders:
             key = (cart.channel, method, cart.id)
-            content = (cart.code, cart.expires_at, cart.lines)
+            content = (cart.code, cart.expires_at, cart.lines, cart.nodes_max, cart.ship_complete)
             answers.append(
                 self._once(key, content, lambda c=cart: self._allocate(c, reserving), OrderAnswer(Reply.DONE))
             )
         return answers
 
     def _allocate(self, cart: Cart, reserving: bool) -> OrderAnswer:
-        drawn = self._source(cart.lines, cart.channel, cart.code, self._as_it_is)
+        terms = Terms(cart.nodes_max, cart.ship_complete)
+        drawn = self._source(cart.lines, cart.channel, cart.code, self._as_it_is, terms)
         outcome = self._outcome(cart.lines, drawn, cart.channel)
         if outcome is Reply.REFUSED:
             return OrderAnswer(outcome, lines=tuple((sku, units, ()) for sku, units in cart.lines))
         order = self._enter(cart.id, cart.channel, cart.code, cart.lines, drawn, reserving)
-        order.expires_at = cart.expires_at
+        order.expires_at, order.terms = cart.expires_at, terms
         method = Method.RESERVE if reserving else Method.PLACE_ORDER
         self.keys[cart.channel, method, cart.id].order = order
         return self._answer(outcome, order)
@@ -222,8 +224,8 @@ class Model:
         return self.kept(sku, node), self.available(sku, node)
 
     def _source(
-        self, lines: Sequence[tuple[int, int]], channel: int, code: int, view: View, only: frozenset[int] = frozenset(),
-        taken_before: bool = False,
+        self, lines: Sequence[tuple[int, int]], channel: int, code: int, view: View, terms: Terms,
+        only: frozenset[int] | None = None, taken_before: bool = False,
     ) -> list[list[Drawn]]:  # fmt: skip
         """(node, units, of these out of the channel's ring-fence) for each line. Nothing is changed.
 
@@ -231,11 +233,10 @@ class Model:
         """
         policy = self.policies[channel]
         ranked = sorted(range(len(self.active)), key=lambda node: self.metres[code][node])
-        ranked = [node for node in ranked if node in policy.nodes and self.active[node] and (node in only or not only)]
+        ranked = [node for node in ranked if node in policy.nodes and self.active[node] and (only is None or node in only)]
         ranked = ranked if taken_before or not policy.closed else []
-        parts = source(
-            lines, ranked, lambda sku, node: sellable(*view(sku, node), channel), Terms(0 if policy.split else 1)
-        )
+        terms = replace(terms, nodes_max=terms.nodes_max if policy.split else 1)
+        parts = source(lines, ranked, lambda sku, node: sellable(*view(sku, node), channel), terms)
         left = {(sku, node): view(sku, node) for sku, _ in lines for node in ranked}
         out = []
         for (sku, _), taken in zip(lines, parts, strict=True):
@@ -366,12 +367,13 @@ class Model:
             drawn = [[(node, *part) for (_, node), part in line.parts.items()] for line in held.lines]
             outcome = Reply.ALLOCATED
         else:
-            drawn = self._source(lines, held.channel, code, self._as_if_without(held))
+            drawn = self._source(lines, held.channel, code, self._as_if_without(held), held.terms)
             outcome = self._outcome(lines, drawn, held.channel)
         if outcome is Reply.REFUSED:
             return OrderAnswer(outcome)
         self._end(held)
         order = self._enter(request.order_id, held.channel, code, lines, drawn, reserving=False)
+        order.terms = held.terms
         key = (request.channel, Method.PLACE_ORDER, request.order_id)
         self.keys[key] = Remembered(self.sequence, None, None, order)  # a PlaceOrder with this id is another thing
         return self._answer(outcome, order)
@@ -553,19 +555,34 @@ class Model:
                 for at, (units, _) in line.parts.items():
                     if at == waits or (at == short and id(line) in lost):
                         needs.append((line, at, units if at == waits else lost[id(line)]))
-            bound_to = self._bound_to(order)
             asked = [(line.sku, units) for line, _, units in needs]
-            drawn = self._source(asked, order.channel, order.code, self._as_it_is, bound_to, taken_before=True)
+            parts = [at for line in order.lines for at in line.parts]
+            at = frozenset(node for stage, node in parts if node != NO_NODE and stage is not Stage.CANCELLED)
+            drawn = self._source_more(order, asked, at, order.terms, frozenset(range(len(self.active))))
             for (line, at, _), taken in zip(needs, drawn, strict=True):
                 for node, units, fenced in taken:
                     self._move(order, line, at, Stage.ALLOCATED, units, (node, fenced))
 
-    def _bound_to(self, order: Order) -> frozenset[int]:
-        """The nodes that an order which may not be split leaves from already."""
-        if self.policies[order.channel].split:
-            return frozenset()
-        parts = [at for line in order.lines for at in line.parts]
-        return frozenset(node for stage, node in parts if node != NO_NODE and stage is not Stage.CANCELLED)
+    def _source_more(
+        self, order: Order, asked: list[tuple[int, int]], at: frozenset[int], terms: Terms, among: frozenset[int]
+    ) -> list[list[Drawn]]:
+        """Units for an order that leaves from nodes `at` already. Where it has a limit, those give what they can, then
+        as many others as it may have; one that is to be complete gets all or nothing."""
+
+        def draw(lines: list[tuple[int, int]], terms: Terms, only: frozenset[int]) -> list[list[Drawn]]:
+            return self._source(lines, order.channel, order.code, self._as_it_is, terms, only, taken_before=True)
+
+        limit = terms.nodes_max if self.policies[order.channel].split else 1
+        if not limit or not at:
+            return draw(asked, terms, among)
+        if len(at) >= limit:
+            return draw(asked, terms, at & among)
+        here = draw(asked, Terms(), at & among)
+        rest = [(sku, units - sum(part[1] for part in taken)) for (sku, units), taken in zip(asked, here, strict=True)]
+        there = draw(rest, Terms(limit - len(at)), among - at)
+        drawn = [[*taken, *more] for taken, more in zip(here, there, strict=True)]
+        whole = all(sum(part[1] for part in taken) == units for (_, units), taken in zip(asked, drawn, strict=True))
+        return drawn if whole or not terms.complete else [[] for _ in asked]
 
     # Reallocation
 
@@ -603,9 +620,15 @@ class Model:
         if not self.policies[order.channel].split:
             bound = frozenset(node for stage, node in staying if stage is not Stage.CANCELLED)
             tries = [bound & others if bound else others]
+        if order.terms.nodes_max:
+            tries = [others]
         for only in filter(None, tries):
             needs = [(line.sku, units) for line, _, units in leaving]
-            drawn = self._source(needs, order.channel, order.code, self._as_it_is, only, taken_before=True)
+            if order.terms.nodes_max:
+                at = frozenset(node for stage, node in staying if stage is not Stage.CANCELLED)
+                drawn = self._source_more(order, needs, at, replace(order.terms, complete=True), only)
+            else:
+                drawn = self._source(needs, order.channel, order.code, self._as_it_is, Terms(), only, taken_before=True)
             for (line, at, _), taken in zip(leaving, drawn, strict=True):
                 for new, units, fenced in taken:
                     self._move(order, line, at, at[0], units, (new, fenced))

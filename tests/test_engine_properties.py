@@ -5,6 +5,7 @@ At random points the folder is closed and opened again, from the journal or from
 
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ codes = st.integers(0, CODES - 1)
 channels = st.integers(0, CHANNELS - 1)
 lines = st.lists(st.tuples(skus, st.integers(1, 9)), min_size=1, max_size=4).map(tuple)
 known = st.integers(0, IDS - 1).map(str)
+nodes_max = st.sampled_from([0, 0, 1, 2, NODES])
 policies = st.builds(
     asks.Policy,
     st.frozensets(nodes, min_size=1),
@@ -51,7 +53,7 @@ def many(what: Any, most: int = 4) -> Any:
 
 def carts(kind: str) -> Any:
     expires = st.just(0) if kind == "order" else st.integers(1, 40).map(lambda seconds: seconds * SECOND)
-    return many(st.builds(asks.Cart, known, lines, channels, codes, expires))
+    return many(st.builds(asks.Cart, known, lines, channels, codes, expires, nodes_max, st.booleans()))
 
 
 class Commerce(RuleBasedStateMachine):
@@ -98,7 +100,7 @@ class Commerce(RuleBasedStateMachine):
     def reserve(self, orders: Any, after: int) -> None:
         assert self.pair is not None
         now = self.pair.stamp + after * SECOND
-        at = tuple(asks.Cart(c.id, c.lines, c.channel, c.code, now + c.expires_at) for c in orders)
+        at = tuple(replace(cart, expires_at=now + cart.expires_at) for cart in orders)
         self.commit(asks.Reserve(at), after=after)
 
     @rule(
