@@ -74,6 +74,8 @@ class Decided:
     sequence: int  # the commit that took the order
     decided_in: int  # the commit that chose its nodes: its reservation's, where it keeps that one's units
     reservation: int  # number of the reservation that it was; 0: none
+    nodes_max: int  # it may leave from together; 0: any number
+    ship_complete: bool  # all units or none
     lines: tuple[DecidedLine, ...]
     metres: list[int]  # [node] today
     ranked: list[int]  # nodes, the nearest first, today
@@ -145,7 +147,8 @@ def decided(
     nodes = state.node_count
     return Decided(
         number, int(orders["outcome"][place]), Rule(_option(orders, "rule", place) or 0), sequence,
-        sequence if decided_in is None else decided_in, int(orders["reservation"][place]), tuple(taken),
+        sequence if decided_in is None else decided_in, int(orders["reservation"][place]),
+        _option(orders, "nodes_max", place) or 0, bool(_option(orders, "ship_complete", place)), tuple(taken),
         state.places.metres[code, :nodes].tolist(), state.places.rank[code, :nodes].tolist(), _barred(state, channel),
         int(state.groups_since[channel]), units_now(state, row, number),
     )  # fmt: skip

@@ -40,6 +40,7 @@ FILES: dict[str, tuple[_Column, ...]] = {
         ("reservation", I64, 0), ("placed_at", TIME, NULL_TIME), ("currency", WORD, Namespace.WORD),
         ("payment_method", WORD, Namespace.WORD), ("service_level", WORD, Namespace.WORD), ("ship_by", TIME, NULL_TIME),
         ("deliver_by", TIME, NULL_TIME), ("customer", TEXT, ""), ("rule", WORD, Rule), ("decided_in", I64, NULL_TIME),
+        ("nodes_max", I32, 0), ("ship_complete", pa.bool_(), None),
     ),
     "lines": (
         *_ORDER_KEY, ("line", I32, None), ("sku", WORD, Namespace.SKU), ("quantity", I32, None),

@@ -256,6 +256,7 @@ _ORDER_COLUMNS = (
 _ORDER_OPTIONS = {
     "placed_at": NULL_TIME, "currency": NULL_INDEX, "payment_method": NULL_INDEX, "service_level": NULL_INDEX,
     "ship_by": NULL_TIME, "deliver_by": NULL_TIME, "rule": 0, "decided_in": NULL_TIME,
+    "nodes_max": 0, "ship_complete": 0,
 }  # fmt: skip
 
 

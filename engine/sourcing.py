@@ -22,9 +22,7 @@ from kernels.stages import OpenOrders, read_orders, size_orders
 EVERY_NODE = np.full(NODES_MAX // 64, ~np.uint64(0))  # bits
 
 
-def draw(
-    state: State, batch: Batch, taken_before: bool = False, only: Any = None, claims: bool = True
-) -> Drawn:
+def draw(state: State, batch: Batch, taken_before: bool = False, only: Any = None, claims: bool = True) -> Drawn:
     """Nearest allocation of a batch: claims are taken, parts come back, cut to their number.
 
     taken_before: the orders are open and wait: what is short stays so, and a closed channel still serves them.

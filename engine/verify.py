@@ -1,10 +1,12 @@
 """Verify a data folder: replay its journal into an empty state, and check every invariant of RELIABILITY on the way.
 
 What is checked: every byte against its checksum, sequence and stamp without gap or step back, the digest after each
-record, conservation of stock by a second count that knows only movements, the audit of every row, and that each
+record, conservation of stock by a second count that knows only movements, what orders ask of the
+nodes by one that knows only parts and moves, the audit of every row, and that each
 snapshot equals the replay at its sequence. Read-only; it may run beside a live writer.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -19,10 +21,15 @@ from engine.journal import JournalDamaged, JournalMissing
 from engine.journal.records import RecordUnreadable, decode
 from engine.journal.segments import Journal
 from engine.outcomes import Namespace
+from engine.ragged import offsets, owners
 from engine.snapshot import load_snapshot, snapshots
+from engine.sourcing import read
 from engine.state import State
+from engine.terms import TERMS
 from kernels.audit import Fault, audit, new_findings
-from kernels.columns import Figure, Head, Stage
+from kernels.columns import NO_NODE, Figure, Head, OrderKind, Stage
+
+_WAITING = (Stage.SHORT, Stage.BACK_ORDERED)
 
 SENTENCES = {
     Fault.OVERSOLD: "{0} units are promised and not yet picked, {1} on hand stand behind them",
@@ -103,6 +110,101 @@ class StockCount:
         return out
 
 
+class TermsCount:
+    """Units of orders with terms (engine/terms.py) by line, stage and node, from parts and moves alone: whether orders
+    leave from no more nodes than they may, and get all their units or none."""
+
+    def __init__(self, state: State) -> None:
+        self._terms: dict[int, tuple[int, bool]] = {}
+        self._units: dict[int, Counter[tuple[int, int, int]]] = {}
+        if state.terms.any_asked:
+            book, count = state.book.orders, state.head(Head.ORDERS)
+            nodes_max, complete = (column[:count] for column in (state.terms.nodes_max, state.terms.ship_complete))
+            rows = np.flatnonzero((book.kind[:count] != OrderKind.FREE) & ((nodes_max | complete) != 0))
+            held = read(state, rows)
+            line = owners(offsets(held.part_count))
+            order, position = _positions(held.line_count)
+            self._add(
+                book.number[rows], nodes_max[rows], complete[rows], order[line], position[line], held.stage, held.node,
+                held.part_quantity,
+            )  # fmt: skip
+
+    def take(self, tables: list[tuple[schema.Table, Any]], sequence: int) -> list[str]:
+        """What a record does to them; what breaks their terms."""
+        broken: list[int] = []
+        for i, (table, columns) in enumerate(tables):
+            if table is schema.ORDERS and any(name in columns for name in TERMS):
+                broken += self._entered(columns, tables[i + 1][1], tables[i + 2][1])
+            elif table is schema.MOVES and self._units:
+                broken += self._moved(columns)
+            elif table in (schema.CLOSURES, schema.RETIRED) and self._units:
+                for number in columns["number"].tolist():
+                    self._units.pop(number, None)
+                    self._terms.pop(number, None)
+        return [f"terms: sequence {sequence}: order {number} does not keep to its terms" for number in broken]
+
+    def _add(self, number: Any, nodes_max: Any, complete: Any, *parts: Any) -> None:
+        """parts: columns of order, line from 1, stage, node, units."""
+        terms = zip(nodes_max.tolist(), (complete != 0).tolist(), strict=True)
+        kept = {n: of for n, of in zip(number.tolist(), terms, strict=True) if n and of != (0, False)}
+        self._terms |= kept
+        self._units |= {n: Counter() for n in kept}
+        for order, line, stage, node, units in zip(*(column.tolist() for column in parts), strict=True):
+            if int(number[order]) in kept:
+                self._units[int(number[order])][line, stage, node] += units
+
+    def _entered(self, orders: Any, lines: Any, parts: Any) -> list[int]:
+        number = orders["number"]
+        nodes_max, complete = (orders.get(name, np.zeros(number.size, np.uint8)) for name in TERMS)
+        order, position = _positions(orders["line_count"])
+        line = owners(offsets(lines["part_count"]))
+        self._add(
+            number, nodes_max, complete, order[line], position[line], parts["stage"], parts["node"], parts["quantity"]
+        )
+        asked = number[(number != 0) & ((nodes_max | complete) != 0)].tolist()
+        return [n for n in asked if self._spreads(n) or (self._terms[n][1] and self._is_divided(n))]
+
+    def _moved(self, moves: Any) -> list[int]:
+        rows = np.flatnonzero(np.isin(moves["number"], list(self._units)))
+        names = ("number", "line", "from", "to", "node", "quantity")
+        from_node = moves.get("from_node", moves["node"])[rows].tolist()
+        touched: dict[int, bool] = {}  # whether units that waited were served
+        for (number, line, source, to, node, units), left in zip(
+            zip(*(moves[name][rows].tolist() for name in names), strict=True), from_node, strict=True
+        ):
+            held = self._units[number]
+            held[line, source, NO_NODE if source in _WAITING else left] -= units
+            held[line, to, NO_NODE if to in _WAITING else node] += units
+            served = source == Stage.BACK_ORDERED and to == Stage.ALLOCATED
+            touched[number] = touched.get(number, False) or served
+        return [
+            number
+            for number, served in touched.items()
+            if self._spreads(number) or (served and self._terms[number][1] and self._waits(number))
+        ]
+
+    def _spreads(self, number: int) -> bool:
+        """Whether it leaves from more nodes than it may."""
+        held, most = self._units[number], self._terms[number][0]
+        nodes = {node for (_, stage, node), units in held.items() if units and stage != Stage.CANCELLED}
+        return 0 < most < len(nodes - {NO_NODE})
+
+    def _is_divided(self, number: int) -> bool:
+        """Whether some of its units have a node and others none."""
+        return len({node == NO_NODE for (_, _, node), units in self._units[number].items() if units}) > 1
+
+    def _waits(self, number: int) -> bool:
+        """Whether any of its units wait."""
+        return any(units and stage == Stage.BACK_ORDERED for (_, stage, _), units in self._units[number].items())
+
+
+def _positions(line_count: Any) -> tuple[Any, Any]:
+    """The order of each line, and its place in it, from 1."""
+    first = offsets(line_count)
+    order = owners(first)
+    return order, np.arange(order.size) - first[order] + 1
+
+
 def _cell(state: State, sku: int, node: int) -> str:
     return f"SKU {state.names[Namespace.SKU].text(sku)} at node {state.names[Namespace.NODE].text(node)}"
 
@@ -171,9 +273,9 @@ def verify(
         if from_snapshot and found:
             result.started_from = found[-1][1]
             load_snapshot(disk, found[-1][1], state)
-        count = StockCount(state)
+        count, terms = StockCount(state), TermsCount(state)
         kept = {sequence: name for sequence, name in found if sequence > state.sequence}
-        _replay(journal, state, count, kept, empty, disk, result, progress)
+        _replay(journal, state, count, terms, kept, empty, disk, result, progress)
         for name in kept.values():
             result.faults.append(f"{name}: the journal ends at {state.sequence}: records are missing at its end")
         result.faults += count.differences(state)
@@ -188,8 +290,8 @@ def verify(
 
 
 def _replay(
-    journal: Journal, state: State, count: StockCount, kept: dict[int, str], empty: Callable[[], State], disk: Disk,
-    result: Verification, progress: Callable[[int, int], None] | None,
+    journal: Journal, state: State, count: StockCount, terms: TermsCount, kept: dict[int, str],
+    empty: Callable[[], State], disk: Disk, result: Verification, progress: Callable[[int, int], None] | None,
 ) -> None:  # fmt: skip
     last = journal.next_sequence - 1
     if state.sequence >= last:
@@ -200,6 +302,7 @@ def _replay(
             apply_record(state, record.sequence, record.stamp, tables)
             room_ahead.want()
             count.take(tables)
+            result.faults += terms.take(tables, record.sequence)
             result.records += 1
             result.orders += sum(columns["number"].size for table, columns in tables if table is schema.ORDERS)
             if record.sequence in kept:

@@ -15,10 +15,11 @@ import pyarrow as pa
 from engine.history import NULL_INDEX, NULL_TIME, History, Kind
 from engine.journal import JournalStore
 from engine.outcomes import Cause, EngineError, Namespace
+from engine.terms import TERMS
 from kernels.columns import Outcome, Stage
 
 FILE = "views.sqlite"
-VERSION = 2  # of the tables below and of what fills them; views of another version are made again
+VERSION = 3  # of the tables below and of what fills them; views of another version are made again
 COMMIT_ROWS = 50_000  # rows of one transaction, about
 ROWS_MAX = 1000  # of one answer
 BUSY_MS_MAX = 5000
@@ -32,7 +33,8 @@ CREATE TABLE orders(
   number INTEGER PRIMARY KEY, -- below 0: refused
   order_id TEXT, channel INTEGER, postal_code INTEGER, is_reservation INTEGER, outcome INTEGER, state TEXT,
   stamp INTEGER, sequence INTEGER, expires_at INTEGER, reservation INTEGER, placed_at INTEGER, currency INTEGER,
-  payment_method INTEGER, service_level INTEGER, ship_by INTEGER, deliver_by INTEGER, customer TEXT);
+  payment_method INTEGER, service_level INTEGER, ship_by INTEGER, deliver_by INTEGER, customer TEXT, nodes_max INTEGER,
+  ship_complete INTEGER);
 CREATE TABLE lines(
   number INTEGER, line INTEGER, sku INTEGER, quantity INTEGER, unit_price INTEGER, discount INTEGER, tax INTEGER,
   PRIMARY KEY(number, line)) WITHOUT ROWID;
@@ -370,9 +372,10 @@ def _write_orders(db: apsw.Connection, rows: Mapping[str, Any]) -> int:
             ("service_level", NULL_INDEX), ("ship_by", NULL_TIME), ("deliver_by", NULL_TIME),
         )
     )  # fmt: skip
+    terms = (_list(rows[name], 0) for name in TERMS)
     customer = [text or None for text in _list(rows["customer"])]
     state = ["REFUSED"] * len(customer)  # until its parts come, which follow in the same record
-    return _fill(db, _marks("orders", 18), *plain, state, *times, *options, customer)
+    return _fill(db, _marks("orders", 20), *plain, state, *times, *options, customer, *terms)
 
 
 def _write_lines(db: apsw.Connection, rows: Mapping[str, Any]) -> int:
@@ -454,7 +457,7 @@ _ORDER = ", ".join(
         "number", "order_id", _text(Namespace.CHANNEL, "channel"), _text(Namespace.POSTAL_CODE, "postal_code"),
         "is_reservation", _member(Outcome, "outcome"), "state", "stamp", "sequence", "expires_at", "reservation",
         "placed_at", *(_text(Namespace.WORD, name) for name in ("currency", "payment_method", "service_level")),
-        "ship_by", "deliver_by", "customer",
+        "ship_by", "deliver_by", "customer", *TERMS,
     ]
 )  # fmt: skip
 _LINE = ", ".join(["line", _text(Namespace.SKU, "sku"), "quantity", "unit_price", "discount", "tax"])

@@ -19,6 +19,7 @@ from engine.intake.orders import (
     LINE_UNITS_MAX,
     ORDER_ID_CHARACTERS_MAX,
     ORDER_LINES_MAX,
+    ORDER_NODES_MAX,
     PRICE_MINOR_UNITS_MAX,
     SERVICE_LEVEL_CHARACTERS_MAX,
 )
@@ -38,6 +39,8 @@ TEXTS, TIMES, MONEY = (
     ("unit_price", "discount", "tax"),
 )
 NEEDED = ("order_id", "channel", "postal_code", "lines")
+COUNTS, FLAGS = ("nodes_max",), ("ship_complete",)
+_WHOLE_NUMBERS = (pa.uint8(), pa.int32(), pa.int64(), pa.uint32())
 PAYMENT_METHODS = ("CARD", "UPI", "NET_BANKING", "WALLET", "CASH_ON_DELIVERY", "CHANNEL")
 _WORDS = ("currency", "payment_method", "service_level")
 COLUMN_BYTES_MAX = 16 << 20  # of the texts of a column, each row's counted
@@ -45,10 +48,10 @@ COLUMN_BYTES_MAX = 16 << 20  # of the texts of a column, each row's counted
 REASONS = (
     "", "EMPTY", "TOO_LONG", "CONTROL_CHARACTER", "UNKNOWN_CHANNEL", "OTHER_CHANNEL", "UNKNOWN_POSTAL_CODE", "NO_LINES",
     "TOO_MANY_LINES", "UNKNOWN_SKU", "QUANTITY_OUT_OF_RANGE", "AMOUNT_OUT_OF_RANGE", "NOT_A_TIME", "NOT_A_CURRENCY",
-    "NOT_A_PAYMENT_METHOD", "CARD_NUMBER", Reply.KEY_CONFLICT.name, Reply.ANSWER_ARCHIVED.name,
+    "NOT_A_PAYMENT_METHOD", "CARD_NUMBER", "OUT_OF_RANGE", Reply.KEY_CONFLICT.name, Reply.ANSWER_ARCHIVED.name,
 )  # fmt: skip
 _REASON = {reason: place for place, reason in enumerate(REASONS)}
-FIELDS = ("", *TEXTS, *TIMES, "lines", "lines.sku", "lines.quantity", *(f"lines.{name}" for name in MONEY))
+FIELDS = ("", *TEXTS, *TIMES, *COUNTS, "lines", "lines.sku", "lines.quantity", *(f"lines.{name}" for name in MONEY))
 _FIELD = {name: place for place, name in enumerate(FIELDS)}
 
 
@@ -92,7 +95,7 @@ class OrderBatches:
         take the batch again: its orders are rejected so far.
         """
         batch = read_batch(data, self._orders_max, self._lines_max)
-        columns = columns_of(batch, NEEDED, TEXTS, TIMES)
+        columns = columns_of(batch, NEEDED, TEXTS, TIMES, FLAGS, COUNTS)
         lines, first_line = self._lines(columns["lines"])
         count = batch.num_rows
         sieve = Sieve(np.zeros(count, np.uint8), np.zeros(count, np.uint8))
@@ -164,6 +167,14 @@ class OrderBatches:
                 options[name] = self._words(taken, name, columns[name])
         if "customer" in columns:
             options["customer"] = pc.fill_null(_plain(columns["customer"]), "")
+        for name in COUNTS:
+            if name in columns:
+                count = _numbers(columns[name], 0)
+                taken.sieve.refuse(name, "OUT_OF_RANGE", (count < 0) | (count > ORDER_NODES_MAX))
+                options[name] = count.astype(np.uint8)
+        for name in FLAGS:
+            if name in columns:
+                options[name] = _numbers(columns[name].cast(pa.uint8()), 0)
         for name in MONEY:
             if lines.type.get_field_index(name) >= 0:
                 options[name] = _numbers(_field(lines, name), NULL_I64)
@@ -185,7 +196,7 @@ class OrderBatches:
 
 def columns_of(
     batch: pa.RecordBatch, needed: Sequence[str], texts: Sequence[str], times: Sequence[str] = (),
-    flags: Sequence[str] = (),
+    flags: Sequence[str] = (), counts: Sequence[str] = (),
 ) -> dict[str, pa.Array]:  # fmt: skip
     """The columns by name, each of a type that will do, `lines` among them. Raises Rejection."""
     names = batch.schema.names
@@ -203,10 +214,13 @@ def columns_of(
             _need(column.name, kind, kind in (pa.int64(), pa.timestamp("us", "UTC"), pa.timestamp("us")), "timestamp")
         elif column.name in flags:
             _need(column.name, kind, kind == pa.bool_(), "bool")
+        elif column.name in counts:
+            _need(column.name, kind, kind in _WHOLE_NUMBERS, "uint8")
         elif column.name == "lines":
             _need_lines(kind)
         else:
-            raise malformed(f"no such column; there are {', '.join((*texts, *times, *flags, 'lines'))}", column.name)
+            known = (*texts, *times, *flags, *counts, "lines")
+            raise malformed(f"no such column; there are {', '.join(known)}", column.name)
     return dict(zip(names, batch.columns, strict=True))
 
 

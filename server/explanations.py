@@ -38,7 +38,8 @@ def explanation_message(order: Decided, names: Mapping[Namespace, Names]) -> ord
     message = orders_pb2.ExplainOrderResponse(
         number=order.number, outcome=order.outcome, choice=_CHOICE.get(explanation.choice),  # type: ignore[arg-type]
         sequence=order.sequence, decided_sequence=order.decided_in, reservation_number=order.reservation,
-        may_have_changed=explanation.may_have_changed,
+        may_have_changed=explanation.may_have_changed, nodes_max=order.nodes_max,
+        ship_complete=order.ship_complete,
     )  # fmt: skip
     for position, line in enumerate(explanation.lines, 1):
         _add_line(message, position, line, names)

@@ -260,6 +260,7 @@ def _message(number: int, outcome: int, state: str, options: dict[str, Any], **f
     for name in ("currency", "service_level", "customer"):
         if options[name] is not None:
             setattr(message, name, options[name])
+    message.nodes_max, message.ship_complete = options["nodes_max"] or 0, bool(options["ship_complete"])
     method = f"PAYMENT_METHOD_{options['payment_method']}"
     if method in types_pb2.PaymentMethod.keys():  # noqa: SIM118 - no dictionary. Files may say it in other words
         setattr(message, "payment_method", types_pb2.PaymentMethod.Value(method))  # noqa: B010 - as the stubs want it

@@ -102,7 +102,7 @@ class Order:
     expires_at: int = 0
     closed_at: int = 0
     expired: bool = False
-    terms: Terms = Terms()
+    terms: Terms = field(default_factory=Terms)
 
 
 @dataclass
@@ -233,7 +233,8 @@ class Model:
         """
         policy = self.policies[channel]
         ranked = sorted(range(len(self.active)), key=lambda node: self.metres[code][node])
-        ranked = [node for node in ranked if node in policy.nodes and self.active[node] and (only is None or node in only)]
+        only = policy.nodes if only is None else policy.nodes & only
+        ranked = [node for node in ranked if node in only and self.active[node]]
         ranked = ranked if taken_before or not policy.closed else []
         terms = replace(terms, nodes_max=terms.nodes_max if policy.split else 1)
         parts = source(lines, ranked, lambda sku, node: sellable(*view(sku, node), channel), terms)

@@ -42,6 +42,7 @@ SCHEMA = pa.schema(
         ("order_id", pa.string()), ("channel", pa.dictionary(pa.int8(), pa.string())), ("postal_code", pa.string()),
         ("lines", pa.list_(LINE)), ("placed_at", pa.timestamp("us", "UTC")), ("currency", pa.string()),
         ("payment_method", pa.string()), ("customer", pa.string()),
+        ("nodes_max", pa.int32()), ("ship_complete", pa.bool_()),
     ]
 )  # fmt: skip
 
@@ -73,6 +74,8 @@ def expected(row: dict[str, Any]) -> tuple[str, str] | None:
         return "QUANTITY_OUT_OF_RANGE", "lines.quantity"
     if row["placed_at"] is not None and row["placed_at"].timestamp() <= 0:
         return "NOT_A_TIME", "placed_at"
+    if not 0 <= (row["nodes_max"] or 0) <= 255:
+        return "OUT_OF_RANGE", "nodes_max"
     if any(line["unit_price"] is not None and not 0 <= line["unit_price"] <= PRICE_MINOR_UNITS_MAX for line in lines):
         return "AMOUNT_OUT_OF_RANGE", "lines.unit_price"
     return None
@@ -98,7 +101,8 @@ def drawn(chance: random.Random, number: int) -> dict[str, Any]:
         "lines": some([lines], [None]),
         "placed_at": some(moments, [datetime.datetime(1969, 1, 1, tzinfo=datetime.UTC)]),
         "currency": some([None, "", "INR"], ["rupees"]), "payment_method": some([None, "UPI", "CARD"], ["barter"]),
-        "customer": chance.choice([None, "c-1"]),
+        "customer": chance.choice([None, "c-1"]), "nodes_max": some([None, 0, 1, 255], [-1, 256]),
+        "ship_complete": chance.choice([None, False, True]),
     }  # fmt: skip
 
 
@@ -122,6 +126,8 @@ def test_orders_are_accepted_or_rejected_as_one_by_one(batches: OrderBatches, se
     assert command.sku.tolist() == [SKUS.index(line["sku"]) for line in lines]
     assert command.quantity.tolist() == [line["quantity"] for line in lines]
     assert np.diff(command.first_line).tolist() == [len(row["lines"]) for row in good]
+    assert command.options["nodes_max"].tolist() == [row["nodes_max"] or 0 for row in good]
+    assert command.options["ship_complete"].tolist() == [row["ship_complete"] or 0 for row in good]
     answer = pa.ipc.open_stream(answer_batch(taken, None, ["A"])).read_all()
     assert answer["reason"].to_pylist() == [reason and reason[0] for reason in reasons]
     assert answer["field"].to_pylist() == [reason and reason[1] for reason in reasons]

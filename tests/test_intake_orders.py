@@ -94,6 +94,9 @@ BAD_ROWS: list[tuple[dict[str, str], str, str]] = [
     ({"customer": "a\x01"}, "customer", "CONTROL_CHARACTER"),
     ({"ship_by": "soon"}, "ship_by", "NOT_A_TIME"),
     ({"deliver_by": "soon"}, "deliver_by", "NOT_A_TIME"),
+    ({"nodes_max": "256"}, "nodes_max", "ABOVE_LIMIT"),
+    ({"nodes_max": "-1"}, "nodes_max", "NEGATIVE"),
+    ({"ship_complete": "perhaps"}, "ship_complete", "NOT_A_FLAG"),
     ({"unit_price": "6.5"}, "unit_price", "FRACTION"),
     ({"unit_price": "-6"}, "unit_price", "NEGATIVE"),
     ({"unit_price": str(PRICE_MINOR_UNITS_MAX + 1)}, "unit_price", "ABOVE_LIMIT"),
@@ -241,6 +244,17 @@ def test_optional_columns_come_along_and_the_first_accepted_row_speaks_for_the_o
         "tax": [0, ABSENT, 5],
     }
     assert orders.placed_at.tolist() == [ABSENT, ABSENT]
+
+
+def test_terms_are_those_of_the_first_accepted_row(tmp_path: Path) -> None:
+    orders = read(
+        tmp_path,
+        "order_id,postal_code,sku,quantity,nodes_max,ship_complete\n"
+        "A,110001,X,0,3,yes\nA,110001,X,1,2,no\nB,110001,X,1,, TRUE\nA,110001,Y,1,1,1\nC,110001,X,1,0,\n",
+    )
+    assert orders.options["nodes_max"].tolist() == [2, 0, 0]
+    assert orders.options["ship_complete"].tolist() == [0, 1, 0]
+    assert {orders.options[name].dtype for name in ("nodes_max", "ship_complete")} == {np.dtype(np.uint8)}
 
 
 def test_ragged_rows_are_rejects_and_keep_their_numbers(tmp_path: Path) -> None:

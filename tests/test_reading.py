@@ -206,7 +206,7 @@ def test_what_an_order_told_is_read_again(tmp_path: Path) -> None:
     assert isinstance(order, OrderNow)
     assert order.options == {
         "placed_at": 5, "currency": 0, "payment_method": 1, "service_level": None, "ship_by": None,
-        "deliver_by": None, "customer": "c-1",
+        "deliver_by": None, "customer": "c-1", "nodes_max": None, "ship_complete": None,
     }  # fmt: skip
     assert order.lines == ((0, 1, 100, None, None), (1, 2, None, None, 7))
     other = order_now(engine, 0, "not told", False)

@@ -36,6 +36,8 @@ class OrderFields(TypedDict, total=False):
     ship_by: Moment | None
     deliver_by: Moment | None
     customer: str  # an opaque reference
+    nodes_max: int  # that may give to it together; 0: any number
+    ship_complete: bool  # all units or none
 
 
 def new_request_id(given: str) -> str:

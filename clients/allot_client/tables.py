@@ -21,6 +21,7 @@ BATCH_LINES_MAX = 65_536
 NEEDED = ("order_id", "channel", "postal_code")
 TIMES = ("placed_at", "ship_by", "deliver_by")
 TEXTS = ("currency", "payment_method", "service_level", "customer")
+TERMS = ("nodes_max", "ship_complete")
 PRICES = ("unit_price", "discount", "tax")
 FEW_VALUES = ("channel", "postal_code", "currency", "payment_method", "service_level")  # sent as dictionaries
 
@@ -116,7 +117,8 @@ def _read_file(path: Path) -> Any:
         import pyarrow.csv
 
         texts = dict.fromkeys((*NEEDED, "sku", *TEXTS), pa.string())
-        numbers = {"quantity": pa.int32()} | dict.fromkeys(PRICES, pa.int64())
+        numbers = {"quantity": pa.int32(), "nodes_max": pa.int32(), "ship_complete": pa.bool_()}
+        numbers |= dict.fromkeys(PRICES, pa.int64())
         return pyarrow.csv.read_csv(
             path,
             parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
@@ -145,6 +147,9 @@ def _order_columns(table: Any) -> dict[str, Any]:
     for name in TIMES:
         if name in table.column_names:
             columns[name] = _moments(table.column(name), name)
+    for name, kind in zip(TERMS, (pa.int32(), pa.bool_()), strict=True):
+        if name in table.column_names:
+            columns[name] = _cast(table.column(name), kind, name)
     return columns
 
 

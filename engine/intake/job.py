@@ -40,8 +40,9 @@ from engine.planning import Demand, Plan, cost_of, extra_cost, plan
 from engine.ragged import elements, offsets, owners
 from engine.sourcing import draw, rehearsal
 from engine.state import Coordinates, State
+from engine.terms import TERMS, asked
 from engine.writer import Engine, Pending
-from kernels.columns import NO_NODE, NODES_MAX, Batch, Figure, OnShort, Outcome, no_terms
+from kernels.columns import NO_NODE, NODES_MAX, Batch, Figure, OnShort, Outcome
 from kernels.keys import ABSENT
 from kernels.pricing import Costs
 
@@ -275,9 +276,10 @@ def plan_orders(engine: Engine, orders: OrderFile, card: RateCard) -> Plan:
     stock = np.where((row >= 0)[:, None] & (at.flag[:nodes] == 1), state.cells.available[row, :nodes], 0)
     first_line = offsets(np.diff(orders.first_line)[new])
     demand = Demand(first_line, zone, sku_of, orders.quantity[lines])
+    terms = {name: orders.options[name][new] for name in TERMS if name in orders.options}
     batch = Batch(
         channel[new], names[Namespace.POSTAL_CODE].find(orders.postal_code)[new], first_line,
-        names[Namespace.SKU].find(orders.sku)[lines], demand.quantity, *no_terms(new.size),
+        names[Namespace.SKU].find(orders.sku)[lines], demand.quantity, *asked(terms, new.size),
     )  # fmt: skip
     found = _or_nearest(state, batch, demand, costs, stock, plan(demand, costs, stock))
     part_count, extra_cost = np.zeros(len(orders.sku), np.int32), np.zeros(len(orders.sku), np.int64)
@@ -316,6 +318,9 @@ def commands(
         stop = min(start + BATCH_ORDERS, len(orders.order_id))
         batch = orders.slice(start, stop)
         options: dict[str, Any] = {}
+        for name in TERMS:
+            if name in batch.options:
+                options[name] = batch.options[name]
         if with_options:
             if (batch.placed_at != NULL_I64).any():
                 options["placed_at"] = batch.placed_at

@@ -17,6 +17,7 @@ from engine.intake.rejects import Reason, Rejects
 from engine.intake.sieve import Sieve
 from engine.intake.tables import FileTable, read_table
 from engine.intake.values import ABSENT, currency_faults
+from engine.terms import TERMS
 
 ORDER_ID_CHARACTERS_MAX = 64
 CHANNEL_CHARACTERS_MAX = 32
@@ -27,6 +28,7 @@ CUSTOMER_CHARACTERS_MAX = 64
 LINE_UNITS_MAX = 1_000_000
 PRICE_MINOR_UNITS_MAX = 1_000_000_000_000  # times the units of a line it is still within int64
 ORDER_LINES_MAX = 500
+ORDER_NODES_MAX = 255  # of `nodes_max`
 
 DEFAULT_CHANNEL = "default"
 NEEDED = ("order_id", "postal_code", "sku", "quantity")
@@ -37,7 +39,7 @@ _TEXTS = {
 }
 _TIMES = ("ship_by", "deliver_by")
 _PRICES = ("unit_price", "discount", "tax")
-ORDER_COLUMNS = ("currency", *_TEXTS, *_TIMES)
+ORDER_COLUMNS = ("currency", *_TEXTS, *_TIMES, *TERMS)
 OPTIONAL = ("channel", "placed_at", *ORDER_COLUMNS, *_PRICES)
 
 
@@ -57,7 +59,7 @@ class OrderFile:
     sku: pa.StringArray  # [line]
     quantity: Any  # int32 [line] units, 1 or more
     row: Any  # int64 [line] number of the row in the file, from 1
-    options: dict[str, Any]  # those of OPTIONAL that the file has: texts (null where absent), int64 (ABSENT)
+    options: dict[str, Any]  # those of OPTIONAL that the file has: texts (null where absent), int64 (ABSENT), TERMS
     rejects: Rejects
     rows: int  # of the file
 
@@ -139,9 +141,18 @@ def _options(sieve: Sieve) -> dict[str, Any]:
             options[name] = pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
         if name in _TIMES:
             options[name] = sieve.times(name)
+        if name == "nodes_max":
+            options[name] = _or_zero(sieve.numbers(name, 0, ORDER_NODES_MAX))
+        if name == "ship_complete":
+            options[name] = sieve.flags(name)
         if name in _PRICES:
             options[name] = sieve.numbers(name, 0, PRICE_MINOR_UNITS_MAX)
     return options
+
+
+def _or_zero(numbers: Any) -> Any:
+    """uint8 [row]: 0 where a row gives none, or one that is refused."""
+    return np.where((numbers > 0) & (numbers <= ORDER_NODES_MAX), numbers, 0).astype(np.uint8)
 
 
 def _order_codes(ids: pa.StringArray, channel: pa.DictionaryArray) -> Any:

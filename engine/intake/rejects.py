@@ -33,6 +33,7 @@ class Reason(StrEnum):
     ABOVE_LIMIT = "ABOVE_LIMIT"
     NOT_A_TIME = "NOT_A_TIME"
     NOT_A_CURRENCY = "NOT_A_CURRENCY"
+    NOT_A_FLAG = "NOT_A_FLAG"
     UNKNOWN_NODE = "UNKNOWN_NODE"
     DUPLICATE_LINE = "DUPLICATE_LINE"
     OTHER_POSTAL_CODE = "OTHER_POSTAL_CODE"
@@ -53,6 +54,7 @@ SENTENCES = {
     Reason.ABOVE_LIMIT: "The number is beyond its limit.",
     Reason.NOT_A_TIME: "The value is not a time such as 2022-03-31T09:30:00Z.",
     Reason.NOT_A_CURRENCY: "The value is not an ISO 4217 code such as INR.",
+    Reason.NOT_A_FLAG: "The value is neither yes nor no.",
     Reason.UNKNOWN_NODE: "There is no such node.",
     Reason.DUPLICATE_LINE: "The line repeats another of the file.",
     Reason.OTHER_POSTAL_CODE: "The postal code differs from that of the order's first accepted row.",

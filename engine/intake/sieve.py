@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from engine.intake.rejects import Reason, Rejects
 from engine.intake.tables import FileTable
-from engine.intake.values import Faults, text_faults, times, whole_numbers
+from engine.intake.values import Faults, flags, text_faults, times, whole_numbers
 
 
 class Sieve:
@@ -40,6 +40,11 @@ class Sieve:
         if needed:
             self.refuse(column, Reason.EMPTY, pc.equal(self.columns[column], "").to_numpy(zero_copy_only=False))
         values, faults = whole_numbers(self.columns[column], low, high)
+        self.refuse_all(column, faults)
+        return values
+
+    def flags(self, column: str) -> Any:
+        values, faults = flags(self.columns[column])
         self.refuse_all(column, faults)
         return values
 

@@ -25,6 +25,7 @@ _USUAL_NUMBER = f"^[0-9]{{1,{_DIGITS_MAX}}}$"
 _USUAL_TIME = r"^\d{4}-\d\d-\d\d[T ]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?Z?$"
 _DATE_CHARACTERS = 10
 _TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
+_YES, _NO = ("yes", "true", "1"), ("no", "false", "0", "")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _REASONS = (
@@ -60,6 +61,13 @@ def whole_numbers(texts: pa.StringArray, low: int, high: int) -> tuple[Any, Faul
     return _by_distinct(
         texts, lambda text: _whole(text, low, high), lambda distinct: _usual_numbers(distinct, low, high)
     )
+
+
+def flags(texts: pa.StringArray) -> tuple[Any, Faults]:
+    """uint8 [row], 1 for yes, true or 1, 0 for no, false, 0 or an empty text, in whatever case; and the faults."""
+    lower = pc.utf8_lower(pc.utf8_trim_whitespace(texts))
+    yes, no = (_bools(pc.is_in(lower, pa.array(words))) for words in (_YES, _NO))
+    return yes.astype(np.uint8), [(Reason.NOT_A_FLAG, ~(yes | no))]
 
 
 def times(texts: pa.StringArray) -> tuple[Any, Faults]:

@@ -72,6 +72,10 @@ def _show(title: str, found: "ExplainOrderResponse") -> None:
         became = "whose units it kept" if found.decided_sequence < found.sequence else "and was sourced again"
         say(f"it was reservation {found.reservation_number}, {became}")
     say(_CHOICES[short(orders_pb2.Choice, found.choice)])
+    if found.nodes_max:
+        say(f"it was to leave from {found.nodes_max} {'node' if found.nodes_max == 1 else 'nodes'} at most")
+    if found.ship_complete:
+        say("it was to get all its units or none")
     costs = any(line.HasField("extra_cost") for line in found.lines)
     rows: list[tuple[Any, ...]] = []
     for line in found.lines:

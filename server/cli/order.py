@@ -22,6 +22,8 @@ def place(
     postal_code: Annotated[str, typer.Option(help="Where it goes.")],
     line: Annotated[list[str], typer.Option(metavar="SKU=UNITS", help="A line; again for more.")],
     customer: Annotated[str, typer.Option(help="An opaque reference; no name, no address.")] = "",
+    nodes_max: Annotated[int, typer.Option(help="Nodes that may give to it together. 0: any number.", min=0)] = 0,
+    ship_complete: Annotated[bool, typer.Option("--ship-complete", help="All its units or none.")] = False,
     server: Server = DEFAULT_SERVER,
     token_file: TokenFile = None,
     ca: Ca = None,
@@ -38,7 +40,13 @@ def place(
     lines = [parsed_line(text) for text in line]
     with connected(server, token_file, ca) as client:
         decision = client.place_order(
-            channel=channel, order_id=order_id, postal_code=postal_code, lines=lines, customer=customer
+            channel=channel,
+            order_id=order_id,
+            postal_code=postal_code,
+            lines=lines,
+            customer=customer,
+            nodes_max=nodes_max,
+            ship_complete=ship_complete,
         )
     raise typer.Exit(show_decision(f"order {order_id}", decision, json))
 

@@ -15,6 +15,7 @@ from engine.intake.orders import (
     LINE_UNITS_MAX,
     ORDER_ID_CHARACTERS_MAX,
     ORDER_LINES_MAX,
+    ORDER_NODES_MAX,
     PRICE_MINOR_UNITS_MAX,
     SERVICE_LEVEL_CHARACTERS_MAX,
     SKU_CHARACTERS_MAX,
@@ -168,6 +169,10 @@ def _options(draft: types_pb2.OrderDraft, lookup: Lookup) -> dict[str, Any]:
     for name in _MONEY:
         if any(line.HasField(name) for line in draft.lines):
             options[name] = [_amount(place, line, name) for place, line in enumerate(draft.lines)]
+    if draft.nodes_max:
+        options["nodes_max"] = number("order.nodes_max", draft.nodes_max, 0, ORDER_NODES_MAX)
+    if draft.ship_complete:
+        options["ship_complete"] = 1
     return options
 
 

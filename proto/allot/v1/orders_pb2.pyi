@@ -198,7 +198,7 @@ class ExplainOrderRequest(_message.Message):
     def __init__(self, channel: _Optional[str] = ..., order_id: _Optional[str] = ..., is_reservation: _Optional[bool] = ...) -> None: ...
 
 class ExplainOrderResponse(_message.Message):
-    __slots__ = ("number", "outcome", "choice", "sequence", "decided_sequence", "reservation_number", "may_have_changed", "lines", "moved", "view_sequence")
+    __slots__ = ("number", "outcome", "choice", "sequence", "decided_sequence", "reservation_number", "may_have_changed", "lines", "moved", "view_sequence", "nodes_max", "ship_complete")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     CHOICE_FIELD_NUMBER: _ClassVar[int]
@@ -209,6 +209,8 @@ class ExplainOrderResponse(_message.Message):
     LINES_FIELD_NUMBER: _ClassVar[int]
     MOVED_FIELD_NUMBER: _ClassVar[int]
     VIEW_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    NODES_MAX_FIELD_NUMBER: _ClassVar[int]
+    SHIP_COMPLETE_FIELD_NUMBER: _ClassVar[int]
     number: int
     outcome: _types_pb2.Outcome
     choice: Choice
@@ -219,7 +221,9 @@ class ExplainOrderResponse(_message.Message):
     lines: _containers.RepeatedCompositeFieldContainer[LineReasons]
     moved: _containers.RepeatedCompositeFieldContainer[MovedSince]
     view_sequence: int
-    def __init__(self, number: _Optional[int] = ..., outcome: _Optional[_Union[_types_pb2.Outcome, str]] = ..., choice: _Optional[_Union[Choice, str]] = ..., sequence: _Optional[int] = ..., decided_sequence: _Optional[int] = ..., reservation_number: _Optional[int] = ..., may_have_changed: _Optional[bool] = ..., lines: _Optional[_Iterable[_Union[LineReasons, _Mapping]]] = ..., moved: _Optional[_Iterable[_Union[MovedSince, _Mapping]]] = ..., view_sequence: _Optional[int] = ...) -> None: ...
+    nodes_max: int
+    ship_complete: bool
+    def __init__(self, number: _Optional[int] = ..., outcome: _Optional[_Union[_types_pb2.Outcome, str]] = ..., choice: _Optional[_Union[Choice, str]] = ..., sequence: _Optional[int] = ..., decided_sequence: _Optional[int] = ..., reservation_number: _Optional[int] = ..., may_have_changed: _Optional[bool] = ..., lines: _Optional[_Iterable[_Union[LineReasons, _Mapping]]] = ..., moved: _Optional[_Iterable[_Union[MovedSince, _Mapping]]] = ..., view_sequence: _Optional[int] = ..., nodes_max: _Optional[int] = ..., ship_complete: _Optional[bool] = ...) -> None: ...
 
 class LineReasons(_message.Message):
     __slots__ = ("line", "sku", "quantity", "parts", "passed", "passed_more", "extra_cost")

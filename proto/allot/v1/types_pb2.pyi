@@ -100,7 +100,7 @@ ORDER_STATE_RELEASED: OrderState
 ORDER_STATE_EXPIRED: OrderState
 
 class OrderDraft(_message.Message):
-    __slots__ = ("channel", "order_id", "postal_code", "lines", "placed_at_us", "currency", "payment_method", "service_level", "ship_by_us", "deliver_by_us", "customer")
+    __slots__ = ("channel", "order_id", "postal_code", "lines", "placed_at_us", "currency", "payment_method", "service_level", "ship_by_us", "deliver_by_us", "customer", "nodes_max", "ship_complete")
     CHANNEL_FIELD_NUMBER: _ClassVar[int]
     ORDER_ID_FIELD_NUMBER: _ClassVar[int]
     POSTAL_CODE_FIELD_NUMBER: _ClassVar[int]
@@ -112,6 +112,8 @@ class OrderDraft(_message.Message):
     SHIP_BY_US_FIELD_NUMBER: _ClassVar[int]
     DELIVER_BY_US_FIELD_NUMBER: _ClassVar[int]
     CUSTOMER_FIELD_NUMBER: _ClassVar[int]
+    NODES_MAX_FIELD_NUMBER: _ClassVar[int]
+    SHIP_COMPLETE_FIELD_NUMBER: _ClassVar[int]
     channel: str
     order_id: str
     postal_code: str
@@ -123,7 +125,9 @@ class OrderDraft(_message.Message):
     ship_by_us: int
     deliver_by_us: int
     customer: str
-    def __init__(self, channel: _Optional[str] = ..., order_id: _Optional[str] = ..., postal_code: _Optional[str] = ..., lines: _Optional[_Iterable[_Union[LineDraft, _Mapping]]] = ..., placed_at_us: _Optional[int] = ..., currency: _Optional[str] = ..., payment_method: _Optional[_Union[PaymentMethod, str]] = ..., service_level: _Optional[str] = ..., ship_by_us: _Optional[int] = ..., deliver_by_us: _Optional[int] = ..., customer: _Optional[str] = ...) -> None: ...
+    nodes_max: int
+    ship_complete: bool
+    def __init__(self, channel: _Optional[str] = ..., order_id: _Optional[str] = ..., postal_code: _Optional[str] = ..., lines: _Optional[_Iterable[_Union[LineDraft, _Mapping]]] = ..., placed_at_us: _Optional[int] = ..., currency: _Optional[str] = ..., payment_method: _Optional[_Union[PaymentMethod, str]] = ..., service_level: _Optional[str] = ..., ship_by_us: _Optional[int] = ..., deliver_by_us: _Optional[int] = ..., customer: _Optional[str] = ..., nodes_max: _Optional[int] = ..., ship_complete: _Optional[bool] = ...) -> None: ...
 
 class LineDraft(_message.Message):
     __slots__ = ("sku", "quantity", "unit_price", "discount", "tax")
@@ -180,7 +184,7 @@ class OrderLine(_message.Message):
     def __init__(self, sku: _Optional[str] = ..., quantity: _Optional[int] = ..., unit_price: _Optional[int] = ..., discount: _Optional[int] = ..., tax: _Optional[int] = ...) -> None: ...
 
 class Order(_message.Message):
-    __slots__ = ("channel", "order_id", "number", "state", "outcome", "postal_code", "lines", "parts", "is_reservation", "expires_at_us", "reservation_number", "placed_at_us", "currency", "payment_method", "service_level", "ship_by_us", "deliver_by_us", "customer", "sequence", "stamp_us")
+    __slots__ = ("channel", "order_id", "number", "state", "outcome", "postal_code", "lines", "parts", "is_reservation", "expires_at_us", "reservation_number", "placed_at_us", "currency", "payment_method", "service_level", "ship_by_us", "deliver_by_us", "customer", "sequence", "stamp_us", "nodes_max", "ship_complete")
     CHANNEL_FIELD_NUMBER: _ClassVar[int]
     ORDER_ID_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
@@ -201,6 +205,8 @@ class Order(_message.Message):
     CUSTOMER_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     STAMP_US_FIELD_NUMBER: _ClassVar[int]
+    NODES_MAX_FIELD_NUMBER: _ClassVar[int]
+    SHIP_COMPLETE_FIELD_NUMBER: _ClassVar[int]
     channel: str
     order_id: str
     number: int
@@ -221,7 +227,9 @@ class Order(_message.Message):
     customer: str
     sequence: int
     stamp_us: int
-    def __init__(self, channel: _Optional[str] = ..., order_id: _Optional[str] = ..., number: _Optional[int] = ..., state: _Optional[_Union[OrderState, str]] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., postal_code: _Optional[str] = ..., lines: _Optional[_Iterable[_Union[OrderLine, _Mapping]]] = ..., parts: _Optional[_Iterable[_Union[Part, _Mapping]]] = ..., is_reservation: _Optional[bool] = ..., expires_at_us: _Optional[int] = ..., reservation_number: _Optional[int] = ..., placed_at_us: _Optional[int] = ..., currency: _Optional[str] = ..., payment_method: _Optional[_Union[PaymentMethod, str]] = ..., service_level: _Optional[str] = ..., ship_by_us: _Optional[int] = ..., deliver_by_us: _Optional[int] = ..., customer: _Optional[str] = ..., sequence: _Optional[int] = ..., stamp_us: _Optional[int] = ...) -> None: ...
+    nodes_max: int
+    ship_complete: bool
+    def __init__(self, channel: _Optional[str] = ..., order_id: _Optional[str] = ..., number: _Optional[int] = ..., state: _Optional[_Union[OrderState, str]] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., postal_code: _Optional[str] = ..., lines: _Optional[_Iterable[_Union[OrderLine, _Mapping]]] = ..., parts: _Optional[_Iterable[_Union[Part, _Mapping]]] = ..., is_reservation: _Optional[bool] = ..., expires_at_us: _Optional[int] = ..., reservation_number: _Optional[int] = ..., placed_at_us: _Optional[int] = ..., currency: _Optional[str] = ..., payment_method: _Optional[_Union[PaymentMethod, str]] = ..., service_level: _Optional[str] = ..., ship_by_us: _Optional[int] = ..., deliver_by_us: _Optional[int] = ..., customer: _Optional[str] = ..., sequence: _Optional[int] = ..., stamp_us: _Optional[int] = ..., nodes_max: _Optional[int] = ..., ship_complete: _Optional[bool] = ...) -> None: ...
 
 class Problem(_message.Message):
     __slots__ = ("reason", "field", "message", "retry_after_ms")
