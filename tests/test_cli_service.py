@@ -64,11 +64,13 @@ def test_a_group_lists_its_commands(group: str):
 
 
 def test_place_prints_which_node_gives_what(service: FakeService):
-    found = run(*PLACE, "--line", "A=B=3")
+    found = run(*PLACE, "--line", "A=B=3", "--nodes-max", 2, "--ship-complete")
     assert (found.code, found.err) == (0, "")
     assert "order A-1: allocated, number 1" in found.out
     assert "N1" in found.out
-    assert [(line.sku, line.quantity) for line in service.asked[0].order.lines] == [("SKU-1", 2), ("A=B", 3)]
+    order = service.asked[0].order
+    assert [(line.sku, line.quantity) for line in order.lines] == [("SKU-1", 2), ("A=B", 3)]
+    assert (order.nodes_max, order.ship_complete) == (2, True)
 
 
 def test_place_prints_json():

@@ -120,6 +120,30 @@ def test_the_same_order_again_is_the_first_answer_and_other_content_a_conflict(s
     assert caught.value.reason == "KEY_CONFLICT"
 
 
+def test_an_order_keeps_its_terms(shop: Any, own: str):
+    short = shop.place_order(**draft(own, "A-1", 12), nodes_max=1)
+    assert (short.outcome, [part.node_id for part in short.parts]) == (types_pb2.OUTCOME_SHORT, [""])
+    split = shop.place_order(**draft(own, "A-2", 12), nodes_max=2, ship_complete=True)
+    assert [part.node_id for part in split.parts] == ["BLR", "DEL"]
+    sequence = shop.get_stock(own).sequence
+    listed = {order.order_id: order for order in shop.list_orders(channel=own, at_least_sequence=sequence)}
+    for order in (shop.get_order(own, "A-2"), shop.explain_order(own, "A-2"), listed["A-2"]):
+        assert (order.nodes_max, order.ship_complete) == (2, True)
+    with pytest.raises(allot_client.KeyConflict):
+        shop.place_order(**draft(own, "A-2", 12))
+    with pytest.raises(allot_client.Invalid) as caught:
+        shop.place_order(**draft(own, "A-3"), nodes_max=256)
+    assert (caught.value.reason, caught.value.field) == ("OUT_OF_RANGE", "order.nodes_max")
+    shop.reserve(**draft(own, "C-1", 9), hold=timedelta(minutes=1), ship_complete=True)
+    held = shop.get_order(own, "C-1", is_reservation=True)
+    assert (held.ship_complete, {part.node_id for part in held.parts}) == (True, {""})  # eight are left
+    rows = {"order_id": ["T-1", "T-2", "T-3"], "channel": [own] * 3, "postal_code": [DEL_CODE] * 3, "sku": [own] * 3,
+            "quantity": [9, 9, 1], "nodes_max": [1, None, 300], "ship_complete": [None, True, False]}  # fmt: skip
+    found = shop.allocate(pa.table(rows))
+    assert found.column("outcome").to_pylist() == ["SHORT", "SHORT", None]
+    assert found.column("field").to_pylist() == [None, None, "nodes_max"]
+
+
 def test_what_is_not_known_is_named(shop: Any, own: str):
     with pytest.raises(allot_client.Unknown) as caught:
         shop.place_order(**draft(own, "A-1") | {"lines": [("no-such-sku", 1)]})
