@@ -99,6 +99,8 @@ def apply_channels(state: State, columns: Columns) -> None:
     state.on_short[channel], state.closed[channel] = columns["on_short"], columns["closed"]
     for word in range(4):
         state.groups[channel, word] = columns[f"nodes_{word}"]
+        for name, column in (("preferred", state.policies.preferred), ("excluded", state.excluded)):
+            column[channel, word] = columns.get(f"{name}_{word}", 0)
     state.groups_since[channel] = state.sequence + 1
     state.set_in_force()
 

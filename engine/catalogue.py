@@ -45,6 +45,10 @@ def _content(command: Put) -> Any:
     hashed = xxhash.xxh3_128(type(command).__name__.encode())
     for field in fields(command):
         value = getattr(command, field.name)
+        if field.default is None and value is not None:  # may be left out: which of them it is counts
+            hashed.update(field.name.encode())
+        if value is None:
+            continue
         if isinstance(value, np.ndarray):
             hashed.update(np.ascontiguousarray(value).tobytes())
         elif isinstance(value, int):
@@ -168,6 +172,9 @@ def _put_channels(commit: Commit, command: PutChannels) -> int:
     names = ("priority", "on_short", "split", *POLICY_FIGURES, "closed")
     columns = {"channel": channel} | {name: getattr(command, name) for name in names}
     columns |= {f"nodes_{word}": np.ascontiguousarray(command.nodes[:, word]) for word in range(4)}
+    for name, bits in (("preferred", command.preferred), ("excluded", command.excluded)):
+        if bits is not None and bits.any():
+            columns |= {f"{name}_{word}": np.ascontiguousarray(bits[:, word]) for word in range(4)}
     was_open = commit.state.closed[channel] == 0
     commit.add(schema.CHANNELS, columns)
     _end_fences(commit, channel[was_open & (commit.state.closed[channel] != 0)])

@@ -217,6 +217,8 @@ class PutChannels:
     threshold: Any  # int32 [channel] units
     buffer_ppm: Any  # int32 [channel] 0 to 1,000,000
     closed: Any  # uint8 [channel] 1: publishes 0, takes nothing new, and its ring-fences end
+    preferred: Any = None  # uint64 [channel, 4] bits of nodes that are asked first whether one gives everything
+    excluded: Any = None  # uint64 [channel, 4] bits of nodes that are taken out of the group
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ class Choice(IntEnum):
     """Which step of the rule chose an order's nodes."""
 
     NOT_NOTED = 0
-    ONE_NODE = 1  # the nearest that can give everything
+    ONE_NODE = 1  # the nearest that can give everything, of the preferred ones where one can
     PAIR = 2  # no node can; the first pair that covers it
     GREEDY = 3  # no pair can either, or not all can be given: who gives most, one after another
     NO_NODE = 4  # none gives anything
@@ -51,6 +51,7 @@ class Why(IntEnum):
     NOT_IN_GROUP = 4
     NODE_CLOSED = 5
     CHANNEL_CLOSED = 6
+    PREFERRED = 7  # it had units, maybe all; the channel prefers the node that gave
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ class Decided:
     metres: list[int]  # [node] today
     ranked: list[int]  # nodes, the nearest first, today
     barred: dict[int, Why]  # nodes that may not give to the channel today
+    preferred: set[int]  # nodes that the channel asks first, today
     groups_since: int  # the commit since which these are known to be so
     now: dict[tuple[int, int], int] | None  # units by (line from 1, node), today; None: the order is not open
 
@@ -150,6 +152,7 @@ def decided(
         sequence if decided_in is None else decided_in, int(orders["reservation"][place]),
         _option(orders, "nodes_max", place) or 0, bool(_option(orders, "ship_complete", place)), tuple(taken),
         state.places.metres[code, :nodes].tolist(), state.places.rank[code, :nodes].tolist(), _barred(state, channel),
+        {node for node in range(nodes) if _has_bit(state.policies.preferred, channel, node)},
         int(state.groups_since[channel]), units_now(state, row, number),
     )  # fmt: skip
 
@@ -159,10 +162,14 @@ def _option(columns: Any, name: str, row: int) -> int | None:
     return None if value == NULL_OPTION[name] else value
 
 
+def _has_bit(words: Any, channel: int, node: int) -> bool:
+    return bool(int(words[channel, node >> 6]) >> (node & 63) & 1)
+
+
 def _barred(state: State, channel: int) -> dict[int, Why]:
     barred = {}
     for node in range(state.node_count):
-        if not int(state.groups[channel, node >> 6]) >> (node & 63) & 1:
+        if not _has_bit(state.groups, channel, node) or _has_bit(state.excluded, channel, node):
             barred[node] = Why.NOT_IN_GROUP
         elif not state.nodes.flag[node]:
             barred[node] = Why.NODE_CLOSED
@@ -236,6 +243,9 @@ def _explained_line(order: Decided, line: DecidedLine, rank: dict[int, int]) -> 
 
 def _why(order: Decided, line: DecidedLine, node: int) -> Why:
     if node in line.passed:
+        given = {giver for giver, *_ in line.parts}
+        if choice_of(order) is Choice.ONE_NODE and given <= order.preferred and node not in order.preferred:
+            return Why.PREFERRED
         return Why.SPLIT if order.rule is Rule.NEAREST else Why.PRICE
     return order.barred.get(node, Why.NO_STOCK)
 

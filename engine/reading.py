@@ -96,6 +96,8 @@ class ChannelPage:
     threshold: Any
     buffer_ppm: Any
     closed: Any
+    preferred: Any  # uint64 [channel, word] as `nodes`
+    excluded: Any
     next_channel: int  # NONE: this is the last page
 
 
@@ -199,6 +201,7 @@ def channels(engine: Engine, first: int, count: int) -> ChannelPage:
     figures = {name: getattr(state.policies, name)[rows].copy() for name in ("priority", "split", *POLICY_FIGURES)}
     return ChannelPage(
         texts, state.groups[rows].copy(), on_short=state.on_short[rows].copy(), closed=state.closed[rows].copy(),
+        preferred=state.policies.preferred[rows].copy(), excluded=state.excluded[rows].copy(),
         next_channel=following, **figures,
     )  # fmt: skip
 

@@ -62,6 +62,9 @@ CHANNELS = _table(
     ("buffer", I32), ("cap", I32), ("threshold", I32),
     ("nodes_0", U64), ("nodes_1", U64), ("nodes_2", U64), ("nodes_3", U64),
     ("buffer_ppm", I32), ("closed", U8),
+    ("preferred_0", U64, OPTIONAL), ("preferred_1", U64, OPTIONAL), ("preferred_2", U64, OPTIONAL),
+    ("preferred_3", U64, OPTIONAL), ("excluded_0", U64, OPTIONAL), ("excluded_1", U64, OPTIONAL),
+    ("excluded_2", U64, OPTIONAL), ("excluded_3", U64, OPTIONAL),  # as `nodes`; none where they are missing
 )  # fmt: skip
 EXCEPTIONS = _table(
     6, "exceptions",

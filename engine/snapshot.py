@@ -60,6 +60,9 @@ def _columns(state: State) -> Iterator[tuple[str, Any]]:
             yield f"{name}_{field}", getattr(place, field)[:count]
     yield "metres", np.ascontiguousarray(state.places.metres[:codes, :nodes])
     yield "groups", state.groups[:channels]
+    for name, column in (("excluded", state.excluded), ("preferred", state.policies.preferred)):
+        if column[:channels].any():
+            yield name, column[:channels]
     yield "groups_since", state.groups_since[:channels]
     policies = state.policies
     for field in ("split", "priority", *POLICY_FIGURES):
@@ -173,6 +176,9 @@ def _fill(state: State, columns: dict[str, Any]) -> None:
     if codes:
         rank(state.places.metres[:codes], nodes, state.places.rank[:codes])
     _put(state.groups, columns["groups"])
+    for name, column in (("excluded", state.excluded), ("preferred", state.policies.preferred)):
+        if name in columns:
+            _put(column, columns[name])
     for field in ("split", "priority", *POLICY_FIGURES):
         _put(getattr(state.policies, field), columns.get(f"policy_{field}", nothing))
     _put(state.on_short, columns["policy_on_short"])

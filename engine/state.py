@@ -122,6 +122,7 @@ class State:
         )  # fmt: skip
         # As channels were put; `policies` has what is in force for orders to come, `serving` for those that are open.
         self.groups = np.zeros((channels, NODES_MAX // 64), np.uint64)
+        self.excluded = np.zeros((channels, NODES_MAX // 64), np.uint64)
         self.on_short = np.zeros(channels, np.uint8)
         self.closed = np.zeros(channels, np.uint8)
         self.serving = np.zeros((channels, NODES_MAX // 64), np.uint64)
@@ -200,14 +201,14 @@ class State:
         return [*columns, (self.keys.slots, lambda: int(self.keys.sizes[Size.SEGMENTS]) * SEGMENT_SLOTS)]
 
     def set_in_force(self) -> None:
-        """What allocation may use: node groups less the nodes that are not active. For what is new, a closed channel
+        """What allocation may use: node groups less the nodes that are excluded or not active. For what is new, a closed channel
         has none of them, and refuses what is short.
         """
         active = np.zeros(NODES_MAX // 64, np.uint64)
         for node in range(self.node_count):
             if self.nodes.flag[node]:
                 active[node >> 6] |= np.uint64(1) << np.uint64(node & 63)
-        self.serving[:] = self.groups & active
+        self.serving[:] = self.groups & active & ~self.excluded
         self.policies.nodes[:] = np.where(self.closed[:, None] != 0, np.uint64(0), self.serving)
         self.policies.on_short[:] = np.where(self.closed != 0, np.uint8(OnShort.REFUSE), self.on_short)
 
@@ -262,7 +263,14 @@ class State:
             for column in (place.latitude_e7, place.longitude_e7, place.flag):
                 content.update(column[:count].tobytes())
         content.update(np.ascontiguousarray(self.places.metres[:codes, :nodes]).tobytes())
-        for column in (self.groups, self.on_short, self.closed, *self.policies[1:9], self.policies.preferred):
+        for column in (
+            self.groups,
+            self.excluded,
+            self.on_short,
+            self.closed,
+            *self.policies[1:9],
+            self.policies.preferred,
+        ):
             content.update(column[:channels].tobytes())
         content.update(self.policies.exception_head[:skus].tobytes() + self.fences.head[:skus].tobytes())
         for column in self.policies[10:13]:

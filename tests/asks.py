@@ -131,6 +131,8 @@ class Policy:
     threshold: int = 0
     buffer_ppm: int = 0
     closed: bool = False
+    preferred: frozenset[int] = frozenset()
+    excluded: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)

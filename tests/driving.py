@@ -147,6 +147,8 @@ def _catalogue(asked: Any, places: list[tuple[int, int]]) -> Any:
         u8(p.on_short for p in policies), u8(p.split for p in policies), i32(p.share_ppm for p in policies),
         i32(p.buffer for p in policies), i32(p.cap for p in policies), i32(p.threshold for p in policies),
         i32(p.buffer_ppm for p in policies), u8(p.closed for p in policies),
+        np.array([node_words(policy.preferred) for policy in policies], np.uint64),
+        np.array([node_words(policy.excluded) for policy in policies], np.uint64),
     )  # fmt: skip
 
 

@@ -233,10 +233,11 @@ class Model:
         """
         policy = self.policies[channel]
         ranked = sorted(range(len(self.active)), key=lambda node: self.metres[code][node])
-        only = policy.nodes if only is None else policy.nodes & only
+        group = policy.nodes - policy.excluded
+        only = group if only is None else group & only
         ranked = [node for node in ranked if node in only and self.active[node]]
         ranked = ranked if taken_before or not policy.closed else []
-        terms = replace(terms, nodes_max=terms.nodes_max if policy.split else 1)
+        terms = replace(terms, nodes_max=terms.nodes_max if policy.split else 1, preferred=policy.preferred)
         parts = source(lines, ranked, lambda sku, node: sellable(*view(sku, node), channel), terms)
         left = {(sku, node): view(sku, node) for sku, _ in lines for node in ranked}
         out = []

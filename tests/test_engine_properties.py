@@ -44,6 +44,8 @@ policies = st.builds(
     st.sampled_from(OnShort),
     st.integers(0, 3),
     closed=st.booleans(),
+    preferred=st.frozensets(nodes, max_size=2),
+    excluded=st.sets(nodes, max_size=1).map(frozenset),
 )
 
 

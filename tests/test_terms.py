@@ -1,4 +1,5 @@
-"""What orders ask of the nodes, by scenario: `nodes_max` and `ship_complete` when they are placed and ever after."""
+"""What orders and channels ask of the nodes, by scenario: `nodes_max` and `ship_complete` when orders are placed and ever
+after, preferred and excluded nodes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,15 +9,32 @@ import pytest
 
 from engine import schema
 from engine.commands import Parts, PlaceOrders
+from engine.explaining import Decided, Why, decided, explained
 from engine.journal.records import decode
 from engine.lifecycle import Action
 from engine.outcomes import Reply
+from engine.reading import channels
 from engine.reevaluation import window
 from engine.state import State
 from engine.verify import TermsCount
 from kernels.columns import NO_NODE, Head, OnShort, Rule, Stage
 from tests import asks
-from tests.driving import SECOND, Pair, counted, i16, i32, place, policy, received, reserve, texts, u8
+from tests.driving import (
+    EVERY_NODE,
+    SECOND,
+    Pair,
+    counted,
+    i16,
+    i32,
+    node_words,
+    place,
+    policy,
+    received,
+    reserve,
+    texts,
+    u8,
+)
+from tests.test_policies_page import Market
 
 
 @pytest.fixture
@@ -115,6 +133,55 @@ def test_a_reservation_hands_its_terms_on_to_the_order(three: Pair) -> None:
     record = three.engine.journal.record(three.state.sequence)
     orders = next(columns for table, columns in decode(record.body) if table is schema.ORDERS)
     assert (orders["nodes_max"].tolist(), orders["ship_complete"].tolist()) == ([2], [1])
+
+
+def test_a_preferred_node_is_asked_first_for_all_and_an_excluded_one_never() -> None:
+    channel = asks.Policy(EVERY_NODE, preferred=frozenset({2, 3}), excluded=frozenset({1}), on_short=OnShort.BACK_ORDER)
+    pair = Pair(nodes=4, policies=[channel])
+    pair.commit(received("stock", (0, 0, 9), (0, 1, 9), (0, 2, 4), (0, 3, 6)))
+    given = [pair.commit(place(name, (0, units)))[0] for name, units in (("A", 6), ("B", 5), ("C", 8), ("D", 1))]
+    assert [nodes(answer) for answer in given] == [[(3, 6)], [(0, 5)], [(0, 4), (2, 4)], [(NO_NODE, 1)]]
+    assert pair.available(0, 1) == 9  # nobody is given any of it
+    found = decided(pair.state, pair.engine.first_answers, 0, "A", False)
+    assert isinstance(found, Decided)
+    assert [(over.node, over.why) for over in explained(found).lines[0].passed] == [
+        (0, Why.PREFERRED), (1, Why.NOT_IN_GROUP), (2, Why.SPLIT),
+    ]  # fmt: skip
+    pair.commit(asks.Channels("all", ((0, asks.Policy(EVERY_NODE)),)))
+    assert nodes(pair.commit(place("E", (0, 9)))[0]) == [(1, 9)]
+    pair.close()
+
+
+@pytest.mark.parametrize("snapshot", [False, True])
+def test_what_a_channel_prefers_and_excludes_survives_a_start(tmp_path: Path, snapshot: bool) -> None:
+    channel = asks.Policy(EVERY_NODE, preferred=frozenset({1}), excluded=frozenset({0}))
+    pair = Pair(nodes=3, policies=[channel, asks.Policy(EVERY_NODE)], path=tmp_path / "folder")
+    pair.reopen(snapshot)
+    page = channels(pair.engine, 0, 2)
+    assert (page.preferred[:, 0].tolist(), page.excluded[:, 0].tolist()) == ([2, 0], [1, 0])
+    assert page.nodes[0].tolist() == node_words(EVERY_NODE)  # the group is as it was put
+    pair.commit(received("stock", (0, 0, 1), (0, 1, 1), (0, 2, 1)))
+    assert nodes(pair.commit(place("A", (0, 1)))[0]) == [(1, 1)]
+    records = [columns for record in pair.engine.journal.read(1) for table, columns in decode(record.body)
+               if table is schema.CHANNELS]  # fmt: skip
+    assert {"preferred_0", "excluded_3"} <= records[0].keys()
+    pair.close()
+
+
+def test_channels_that_ask_for_nothing_write_what_they_always_wrote() -> None:
+    pair = Pair()
+    (columns,) = (columns for record in pair.engine.journal.read(1) for table, columns in decode(record.body)
+                  if table is schema.CHANNELS)  # fmt: skip
+    assert not any(name.startswith(("preferred", "excluded")) for name in columns)
+    pair.close()
+
+
+def test_an_excluded_node_is_not_in_what_a_channel_may_sell() -> None:
+    market = Market(2, 1, [asks.Policy(EVERY_NODE, preferred=frozenset({1})), asks.Policy(EVERY_NODE)])
+    market.ask(received("stock", (0, 0, 3), (0, 1, 5)))
+    assert (market.ats(0), market.ats(1)) == (8, 8)
+    assert market.put(1, asks.Policy(EVERY_NODE, excluded=frozenset({0}))) == {(1, 0): 5}
+    assert market.put(1, asks.Policy(EVERY_NODE)) == {(1, 0): 8}
 
 
 @pytest.mark.parametrize("short", [False, True])

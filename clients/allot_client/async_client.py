@@ -426,6 +426,8 @@ class AsyncClient:
         on_short: str | int = "",
         no_split: bool = False,
         policy: Row | None = None,
+        preferred_node_ids: Iterable[str] = (),
+        excluded_node_ids: Iterable[str] = (),
         closed: bool = False,
         request_id: str = "",
         timeout: float | None = None,
@@ -433,9 +435,13 @@ class AsyncClient:
         """Adds a channel or sets it, whole. node_ids: none is every node. on_short: "refuse", "back_order" or "keep".
 
         policy: what it publishes, such as {"share_ppm": 500_000, "buffer": 2, "buffer_ppm": 100_000}. closed: see
-        `close_channel`.
+        `close_channel`. preferred_node_ids: asked first whether one of them gives all of an order; excluded_node_ids:
+        never asked.
         """
-        request = requests.put_channel(channel, node_ids, priority, on_short, no_split, policy, closed, request_id)
+        request = requests.put_channel(
+            channel, node_ids, priority, on_short, no_split, policy, preferred_node_ids, excluded_node_ids, closed,
+            request_id,
+        )  # fmt: skip
         return await self._ask(calls.PUT_CHANNEL, request, timeout)
 
     def list_channels(

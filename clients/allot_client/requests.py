@@ -196,7 +196,7 @@ def count_stock(rows: Iterable[Row], source: str, counted_at: Moment, request_id
 
 def put_channel(
     channel: str, node_ids: Iterable[str], priority: int, on_short: str | int, no_split: bool, policy: Row | None,
-    closed: bool, request_id: str,
+    preferred_node_ids: Iterable[str], excluded_node_ids: Iterable[str], closed: bool, request_id: str,
 ) -> catalogue_pb2.PutChannelRequest:  # fmt: skip
     """A channel, whole."""
     given = {
@@ -206,6 +206,8 @@ def put_channel(
         "on_short": on_short,
         "no_split": no_split,
         "policy": policy,
+        "preferred_node_ids": texts(preferred_node_ids, "preferred_node_ids"),
+        "excluded_node_ids": texts(excluded_node_ids, "excluded_node_ids"),
         "closed": closed,
     }
     return catalogue_pb2.PutChannelRequest(

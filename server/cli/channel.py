@@ -8,7 +8,7 @@ from server.cli.connection import DEFAULT_SERVER, Ca, Json, RequestId, Server, T
 from server.cli.output import say, show_json
 
 if TYPE_CHECKING:
-    from allot.v1.catalogue_pb2 import Policy
+    from allot.v1.catalogue_pb2 import Channel, Policy
 
 app = typer.Typer(help="Channels of a running server.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -20,6 +20,10 @@ def put(
     priority: Annotated[int, typer.Option(help="Lower is served first with back-orders.")] = 0,
     on_short: Annotated[str, typer.Option(help="What becomes of short orders: refuse, back_order, keep.")] = "keep",
     no_split: Annotated[bool, typer.Option("--no-split", help="An order must leave from one node.")] = False,
+    prefer: Annotated[
+        list[str] | None, typer.Option(help="A node asked first whether it gives all of an order; again for more.")
+    ] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help="A node that gives nothing; again for more.")] = None,
     share_ppm: Annotated[int | None, typer.Option(help="Share of free units in millionths. [default: all]")] = None,
     buffer: Annotated[int, typer.Option(help="Units kept back.")] = 0,
     buffer_ppm: Annotated[int, typer.Option(help="Kept back in millionths; beside --buffer, what is more counts.")] = 0,
@@ -45,7 +49,7 @@ def put(
     with connected(server, token_file, ca) as client:
         answer = client.put_channel(
             channel, node_ids=node or (), priority=priority, on_short=on_short, no_split=no_split, policy=policy,
-            request_id=request_id,
+            preferred_node_ids=prefer or (), excluded_node_ids=exclude or (), request_id=request_id,
         )  # fmt: skip
     if json:
         show_json(as_dict(answer))
@@ -91,13 +95,21 @@ def list_(server: Server = DEFAULT_SERVER, token_file: TokenFile = None, ca: Ca 
         show_json([as_dict(channel) for channel in channels])
         return
     rows = [
-        (channel.channel, ", ".join(channel.node_ids) or "all", channel.priority,
+        (channel.channel, _nodes(channel), channel.priority,
          short(catalogue_pb2.OnShort, channel.on_short).lower() or "keep", channel.no_split, channel.closed,
          _sells(channel.policy))
         for channel in channels
     ]  # fmt: skip
     heads = ("channel", "nodes", "priority", "on short", "no split", "closed", "sells")
     show_rows(f"channels: {len(channels):,}", heads, rows)
+
+
+def _nodes(channel: "Channel") -> str:
+    said = [", ".join(channel.node_ids) or "all"]
+    for word, node_ids in (("but not", channel.excluded_node_ids), ("first", channel.preferred_node_ids)):
+        if node_ids:
+            said.append(f"{word} {', '.join(node_ids)}")
+    return "; ".join(said)
 
 
 def _percent(ppm: int) -> str:

@@ -27,6 +27,7 @@ _REASONS = {
     "NOT_IN_GROUP": "is not among the channel's nodes",
     "NODE_CLOSED": "is closed",
     "CHANNEL_CLOSED": "the channel is closed",
+    "PREFERRED": "had units, but the channel prefers the node that gave all",
 }
 
 

@@ -129,11 +129,16 @@ def _token(listing: str, following: int) -> str:
     return "" if following == NONE else token_of(listing, following)
 
 
+def _named(words: Any, node_ids: list[str]) -> list[str]:
+    """The nodes of a group of bits."""
+    bits = np.unpackbits(words.view(np.uint8), bitorder="little")[:NODES_MAX]
+    return [node_ids[node] for node in np.flatnonzero(bits).tolist()]
+
+
 def _channel(page: reading.ChannelPage, row: int, node_ids: list[str]) -> pb.Channel:
     words = page.nodes[row]
     everywhere = bool((words == ~np.uint64(0)).all())
-    bits = np.unpackbits(words.view(np.uint8), bitorder="little")[:NODES_MAX]
-    group = [] if everywhere else [node_ids[node] for node in np.flatnonzero(bits).tolist()]
+    group = [] if everywhere else _named(words, node_ids)
     policy = pb.Policy(
         share_ppm=int(page.share_ppm[row]), buffer=int(page.buffer[row]), threshold=int(page.threshold[row]),
         buffer_ppm=int(page.buffer_ppm[row]),
@@ -143,5 +148,6 @@ def _channel(page: reading.ChannelPage, row: int, node_ids: list[str]) -> pb.Cha
     return pb.Channel(
         channel=page.channel[row].as_py(), node_ids=group, priority=int(page.priority[row]),
         on_short=_ON_SHORT[OnShort(page.on_short[row])], no_split=not page.split[row], policy=policy,
-        closed=bool(page.closed[row]),
+        closed=bool(page.closed[row]), preferred_node_ids=_named(page.preferred[row], node_ids),
+        excluded_node_ids=_named(page.excluded[row], node_ids),
     )  # fmt: skip

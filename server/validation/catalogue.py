@@ -122,12 +122,14 @@ def put_channel(request: catalogue_pb2.PutChannelRequest, names: AllNames) -> Pu
     """A channel, whole."""
     channel = request.channel
     name = text("channel.channel", channel.channel, CHANNEL_CHARACTERS_MAX)
-    if len(channel.node_ids) > NODES_MAX:
-        rows("channel.node_ids", len(channel.node_ids), NODES_MAX)
-    nodes = known(
-        names[Namespace.NODE], "channel.node_ids[{}]".format, channel.node_ids, NODE_ID_CHARACTERS_MAX, "node",
-        ADD_A_NODE,
-    )  # fmt: skip
+    nodes, preferred, excluded = (
+        _nodes_of(names, f"channel.{field}", getattr(channel, field))
+        for field in ("node_ids", "preferred_node_ids", "excluded_node_ids")
+    )
+    for at in np.flatnonzero(np.isin(excluded, preferred))[:1]:
+        field = f"channel.excluded_node_ids[{at}]"
+        message = f"{field}: {shown(channel.excluded_node_ids[at])} is preferred too: give it once"
+        raise invalid(field, message, "GIVEN_TWICE")
     if channel.on_short not in _ON_SHORT:
         raise invalid("channel.on_short", f"channel.on_short: {channel.on_short}: give one of OnShort", "OUT_OF_RANGE")
     priority = number("channel.priority", channel.priority, -PRIORITY_MAX, PRIORITY_MAX)
@@ -136,15 +138,27 @@ def put_channel(request: catalogue_pb2.PutChannelRequest, names: AllNames) -> Pu
         request_id(request.request_id), pa.array([name], pa.string()), _group(nodes)[None, :],
         np.array([priority], np.int32), np.array([_ON_SHORT[channel.on_short]], np.uint8),
         np.array([not channel.no_split], np.uint8), closed=np.array([channel.closed], np.uint8),
+        preferred=_bits(preferred)[None, :] if preferred.size else None,
+        excluded=_bits(excluded)[None, :] if excluded.size else None,
         **{name: np.array([figure], np.int32) for name, figure in zip(POLICY_FIGURES, figures, strict=True)},
     )  # fmt: skip
 
 
 def _group(nodes: Any) -> Any:
     """uint64 [word]: a bit for each node; every bit, those of nodes to come too, where none is named."""
+    return _bits(nodes) if nodes.size else ~_bits(nodes)
+
+
+def _nodes_of(names: AllNames, field: str, node_ids: Sequence[str]) -> Any:
+    """int32 [n]: nodes of a list that may be empty, all of them known."""
+    if len(node_ids) > NODES_MAX:
+        rows(field, len(node_ids), NODES_MAX)
+    return known(names[Namespace.NODE], f"{field}[{{}}]".format, node_ids, NODE_ID_CHARACTERS_MAX, "node", ADD_A_NODE)
+
+
+def _bits(nodes: Any) -> Any:
+    """uint64 [word]: a bit for each node."""
     words = np.zeros(NODES_MAX // 64, np.uint64)
-    if nodes.size == 0:
-        return ~words
     np.bitwise_or.at(words, nodes >> 6, np.uint64(1) << (nodes & 63).astype(np.uint64))
     return words
 

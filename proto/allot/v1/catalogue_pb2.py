@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x61llot/v1/catalogue.proto\x12\x08\x61llot.v1\"\x86\x01\n\x04Node\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x15\n\x08latitude\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x16\n\tlongitude\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x13\n\x0bpostal_code\x18\x04 \x01(\t\x12\x0e\n\x06\x63losed\x18\x05 \x01(\x08\x42\x0b\n\t_latitudeB\x0c\n\n_longitude\"D\n\x0fPutNodesRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x1d\n\x05nodes\x18\x02 \x03(\x0b\x32\x0e.allot.v1.Node\"!\n\x10PutNodesResponse\x12\r\n\x05\x61gain\x18\x01 \x01(\x08\"9\n\x10ListNodesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"K\n\x11ListNodesResponse\x12\x1d\n\x05nodes\x18\x01 \x03(\x0b\x32\x0e.allot.v1.Node\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"2\n\x0ePutSkusRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04skus\x18\x02 \x03(\t\"/\n\x0fPutSkusResponse\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x01 \x01(\r\x12\r\n\x05\x61gain\x18\x02 \x01(\x08\"8\n\x0fListSkusRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"9\n\x10ListSkusResponse\x12\x0c\n\x04skus\x18\x01 \x03(\t\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"F\n\nPostalCode\x12\x13\n\x0bpostal_code\x18\x01 \x01(\t\x12\x10\n\x08latitude\x18\x02 \x01(\x01\x12\x11\n\tlongitude\x18\x03 \x01(\x01\"W\n\x15PutPostalCodesRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12*\n\x0cpostal_codes\x18\x02 \x03(\x0b\x32\x14.allot.v1.PostalCode\"\'\n\x16PutPostalCodesResponse\x12\r\n\x05\x61gain\x18\x01 \x01(\x08\"\xa7\x01\n\x07\x43hannel\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\x10\n\x08node_ids\x18\x02 \x03(\t\x12\x10\n\x08priority\x18\x03 \x01(\x11\x12#\n\x08on_short\x18\x04 \x01(\x0e\x32\x11.allot.v1.OnShort\x12\x10\n\x08no_split\x18\x05 \x01(\x08\x12 \n\x06policy\x18\x06 \x01(\x0b\x32\x10.allot.v1.Policy\x12\x0e\n\x06\x63losed\x18\x07 \x01(\x08\"\x7f\n\x06Policy\x12\x16\n\tshare_ppm\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x0e\n\x06\x62uffer\x18\x02 \x01(\r\x12\x10\n\x03\x63\x61p\x18\x03 \x01(\rH\x01\x88\x01\x01\x12\x11\n\tthreshold\x18\x04 \x01(\r\x12\x12\n\nbuffer_ppm\x18\x05 \x01(\rB\x0c\n\n_share_ppmB\x06\n\x04_cap\"K\n\x11PutChannelRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\"\n\x07\x63hannel\x18\x02 \x01(\x0b\x32\x11.allot.v1.Channel\"#\n\x12PutChannelResponse\x12\r\n\x05\x61gain\x18\x01 \x01(\x08\"<\n\x13ListChannelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"T\n\x14ListChannelsResponse\x12#\n\x08\x63hannels\x18\x01 \x03(\x0b\x32\x11.allot.v1.Channel\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"Q\n\x0fPolicyException\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\x0b\n\x03sku\x18\x02 \x01(\t\x12 \n\x06policy\x18\x03 \x01(\x0b\x32\x10.allot.v1.Policy\"Y\n\x14PutExceptionsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12-\n\nexceptions\x18\x02 \x03(\x0b\x32\x19.allot.v1.PolicyException\"&\n\x15PutExceptionsResponse\x12\r\n\x05\x61gain\x18\x01 \x01(\x08\"E\n\x05\x46\x65nce\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\x0b\n\x03sku\x18\x02 \x01(\t\x12\x0f\n\x07node_id\x18\x03 \x01(\t\x12\r\n\x05units\x18\x04 \x01(\r\"G\n\x10PutFencesRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x1f\n\x06\x66\x65nces\x18\x02 \x03(\x0b\x32\x0f.allot.v1.Fence\"\"\n\x11PutFencesResponse\x12\r\n\x05\x61gain\x18\x01 \x01(\x08*d\n\x07OnShort\x12\x18\n\x14ON_SHORT_UNSPECIFIED\x10\x00\x12\x13\n\x0fON_SHORT_REFUSE\x10\x01\x12\x17\n\x13ON_SHORT_BACK_ORDER\x10\x02\x12\x11\n\rON_SHORT_KEEP\x10\x03\x32\xa3\x05\n\x10\x43\x61talogueService\x12\x41\n\x08PutNodes\x12\x19.allot.v1.PutNodesRequest\x1a\x1a.allot.v1.PutNodesResponse\x12\x44\n\tListNodes\x12\x1a.allot.v1.ListNodesRequest\x1a\x1b.allot.v1.ListNodesResponse\x12>\n\x07PutSkus\x12\x18.allot.v1.PutSkusRequest\x1a\x19.allot.v1.PutSkusResponse\x12\x41\n\x08ListSkus\x12\x19.allot.v1.ListSkusRequest\x1a\x1a.allot.v1.ListSkusResponse\x12S\n\x0ePutPostalCodes\x12\x1f.allot.v1.PutPostalCodesRequest\x1a .allot.v1.PutPostalCodesResponse\x12G\n\nPutChannel\x12\x1b.allot.v1.PutChannelRequest\x1a\x1c.allot.v1.PutChannelResponse\x12M\n\x0cListChannels\x12\x1d.allot.v1.ListChannelsRequest\x1a\x1e.allot.v1.ListChannelsResponse\x12P\n\rPutExceptions\x12\x1e.allot.v1.PutExceptionsRequest\x1a\x1f.allot.v1.PutExceptionsResponse\x12\x44\n\tPutFences\x12\x1a.allot.v1.PutFencesRequest\x1a\x1b.allot.v1.PutFencesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x61llot/v1/catalogue.proto\x12\x08\x61llot.v1\"\x86\x01\n\x04Node\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x15\n\x08latitude\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x16\n\tlongitude\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x13\n\x0bpostal_code\x18\x04 \x01(\t\x12\x0e\n\x06\x63losed\x18\x05 \x01(\x08\x42\x0b\n\t_latitudeB\x0c\n\n_longitude\"D\n\x0fPutNodesRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x1d\n\x05nodes\x18\x02 \x03(\x0b\x32\x0e.allot.v1.Node\"!\n\x10PutNodesResponse\x12\r\n\x05\x61gain\x18\x01 \x01(\x08\"9\n\x10ListNodesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"K\n\x11ListNodesResponse\x12\x1d\n\x05nodes\x18\x01 \x03(\x0b\x32\x0e.allot.v1.Node\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"2\n\x0ePutSkusRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04skus\x18\x02 \x03(\t\"/\n\x0fPutSkusResponse\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x01 \x01(\r\x12\r\n\x05\x61gain\x18\x02 \x01(\x08\"8\n\x0fListSkusRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"9\n\x10ListSkusResponse\x12\x0c\n\x04skus\x18\x01 \x03(\t\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"F\n\nPostalCode\x12\x13\n\x0bpostal_code\x18\x01 \x01(\t\x12\x10\n\x08latitude\x18\x02 \x01(\x01\x12\x11\n\tlongitude\x18\x03 \x01(\x01\"W\n\x15PutPostalCodesRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12*\n\x0cpostal_codes\x18\x02 \x03(\x0b\x32\x14.allot.v1.PostalCode\"\'\n\x16PutPostalCodesResponse\x12\r\n\x05\x61gain\x18\x01 \x01(\x08\"\xde\x01\n\x07\x43hannel\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\x10\n\x08node_ids\x18\x02 \x03(\t\x12\x10\n\x08priority\x18\x03 \x01(\x11\x12#\n\x08on_short\x18\x04 \x01(\x0e\x32\x11.allot.v1.OnShort\x12\x10\n\x08no_split\x18\x05 \x01(\x08\x12 \n\x06policy\x18\x06 \x01(\x0b\x32\x10.allot.v1.Policy\x12\x0e\n\x06\x63losed\x18\x07 \x01(\x08\x12\x1a\n\x12preferred_node_ids\x18\x08 \x03(\t\x12\x19\n\x11\x65xcluded_node_ids\x18\t \x03(\t\"\x7f\n\x06Policy\x12\x16\n\tshare_ppm\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x0e\n\x06\x62uffer\x18\x02 \x01(\r\x12\x10\n\x03\x63\x61p\x18\x03 \x01(\rH\x01\x88\x01\x01\x12\x11\n\tthreshold\x18\x04 \x01(\r\x12\x12\n\nbuffer_ppm\x18\x05 \x01(\rB\x0c\n\n_share_ppmB\x06\n\x04_cap\"K\n\x11PutChannelRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\"\n\x07\x63hannel\x18\x02 \x01(\x0b\x32\x11.allot.v1.Channel\"#\n\x12PutChannelResponse\x12\r\n\x05\x61gain\x18\x01 \x01(\x08\"<\n\x13ListChannelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"T\n\x14ListChannelsResponse\x12#\n\x08\x63hannels\x18\x01 \x03(\x0b\x32\x11.allot.v1.Channel\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"Q\n\x0fPolicyException\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\x0b\n\x03sku\x18\x02 \x01(\t\x12 \n\x06policy\x18\x03 \x01(\x0b\x32\x10.allot.v1.Policy\"Y\n\x14PutExceptionsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12-\n\nexceptions\x18\x02 \x03(\x0b\x32\x19.allot.v1.PolicyException\"&\n\x15PutExceptionsResponse\x12\r\n\x05\x61gain\x18\x01 \x01(\x08\"E\n\x05\x46\x65nce\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\x0b\n\x03sku\x18\x02 \x01(\t\x12\x0f\n\x07node_id\x18\x03 \x01(\t\x12\r\n\x05units\x18\x04 \x01(\r\"G\n\x10PutFencesRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x1f\n\x06\x66\x65nces\x18\x02 \x03(\x0b\x32\x0f.allot.v1.Fence\"\"\n\x11PutFencesResponse\x12\r\n\x05\x61gain\x18\x01 \x01(\x08*d\n\x07OnShort\x12\x18\n\x14ON_SHORT_UNSPECIFIED\x10\x00\x12\x13\n\x0fON_SHORT_REFUSE\x10\x01\x12\x17\n\x13ON_SHORT_BACK_ORDER\x10\x02\x12\x11\n\rON_SHORT_KEEP\x10\x03\x32\xa3\x05\n\x10\x43\x61talogueService\x12\x41\n\x08PutNodes\x12\x19.allot.v1.PutNodesRequest\x1a\x1a.allot.v1.PutNodesResponse\x12\x44\n\tListNodes\x12\x1a.allot.v1.ListNodesRequest\x1a\x1b.allot.v1.ListNodesResponse\x12>\n\x07PutSkus\x12\x18.allot.v1.PutSkusRequest\x1a\x19.allot.v1.PutSkusResponse\x12\x41\n\x08ListSkus\x12\x19.allot.v1.ListSkusRequest\x1a\x1a.allot.v1.ListSkusResponse\x12S\n\x0ePutPostalCodes\x12\x1f.allot.v1.PutPostalCodesRequest\x1a .allot.v1.PutPostalCodesResponse\x12G\n\nPutChannel\x12\x1b.allot.v1.PutChannelRequest\x1a\x1c.allot.v1.PutChannelResponse\x12M\n\x0cListChannels\x12\x1d.allot.v1.ListChannelsRequest\x1a\x1e.allot.v1.ListChannelsResponse\x12P\n\rPutExceptions\x12\x1e.allot.v1.PutExceptionsRequest\x1a\x1f.allot.v1.PutExceptionsResponse\x12\x44\n\tPutFences\x12\x1a.allot.v1.PutFencesRequest\x1a\x1b.allot.v1.PutFencesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'allot.v1.catalogue_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ONSHORT']._serialized_start=1791
-  _globals['_ONSHORT']._serialized_end=1891
+  _globals['_ONSHORT']._serialized_start=1846
+  _globals['_ONSHORT']._serialized_end=1946
   _globals['_NODE']._serialized_start=39
   _globals['_NODE']._serialized_end=173
   _globals['_PUTNODESREQUEST']._serialized_start=175
@@ -58,29 +58,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PUTPOSTALCODESRESPONSE']._serialized_start=795
   _globals['_PUTPOSTALCODESRESPONSE']._serialized_end=834
   _globals['_CHANNEL']._serialized_start=837
-  _globals['_CHANNEL']._serialized_end=1004
-  _globals['_POLICY']._serialized_start=1006
-  _globals['_POLICY']._serialized_end=1133
-  _globals['_PUTCHANNELREQUEST']._serialized_start=1135
-  _globals['_PUTCHANNELREQUEST']._serialized_end=1210
-  _globals['_PUTCHANNELRESPONSE']._serialized_start=1212
-  _globals['_PUTCHANNELRESPONSE']._serialized_end=1247
-  _globals['_LISTCHANNELSREQUEST']._serialized_start=1249
-  _globals['_LISTCHANNELSREQUEST']._serialized_end=1309
-  _globals['_LISTCHANNELSRESPONSE']._serialized_start=1311
-  _globals['_LISTCHANNELSRESPONSE']._serialized_end=1395
-  _globals['_POLICYEXCEPTION']._serialized_start=1397
-  _globals['_POLICYEXCEPTION']._serialized_end=1478
-  _globals['_PUTEXCEPTIONSREQUEST']._serialized_start=1480
-  _globals['_PUTEXCEPTIONSREQUEST']._serialized_end=1569
-  _globals['_PUTEXCEPTIONSRESPONSE']._serialized_start=1571
-  _globals['_PUTEXCEPTIONSRESPONSE']._serialized_end=1609
-  _globals['_FENCE']._serialized_start=1611
-  _globals['_FENCE']._serialized_end=1680
-  _globals['_PUTFENCESREQUEST']._serialized_start=1682
-  _globals['_PUTFENCESREQUEST']._serialized_end=1753
-  _globals['_PUTFENCESRESPONSE']._serialized_start=1755
-  _globals['_PUTFENCESRESPONSE']._serialized_end=1789
-  _globals['_CATALOGUESERVICE']._serialized_start=1894
-  _globals['_CATALOGUESERVICE']._serialized_end=2569
+  _globals['_CHANNEL']._serialized_end=1059
+  _globals['_POLICY']._serialized_start=1061
+  _globals['_POLICY']._serialized_end=1188
+  _globals['_PUTCHANNELREQUEST']._serialized_start=1190
+  _globals['_PUTCHANNELREQUEST']._serialized_end=1265
+  _globals['_PUTCHANNELRESPONSE']._serialized_start=1267
+  _globals['_PUTCHANNELRESPONSE']._serialized_end=1302
+  _globals['_LISTCHANNELSREQUEST']._serialized_start=1304
+  _globals['_LISTCHANNELSREQUEST']._serialized_end=1364
+  _globals['_LISTCHANNELSRESPONSE']._serialized_start=1366
+  _globals['_LISTCHANNELSRESPONSE']._serialized_end=1450
+  _globals['_POLICYEXCEPTION']._serialized_start=1452
+  _globals['_POLICYEXCEPTION']._serialized_end=1533
+  _globals['_PUTEXCEPTIONSREQUEST']._serialized_start=1535
+  _globals['_PUTEXCEPTIONSREQUEST']._serialized_end=1624
+  _globals['_PUTEXCEPTIONSRESPONSE']._serialized_start=1626
+  _globals['_PUTEXCEPTIONSRESPONSE']._serialized_end=1664
+  _globals['_FENCE']._serialized_start=1666
+  _globals['_FENCE']._serialized_end=1735
+  _globals['_PUTFENCESREQUEST']._serialized_start=1737
+  _globals['_PUTFENCESREQUEST']._serialized_end=1808
+  _globals['_PUTFENCESRESPONSE']._serialized_start=1810
+  _globals['_PUTFENCESRESPONSE']._serialized_end=1844
+  _globals['_CATALOGUESERVICE']._serialized_start=1949
+  _globals['_CATALOGUESERVICE']._serialized_end=2624
 # @@protoc_insertion_point(module_scope)

@@ -119,7 +119,7 @@ class PutPostalCodesResponse(_message.Message):
     def __init__(self, again: _Optional[bool] = ...) -> None: ...
 
 class Channel(_message.Message):
-    __slots__ = ("channel", "node_ids", "priority", "on_short", "no_split", "policy", "closed")
+    __slots__ = ("channel", "node_ids", "priority", "on_short", "no_split", "policy", "closed", "preferred_node_ids", "excluded_node_ids")
     CHANNEL_FIELD_NUMBER: _ClassVar[int]
     NODE_IDS_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
@@ -127,6 +127,8 @@ class Channel(_message.Message):
     NO_SPLIT_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     CLOSED_FIELD_NUMBER: _ClassVar[int]
+    PREFERRED_NODE_IDS_FIELD_NUMBER: _ClassVar[int]
+    EXCLUDED_NODE_IDS_FIELD_NUMBER: _ClassVar[int]
     channel: str
     node_ids: _containers.RepeatedScalarFieldContainer[str]
     priority: int
@@ -134,7 +136,9 @@ class Channel(_message.Message):
     no_split: bool
     policy: Policy
     closed: bool
-    def __init__(self, channel: _Optional[str] = ..., node_ids: _Optional[_Iterable[str]] = ..., priority: _Optional[int] = ..., on_short: _Optional[_Union[OnShort, str]] = ..., no_split: _Optional[bool] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ..., closed: _Optional[bool] = ...) -> None: ...
+    preferred_node_ids: _containers.RepeatedScalarFieldContainer[str]
+    excluded_node_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, channel: _Optional[str] = ..., node_ids: _Optional[_Iterable[str]] = ..., priority: _Optional[int] = ..., on_short: _Optional[_Union[OnShort, str]] = ..., no_split: _Optional[bool] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ..., closed: _Optional[bool] = ..., preferred_node_ids: _Optional[_Iterable[str]] = ..., excluded_node_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Policy(_message.Message):
     __slots__ = ("share_ppm", "buffer", "cap", "threshold", "buffer_ppm")
