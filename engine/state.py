@@ -201,8 +201,8 @@ class State:
         return [*columns, (self.keys.slots, lambda: int(self.keys.sizes[Size.SEGMENTS]) * SEGMENT_SLOTS)]
 
     def set_in_force(self) -> None:
-        """What allocation may use: node groups less the nodes that are excluded or not active. For what is new, a closed channel
-        has none of them, and refuses what is short.
+        """What allocation may use: node groups less the nodes that are excluded or not active. For what is new, a
+        closed channel has none of them, and refuses what is short.
         """
         active = np.zeros(NODES_MAX // 64, np.uint64)
         for node in range(self.node_count):
@@ -263,14 +263,8 @@ class State:
             for column in (place.latitude_e7, place.longitude_e7, place.flag):
                 content.update(column[:count].tobytes())
         content.update(np.ascontiguousarray(self.places.metres[:codes, :nodes]).tobytes())
-        for column in (
-            self.groups,
-            self.excluded,
-            self.on_short,
-            self.closed,
-            *self.policies[1:9],
-            self.policies.preferred,
-        ):
+        put = (self.groups, self.excluded, self.on_short, self.closed)
+        for column in (*put, *self.policies[1:9], self.policies.preferred):
             content.update(column[:channels].tobytes())
         content.update(self.policies.exception_head[:skus].tobytes() + self.fences.head[:skus].tobytes())
         for column in self.policies[10:13]:

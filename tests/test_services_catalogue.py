@@ -375,3 +375,24 @@ def test_stock_is_listed_in_pages_that_join(tmp_path: Path) -> None:
         assert other.reason == "UNKNOWN_NODE"
 
     at_desk(tmp_path, test)
+
+
+def test_preferred_and_excluded_nodes_are_listed_as_they_were_put(tmp_path: Path) -> None:
+    async def test(desk: Desk) -> None:
+        channel = pb.Channel(channel="web", preferred_node_ids=["B"], excluded_node_ids=["A"])
+        request = pb.PutChannelRequest(request_id="terms", channel=channel)
+        assert not (await desk.catalogue.PutChannel(request, CALL)).again
+        assert (await desk.catalogue.PutChannel(request, CALL)).again
+        (listed,) = (await desk.catalogue.ListChannels(pb.ListChannelsRequest(), CALL)).channels
+        assert (list(listed.node_ids), list(listed.preferred_node_ids)) == ([], ["B"])
+        assert list(listed.excluded_node_ids) == ["A"]
+        request.channel.preferred_node_ids[:], request.channel.excluded_node_ids[:] = ["A"], ["B"]
+        assert (await refused(desk.catalogue.PutChannel(request, CALL))).reason == "KEY_CONFLICT"
+        request.channel.excluded_node_ids.append("A")
+        twice = await refused(desk.catalogue.PutChannel(request, CALL))
+        assert (twice.reason, twice.field) == ("GIVEN_TWICE", "channel.excluded_node_ids[1]")
+        request.channel.preferred_node_ids[:] = ["nowhere"]
+        unknown = await refused(desk.catalogue.PutChannel(request, CALL))
+        assert (unknown.reason, unknown.field) == ("UNKNOWN_NODE", "channel.preferred_node_ids[0]")
+
+    at_desk(tmp_path, test)

@@ -1,5 +1,5 @@
-"""What orders and channels ask of the nodes, by scenario: `nodes_max` and `ship_complete` when orders are placed and ever
-after, preferred and excluded nodes."""
+"""What orders and channels ask of the nodes, by scenario: `nodes_max` and `ship_complete` when orders are placed and
+ever after, preferred and excluded nodes."""
 
 from collections.abc import Iterator
 from pathlib import Path

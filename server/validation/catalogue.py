@@ -128,7 +128,7 @@ def put_channel(request: catalogue_pb2.PutChannelRequest, names: AllNames) -> Pu
     )
     for at in np.flatnonzero(np.isin(excluded, preferred))[:1]:
         field = f"channel.excluded_node_ids[{at}]"
-        message = f"{field}: {shown(channel.excluded_node_ids[at])} is preferred too: give it once"
+        message = f"{field}: {channel.excluded_node_ids[at]!r} is preferred too: give it once"
         raise invalid(field, message, "GIVEN_TWICE")
     if channel.on_short not in _ON_SHORT:
         raise invalid("channel.on_short", f"channel.on_short: {channel.on_short}: give one of OnShort", "OUT_OF_RANGE")
