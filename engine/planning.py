@@ -17,7 +17,7 @@ from engine.ragged import offsets, owners
 from kernels.columns import NO_NODE
 from kernels.moves import MOVED_UNITS_MAX, WINDOW, Units
 from kernels.pricing import PIECE_LINES_MAX, Costs, Orders, bound, raise_prices
-from kernels.repair import HOLDERS_MAX, place_again, place_by_price, place_singles, save_by_chains, swap
+from kernels.repair import HOLDERS_MAX, place_again, place_by_price, place_rest, place_singles, save_by_chains, swap
 from kernels.ruin import ruin
 
 UNITS_MAX = 1 << 23  # of one plan
@@ -164,7 +164,10 @@ def _placed(units: Units, costs: Costs, prices: Any, watch: Watch) -> float:
         watch("cost", cost)
         if -change < SAVING_MIN * cost:
             break
-    tried = several[count[several] <= MOVED_UNITS_MAX]
+    is_large = count[several] > MOVED_UNITS_MAX
+    if is_large.any():
+        cost += place_rest(units, costs, several[is_large])
+    tried = several[~is_large]
     if 2 * count[tried].sum() > units.at.size:  # else chains have found what there was
         tries = min(TRIES_OF_ONE * tried.size, TRIES_MAX)
         cost += ruin(units, costs, tried, tries, RUIN_LOOKS_MAX, BLUR * cost / units.at.size)

@@ -361,14 +361,17 @@ def swap(units: Units, costs: Costs, prices: F64x2, orders: I32) -> float:
 
 @leaf
 def _place_lines(units: Units, costs: Costs, order: int, prices: F64x2, work: Work) -> float:
-    """Place a large order line by line, at nodes that are cheap by price, and where it has a shipment; its cost."""
-    nodes, zone, total = costs.unit.shape[1], units.zone[order], 0.0
-    work.stamp[0] += 1
-    stamp, unit, last = work.stamp[0], units.first[order], units.first[order + 1]
+    """Place the units of a large order that stand nowhere, line by line, at nodes that are cheap by price, and where it
+    has a shipment; their cost.
+    """
+    nodes, zone, total, stamp = costs.unit.shape[1], units.zone[order], 0.0, mark(units, order, work)
+    unit, last = units.first[order], units.first[order + 1]
     while unit < last:
         sku, end = units.sku[unit], unit
-        while end < last and units.sku[end] == sku:
+        while end < last and units.sku[end] == sku and units.at[end] == OUT:
             end += 1
+        if end == unit:
+            unit += 1
         while unit < end:
             best, where, taken = costs.short, nodes, end - unit
             for node in range(nodes):
@@ -390,6 +393,20 @@ def _place_lines(units: Units, costs: Costs, order: int, prices: F64x2, work: Wo
             for _ in range(taken):
                 units.at[unit] = where
                 unit += 1
+    return total
+
+
+@kernel
+def place_rest(units: Units, costs: Costs, orders: I32) -> float:
+    """Place what is short of these orders, which prices may have left so, where there is room; the change of cost."""
+    _, work = room_for_work(units, costs)
+    free, total = np.zeros(units.room.shape), 0.0
+    for order in orders:
+        for unit in range(units.first[order], units.first[order + 1]):
+            if units.at[unit] == costs.unit.shape[1]:
+                units.at[unit] = OUT
+                total -= costs.short
+        total += _place_lines(units, costs, order, free, work)
     return total
 
 

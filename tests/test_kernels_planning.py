@@ -243,3 +243,20 @@ def test_groups_that_are_put_back_in_another_turn_save_and_never_cost(monkeypatc
         assert with_groups.cost <= alone.cost + 1e-6
         saved += with_groups.cost < alone.cost - 1e-6
     assert saved >= 6, "groups hardly ever saved anything"
+
+
+def test_a_large_order_is_not_left_short_of_what_is_there() -> None:
+    """Prices may say that others need the stock more; what these leave in the end is its. A short unit costs more here
+    than any shipment."""
+    for seed in range(20):
+        chance = np.random.default_rng(seed)
+        found = case(seed, orders=12, skus=3, lines_max=2)
+        quantity, stock = found.demand.quantity.copy(), found.stock.copy()
+        quantity[chance.integers(0, quantity.size)] = chance.integers(65, 120)
+        wanted = np.bincount(found.demand.sku, quantity, 3) * chance.choice([0.9, 1.0, 1.1], 3)
+        for sku, lacking in enumerate(np.maximum(0, wanted - stock.sum(1)).astype(np.int64)):
+            stock[sku] += chance.multinomial(lacking, chance.dirichlet(np.ones(4))).astype(np.int32)
+        found = Case(found.demand._replace(quantity=quantity), found.costs._replace(short=30_000.0), stock)
+        made = plan(*found)
+        assert cost_of(found, made) == pytest.approx(made.cost, rel=1e-9)
+        assert made.spared == 0
