@@ -24,6 +24,7 @@ from engine.reading import Elsewhere
 from engine.reasons import passed_nodes
 from engine.sourcing import read
 from engine.state import State
+from engine.supply import promised_to
 from kernels.columns import NO_NODE, NONE, Rule
 from kernels.keys import ABSENT
 
@@ -84,6 +85,7 @@ class Decided:
     preferred: set[int]  # nodes that the channel asks first, today
     groups_since: int  # the commit since which these are known to be so
     now: dict[tuple[int, int], int] | None  # units by (line from 1, node), today; None: the order is not open
+    expected: tuple[tuple[int, int, int, int, int], ...]  # (line from 1, units, due at UTC us, node, reference), today
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,7 @@ def decided(
         state.places.metres[code, :nodes].tolist(), state.places.rank[code, :nodes].tolist(), _barred(state, channel),
         {node for node in range(nodes) if _has_bit(state.policies.preferred, channel, node)},
         int(state.groups_since[channel]), units_now(state, row, number),
+        promised_to(state, number, (line.sku for line in taken)) if number else (),
     )  # fmt: skip
 
 

@@ -55,6 +55,15 @@ FILES: dict[str, tuple[_Column, ...]] = {
         ("sequence", I64, None), ("stamp", TIME, None), ("sku", WORD, Namespace.SKU), ("node_id", WORD, Namespace.NODE),
         ("kind", WORD, Kind), ("quantity", I32, None), ("cause", WORD, Cause), ("reference", I64, 0),
     ),
+    "supply": (
+        ("sequence", I64, None), ("stamp", TIME, None), ("sku", WORD, Namespace.SKU), ("node_id", WORD, Namespace.NODE),
+        ("reference", I64, None), ("quantity", I32, None), ("due_at", TIME, 0), ("cause", WORD, Cause),
+    ),
+    "promises": (
+        ("sequence", I64, None), ("stamp", TIME, None), ("number", I64, None), ("line", I32, None),
+        ("sku", WORD, Namespace.SKU), ("quantity", I32, None), ("from_due_at", TIME, 0), ("due_at", TIME, 0),
+        ("waiting", pa.bool_(), None), ("cause", WORD, Cause),
+    ),
 }  # fmt: skip
 _SOURCE = {"node_id": "node"}  # where the history names a column otherwise
 

@@ -22,6 +22,8 @@ Columns = Mapping[str, Any]
 Rows = tuple[str, Columns]  # a table's name and its columns, equally long
 
 EVERY_TABLE = frozenset({"names", "orders", "lines", "decisions", "moves", "closures", "movements"})
+_AS_THEY_ARE = {schema.SUPPLY.number: "supply", schema.PROMISES.number: "promises"}  # for export alone
+_TOLD_AS = {"units": "quantity", "before": "from_due_at", "after": "due_at", "waits": "waiting"}
 NULL_TIME = int(np.iinfo(np.int64).min)  # also of an amount of money
 NULL_INDEX = -1
 PLACE_BITS = 20  # of an order's location: sequence << 20 | place in its record
@@ -95,7 +97,8 @@ class History:
     def read(self, record: Record, wanted: frozenset[str] = EVERY_TABLE) -> Iterator[Rows]:
         """The rows of one record, table by table, in the order in which they took effect. RecordUnreadable.
 
-        wanted: of EVERY_TABLE. Take all that is given: names and reservations are kept up to date on the way.
+        wanted: of EVERY_TABLE, supply or promises. Take all that is given: names and reservations are kept up to date
+        on the way.
         """
         tables = decode(record.body)
         place = 0
@@ -110,6 +113,11 @@ class History:
                 yield from self._moved(record, columns, wanted)
             elif table is schema.CLOSURES:
                 yield from self._closed(record, columns, wanted)
+            elif (name := _AS_THEY_ARE.get(table.number)) in wanted:
+                count = columns[table.columns[0].name].size
+                named = {_TOLD_AS.get(column, column): values for column, values in columns.items()}
+                head = {"sequence": np.full(count, record.sequence), "stamp": np.full(count, record.stamp)}
+                yield name, head | named
             elif table is schema.MOVEMENTS and "movements" in wanted:
                 figures = (columns[name] for name in ("sku", "node", "kind", "quantity", "cause", "reference"))
                 yield _movements(record, *figures)

@@ -3,6 +3,7 @@
 Nothing is changed. What is read may not be durable yet: whoever gives it out waits for `sequence` (server/batcher.py).
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -15,10 +16,12 @@ from engine.answers import NULL_OPTION, RecordOrders
 from engine.apply import PLACE_BITS, PLACE_MASK, hash_keys
 from engine.commands import LINE_OPTIONS, ORDER_OPTIONS
 from engine.commit import find_locations
+from engine.expected import NOTHING_BOUND
 from engine.journal import JournalMissing
 from engine.outcomes import Method, Namespace
 from engine.ragged import offsets, owners
 from engine.sourcing import read
+from engine.supply import promised_to
 from engine.views import STATE_OF
 from engine.writer import Engine
 from kernels.columns import NO_NODE, NONE, POLICY_FIGURES, Figure, OrderKind
@@ -56,6 +59,7 @@ class OrderNow:
     options: Mapping[str, Any]  # by ORDER_OPTIONS
     lines: tuple[tuple[Any, ...], ...]  # (SKU, units, unit price, discount, tax)
     parts: tuple[tuple[int, int, int, int, int], ...]  # (line from 1, node or NO_NODE, stage, units, metres)
+    expected: tuple[tuple[int, int, int, int, int], ...]  # (line from 1, units, due at UTC us, node, reference)
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,20 @@ class StockPage:
     node: Any  # int32 [cell]
     figures: Any  # int32 [cell, figure] in the order of FIGURES
     available: Any  # int32 [cell]
+    next_sku: int  # where the next page begins; NONE: this is the last
+
+
+@dataclass(frozen=True)
+class SupplyPage:
+    """Units that are expected, by SKU, then date."""
+
+    sequence: int  # of the last commit that it takes in
+    sku: Any  # int32 [supply], as the following but for reference and due_at
+    node: Any
+    units: Any
+    bound: Any  # the part of `units` that back-ordered units wait for
+    reference: Any  # int64 [supply]
+    due_at: Any  # int64 [supply] UTC us
     next_sku: int  # where the next page begins; NONE: this is the last
 
 
@@ -133,12 +151,14 @@ def order_now(engine: Engine, channel: int, order_id: str, is_reservation: bool)
         taken_at = engine.stamp_of(sequence)
     except JournalMissing:  # moved away since it was read
         return Elsewhere.IN_VIEWS
+    lines = _lines(record, place)
     present = sum({1 << stage for _, _, stage, _, _ in parts})
     return OrderNow(
         state.sequence, number, order_id, is_reservation, STATE_OF[present], int(record.orders["outcome"][place]),
         int(record.orders["postal_code"][place]), int(record.orders["expires_at"][place]),
         int(record.orders["reservation"][place]), sequence, taken_at,
-        {name: _option(record.orders, name, place) for name in ORDER_OPTIONS}, _lines(record, place), parts,
+        {name: _option(record.orders, name, place) for name in ORDER_OPTIONS}, lines, parts,
+        promised_to(state, number, (sku for sku, *_ in lines)) if number else (),
     )  # fmt: skip
 
 
@@ -259,4 +279,30 @@ def _cells(engine: Engine, sku: Any, rows: Any, node: int | None, next_sku: int)
     return StockPage(
         state.sequence, sku[at], (offset + first).astype(np.int32), figures[at, offset][:, list(FIGURES)],
         state.cells.available[rows[at], offset + first], next_sku,
+    )  # fmt: skip
+
+
+def supply_page(
+    engine: Engine, first_sku: int, count: int, sku: int | None = None, node: int | None = None
+) -> SupplyPage:
+    """What is expected of the next `count` SKUs of which anything is, from `first_sku` on; of one SKU, or at one node,
+    where it is given."""
+    expected = engine.state.expected
+    skus = expected.skus(first_sku) if sku is None else [sku]
+    some, rows = skus[:count], []
+    for one in some:
+        dated, bound = expected.of(one), expected.bound.get(one, NOTHING_BOUND)
+        waiting: Counter[tuple[int, int]] = Counter()
+        for at, reference, units in zip(
+            bound.node.tolist(), bound.reference.tolist(), bound.units.tolist(), strict=True
+        ):
+            waiting[at, reference] += units
+        for at, reference, units, due_at in zip(*(column.tolist() for column in dated), strict=True):
+            if node is None or at == node:
+                rows.append((one, at, units, waiting[at, reference], reference, due_at))
+    table = np.array(rows, np.int64).reshape(-1, 6)
+    skus_of, nodes_of, units_of, bound_of = (table[:, place].astype(np.int32) for place in range(4))
+    following = skus[count] if len(skus) > count else NONE
+    return SupplyPage(
+        engine.state.sequence, skus_of, nodes_of, units_of, bound_of, table[:, 4].copy(), table[:, 5].copy(), following
     )  # fmt: skip

@@ -5,7 +5,7 @@ SKUs that it concerns (`rebind`), and journals what changed: that is what promis
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -113,6 +113,17 @@ def bound_now(state: State, sku: int) -> Bound:
 def bind_all(state: State) -> None:
     """Bind what waits to all supply, as after a replay. Nothing is told."""
     state.expected.bound = {sku: bound for sku in state.expected.skus() if (bound := bound_now(state, sku)).units.size}
+
+
+def promised_to(state: State, number: int, skus: Iterable[int]) -> tuple[tuple[int, int, int, int, int], ...]:
+    """What an order of these SKUs waits for: (line from 1, units, due at UTC us, node, reference), by line and date."""
+    out: list[tuple[int, int, int, int, int]] = []
+    for sku in set(skus) & state.expected.bound.keys():
+        bound = state.expected.bound[sku]
+        mine = bound.number == number
+        names = ("position", "units", "due_at", "node", "reference")
+        out += list(zip(*(getattr(bound, name)[mine].tolist() for name in names), strict=True))
+    return tuple(sorted(out, key=lambda row: (row[0], row[2:])))
 
 
 def rebind(commit: Commit) -> None:

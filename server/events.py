@@ -246,6 +246,32 @@ def _stock_moved(moves: Columns, further: Sequence[Columns], names: AllNames, fi
         )  # fmt: skip
 
 
+def _promised(told: Columns, further: Sequence[Columns], names: AllNames, first: int, last: int) -> Iterator[Any]:
+    rows = slice(first, last)
+    columns = zip(
+        *(told[name][rows].tolist() for name in ("number", "line", "units", "before", "after", "waits", "cause")),
+        _texts(names, Namespace.SKU, told["sku"][rows]), strict=True,
+    )  # fmt: skip
+    for number, line, units, before, after, waits, cause, sku in columns:
+        yield pb.UnitsPromised(
+            number=number, line=line, sku=sku, quantity=units, from_due_at_us=before, due_at_us=after,
+            waiting=bool(waits), cause=cause,
+        )  # fmt: skip
+
+
+def _supplied(supply: Columns, further: Sequence[Columns], names: AllNames, first: int, last: int) -> Iterator[Any]:
+    rows = slice(first, last)
+    columns = zip(
+        *(supply[name][rows].tolist() for name in ("units", "due_at", "reference", "cause")),
+        _texts(names, Namespace.SKU, supply["sku"][rows]), _texts(names, Namespace.NODE, supply["node"][rows]),
+        strict=True,
+    )  # fmt: skip
+    for units, due_at, reference, cause, sku, node_id in columns:
+        yield pb.SupplyChanged(
+            sku=sku, node_id=node_id, quantity=units, due_at_us=due_at, reference=reference, cause=cause
+        )  # fmt: skip
+
+
 def _texts(names: AllNames, namespace: Namespace, indices: Any) -> list[Any]:
     """Texts of indices; None, which a message takes for empty, where one is less than 0."""
     texts: list[Any] = names[namespace].texts(indices.astype("int32")).to_pylist()
@@ -257,5 +283,7 @@ _KINDS: dict[int, tuple[int, str, Messages]] = {  # by number of the table
     schema.MOVES.number: (pb.EVENT_KIND_UNITS_MOVED, "units_moved", _moved),
     schema.CLOSURES.number: (pb.EVENT_KIND_RESERVATION_ENDED, "reservation_ended", _ended),
     schema.MOVEMENTS.number: (pb.EVENT_KIND_STOCK_MOVED, "stock_moved", _stock_moved),
+    schema.PROMISES.number: (pb.EVENT_KIND_UNITS_PROMISED, "units_promised", _promised),
+    schema.SUPPLY.number: (pb.EVENT_KIND_SUPPLY_CHANGED, "supply_changed", _supplied),
 }
 EVERY_KIND = frozenset(kind for kind, _, _ in _KINDS.values())

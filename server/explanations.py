@@ -1,11 +1,11 @@
 """Explanations of decisions as messages: for the service, and for `allot explain` over a folder that nobody serves."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import pyarrow as pa
 
-from allot.v1 import orders_pb2
+from allot.v1 import orders_pb2, types_pb2
 from engine.answers import FirstAnswers
 from engine.explaining import (
     Choice,
@@ -26,6 +26,7 @@ from engine.outcomes import Cause, EngineError, Namespace
 from engine.reading import Elsewhere
 from engine.snapshot import start_state
 from engine.state import State
+from engine.supply import bind_all
 from kernels.columns import NO_NODE
 
 _CHOICE = {choice: orders_pb2.Choice.Value(f"CHOICE_{choice.name}") for choice in Choice if choice}
@@ -43,7 +44,20 @@ def explanation_message(order: Decided, names: Mapping[Namespace, Names]) -> ord
     )  # fmt: skip
     for position, line in enumerate(explanation.lines, 1):
         _add_line(message, position, line, names)
+    message.expected.extend(expected_units(order.expected, names))
     return message
+
+
+def expected_units(
+    expected: Iterable[tuple[int, int, int, int, int]], names: Mapping[Namespace, Names]
+) -> list[types_pb2.ExpectedUnits]:
+    """What an order waits for, of (line, units, due at, node, reference)."""
+    return [
+        types_pb2.ExpectedUnits(
+            line=line, quantity=units, due_at_us=due_at, node_id=names[Namespace.NODE].text(node), reference=reference
+        )
+        for line, units, due_at, node, reference in expected
+    ]
 
 
 def _add_line(
@@ -84,6 +98,7 @@ def explain_folder(
         journal = Journal.open(folder.disk, read_only=True)
         state = State(folder.secret, folder.limits)
         start_state(folder.disk, journal, state, progress)
+        bind_all(state)
         index = int(state.names[Namespace.CHANNEL].find(pa.array([channel], pa.string()))[0])
         if index < 0:
             raise EngineError(f"--channel {channel}: {path} has no such channel: check the name")

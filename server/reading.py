@@ -26,7 +26,7 @@ from engine.views import Answer, Views, ViewsMissing
 from kernels.columns import NO_NODE, Outcome, Stage
 from server.batcher import Batcher
 from server.errors import Rejection
-from server.explanations import explanation_message
+from server.explanations import expected_units, explanation_message
 from server.lookup import Lookup
 from server.paging import page_size, position_of, token_of
 from server.replies import check_reply
@@ -185,6 +185,7 @@ class OrderReading:
         for position, node, stage, units, metres in order.parts:
             node_id = "" if node == NO_NODE else nodes[node]
             message.parts.append(_part(position, node_id, stage, units, metres))
+        message.expected.extend(expected_units(order.expected, self._batcher.engine.state.names))
         return message
 
     def _as_viewed(self, row: dict[str, Any]) -> types_pb2.Order:

@@ -113,6 +113,8 @@ ACCESS: Mapping[str, Access] = {
     "allot.v1.StockService/AdjustStock": _for(_WAREHOUSE),
     "allot.v1.StockService/GetStock": _for(_WAREHOUSE),
     "allot.v1.StockService/ListStock": _for(_WAREHOUSE),
+    "allot.v1.StockService/PutSupply": _for(_WAREHOUSE),
+    "allot.v1.StockService/ListSupply": _for(_WAREHOUSE),
     "allot.v1.EventService/StreamEvents": _for(_CHANNEL, _WAREHOUSE, any_channel=True),
     "grpc.health.v1.Health/Check": Access(frozenset(Role), is_open=True),
     "grpc.health.v1.Health/List": _EVERYONE,

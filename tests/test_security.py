@@ -116,7 +116,7 @@ def test_what_each_role_may_do():
     }
     figures = {"GetAvailability", "WatchAvailability", "PullAvailability"}
     orders = {"CancelOrder", "GetOrder", "ExplainOrder", "ListOrders"}
-    stock = {"ReceiveStock", "CountStock", "AdjustStock", "GetStock", "ListStock"}
+    stock = {"ReceiveStock", "CountStock", "AdjustStock", "GetStock", "ListStock", "PutSupply", "ListSupply"}
     policies = {"PutChannel", "ListChannels", "PutExceptions", "PutFences"}
     placing = {"PlaceOrder", "PlaceOrders", "AllocateBatches", "Reserve", "Confirm", "Release", "Promise", "Promises"}
     assert may[Role.SHOP] == placing | orders | figures

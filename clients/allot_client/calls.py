@@ -56,6 +56,8 @@ COUNT_STOCK = Call("StockService/CountStock", stock.CountStockRequest, stock.Cou
 ADJUST_STOCK = Call("StockService/AdjustStock", stock.AdjustStockRequest, stock.AdjustStockResponse)
 GET_STOCK = Call("StockService/GetStock", stock.GetStockRequest, stock.GetStockResponse)
 LIST_STOCK = Call("StockService/ListStock", stock.ListStockRequest, stock.ListStockResponse)
+PUT_SUPPLY = Call("StockService/PutSupply", stock.PutSupplyRequest, stock.PutSupplyResponse)
+LIST_SUPPLY = Call("StockService/ListSupply", stock.ListSupplyRequest, stock.ListSupplyResponse)
 
 GET_AVAILABILITY = Call(
     "AvailabilityService/GetAvailability", availability.GetAvailabilityRequest, availability.GetAvailabilityResponse

@@ -325,6 +325,23 @@ class Client:
         request = stock_pb2.ListStockRequest(node_id=node_id, page_size=page_size)
         return self._pages(calls.LIST_STOCK, request, lambda page: page.cells, timeout)
 
+    def put_supply(
+        self, rows: Iterable[Row], *, request_id: str = "", timeout: float | None = None
+    ) -> stock_pb2.PutSupplyResponse:
+        """Units that are expected: rows of (sku, node_id, quantity still to come, due_at, reference), 50,000 at most.
+
+        quantity 0: none any more. A reference has one date for a SKU at a node; `receive_stock` by the same one takes
+        off what has come.
+        """
+        return self._ask(calls.PUT_SUPPLY, requests.put_supply(rows, request_id), timeout)
+
+    def list_supply(
+        self, *, sku: str = "", node_id: str = "", page_size: int = PAGE_ROWS_MAX, timeout: float | None = None
+    ) -> Iterator[stock_pb2.Supply]:
+        """What is expected, page after page."""
+        request = stock_pb2.ListSupplyRequest(sku=sku, node_id=node_id, page_size=page_size)
+        return self._pages(calls.LIST_SUPPLY, request, lambda page: page.supply, timeout)
+
     # Availability and events
 
     def get_availability(

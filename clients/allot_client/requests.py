@@ -194,6 +194,23 @@ def count_stock(rows: Iterable[Row], source: str, counted_at: Moment, request_id
     )
 
 
+def put_supply(rows: Iterable[Row], request_id: str) -> stock_pb2.PutSupplyRequest:
+    """What is expected from now on."""
+    return stock_pb2.PutSupplyRequest(
+        request_id=new_request_id(request_id),
+        rows=[_supply_row(row, f"rows[{number}]") for number, row in enumerate(rows)],
+    )
+
+
+def _supply_row(row: Row, where: str) -> stock_pb2.SupplyRow:
+    if isinstance(row, tuple | list) and len(row) > 3:
+        row = (*row[:3], micros(row[3], f"{where}.due_at"), *row[4:])
+    elif isinstance(row, Mapping) and "due_at" in row:
+        row = {**row, "due_at_us": micros(row["due_at"], f"{where}.due_at")}
+        del row["due_at"]
+    return message(stock_pb2.SupplyRow, row, where)
+
+
 def put_channel(
     channel: str, node_ids: Iterable[str], priority: int, on_short: str | int, no_split: bool, policy: Row | None,
     preferred_node_ids: Iterable[str], excluded_node_ids: Iterable[str], closed: bool, request_id: str,

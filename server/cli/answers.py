@@ -1,6 +1,7 @@
 """Answers of the server for people and for programs: tables with a row each, and JSON with short names of enums."""
 
 import sys
+from datetime import UTC, datetime
 from typing import Any
 
 from google.protobuf.message import Message
@@ -87,6 +88,19 @@ def show_parts(title: str, parts: Any) -> None:
         for part in parts
     ]  # fmt: skip
     show_rows(title, ("line", "node", "stage", "units", "distance"), rows)
+
+
+def show_expected(expected: Any) -> None:
+    """What back-ordered units wait for."""
+    rows = [(one.line, one.quantity, day(one.due_at_us), one.node_id, str(one.reference)) for one in expected]
+    if rows:
+        show_rows("expected", ("line", "units", "on", "node", "reference"), rows)
+
+
+def day(moment: int) -> str:
+    """A moment, UTC us: the day alone where it is a midnight."""
+    at = datetime.fromtimestamp(moment / 1e6, UTC)
+    return at.date().isoformat() if moment % 86_400_000_000 == 0 else at.isoformat(timespec="seconds")
 
 
 def again(message: Any) -> str:

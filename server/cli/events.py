@@ -13,7 +13,10 @@ def events(
     after: Annotated[str, typer.Option(help="The last event seen, such as 1234-5. [default: from the first]")] = "",
     kinds: Annotated[
         list[str] | None,
-        typer.Option(help="order_decided, units_moved, reservation_ended, stock_moved; again for more. [default: all]"),
+        typer.Option(
+            help="order_decided, units_moved, reservation_ended, stock_moved, units_promised, supply_changed; again "
+            "for more. [default: all]"
+        ),
     ] = None,
     new: Annotated[bool, typer.Option("--new", help="Nothing of the past, where no id is given.")] = False,
     once: Annotated[bool, typer.Option("--once", help="End when the present is reached.")] = False,

@@ -64,7 +64,7 @@ def explain(
 
 def _show(title: str, found: "ExplainOrderResponse") -> None:
     from allot.v1 import orders_pb2, types_pb2
-    from server.cli.answers import short, show_rows
+    from server.cli.answers import short, show_expected, show_rows
 
     outcome = short(types_pb2.Outcome, found.outcome).lower()
     number = f", number {found.number}" if found.number else ""
@@ -101,6 +101,7 @@ def _show(title: str, found: "ExplainOrderResponse") -> None:
         say(f"and {more:,} more, farther on")
     if found.may_have_changed:
         say("nodes, distances or the channel's nodes may have changed since: ranks, and who is closed, are as of now")
+    show_expected(found.expected)
     _show_moved(found)
 
 

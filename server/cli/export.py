@@ -7,16 +7,18 @@ import typer
 
 from server.cli.output import bar, fail, show_json, show_table
 
-WHAT = ("orders", "lines", "movements", "decisions")
+WHAT = ("orders", "lines", "movements", "decisions", "supply", "promises")
 
 
 def export(
     data: Annotated[Path, typer.Option(help="Data folder.")],
     out: Annotated[Path, typer.Option(help="Folder for the Parquet files.")],
-    what: Annotated[str, typer.Option(help="Which of orders,lines,movements,decisions.")] = ",".join(WHAT),
+    what: Annotated[str, typer.Option(help="Which of orders,lines,movements,decisions,supply,promises.")] = ",".join(
+        WHAT
+    ),
     json: Annotated[bool, typer.Option("--json", help="Print the rows of each file as JSON.")] = False,
 ) -> None:
-    """Write orders, lines, movements and decisions to Parquet. Changes nothing; may run beside a writer.
+    """Write what happened to Parquet, a file for each kind. Changes nothing; may run beside a writer.
 
     Example: allot export --data /var/lib/allot --out history
     """

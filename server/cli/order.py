@@ -74,7 +74,7 @@ def get(
     Example: allot order get A-1 --channel own
     """
     from allot.v1 import types_pb2
-    from server.cli.answers import as_dict, short, show_parts
+    from server.cli.answers import as_dict, short, show_expected, show_parts
 
     with connected(server, token_file, ca) as client:
         order = client.get_order(channel, order_id, is_reservation=reservation)
@@ -89,6 +89,7 @@ def get(
     ]
     show_table(f"{'reservation' if order.is_reservation else 'order'} {order.order_id} of {order.channel}", rows)
     show_parts("where its units are", order.parts)
+    show_expected(order.expected)
 
 
 @app.command("list")

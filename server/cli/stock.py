@@ -1,8 +1,8 @@
-"""`allot stock`: stock of a running server: what arrives, what is counted, what is there."""
+"""`allot stock`: stock of a running server: what arrives, what is counted, what is expected, what is there."""
 
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,6 +23,7 @@ File = Annotated[
     Path | None, typer.Option(help="Many rows instead: CSV, CSV.gz or Parquet with sku, node_id, quantity or on_hand.")
 ]
 Rows = list[tuple[str, str, int]]
+SupplyRow = tuple[str, str, int, int, int]  # SKU, node, units, UTC us, reference
 
 
 @app.command("receive")
@@ -116,7 +117,7 @@ def _rows(sku: str, node_id: str, units: int | None, file: Path | None) -> Rows:
     return rows
 
 
-def _in_pieces(rows: Rows, request_id: str, move: Callable[[Any, str], Any]) -> dict[str, Any]:
+def _in_pieces(rows: Rows | list[SupplyRow], request_id: str, move: Callable[[Any, str], Any]) -> dict[str, Any]:
     """Requests of at most ROWS_MAX rows, each with a key of its own that goes back to one."""
     from allot_client import AllotError
     from allot_client.requests import new_request_id
@@ -146,6 +147,108 @@ def _show_change(done: str, rows: Rows, found: dict[str, Any], json: bool) -> No
         units = sum(units for _, _, units in rows)
         before = "; done before, nothing was changed" if found["again"] else ""
         say(f"{done} {units:,} units in {len(rows):,} rows, {found['changed']:,} figures changed{before}")
+
+
+@app.command("expect")
+def expect(
+    sku: Sku = "",
+    node_id: Node = "",
+    units: Annotated[int | None, typer.Argument(help="Units still to come. 0: none any more.", min=0)] = None,
+    on: Annotated[str, typer.Option(help="The day, as 2026-12-31 (UTC), or the moment with its zone.")] = "",
+    reference: Annotated[int, typer.Option(help="What they come by: the number of a purchase order.", min=0)] = 0,
+    file: Annotated[
+        Path | None,
+        typer.Option(help="Many rows instead: CSV, CSV.gz or Parquet with sku, node_id, quantity, on, reference."),
+    ] = None,
+    request_id: RequestId = "",
+    server: Server = DEFAULT_SERVER,
+    token_file: TokenFile = None,
+    ca: Ca = None,
+    json: Json = False,
+) -> None:
+    """Say what is expected: dated supply, which back-orders wait for. `receive` by the reference takes off what came.
+
+    Example: allot stock expect SKU-1 BLR 10 --on 2026-12-31 --reference 4711
+    """
+    rows = _supply_rows(sku, node_id, units, on, reference, file)
+    with connected(server, token_file, ca) as client:
+        found = _in_pieces(rows, request_id, lambda piece, id: client.put_supply(piece, request_id=id))
+    if json:
+        show_json(found)
+    else:
+        total = sum(row[2] for row in rows)
+        before = "; done before, nothing was changed" if found["again"] else ""
+        say(f"{total:,} units expected in {len(rows):,} rows, {found['changed']:,} of them changed{before}")
+
+
+def _supply_rows(
+    sku: str, node_id: str, units: int | None, on: str, reference: int, file: Path | None
+) -> list[SupplyRow]:
+    if file is None:
+        if not sku or not node_id or units is None or not reference or not (on or units == 0):
+            fail("give SKU NODE UNITS --on DAY --reference NUMBER, or --file FILE", BAD_USAGE)
+        return [(sku, node_id, units, _day(on, f"--on {on}"), reference)]
+    if sku:
+        fail(f"{sku} and --file {file}: give one of them", BAD_USAGE)
+    from engine.intake.tables import IntakeError, need_rows, read_table
+
+    names = ("sku", "node_id", "quantity", "on", "reference")
+    table = read_table(file, names)
+    need_rows(table)
+    rows: list[SupplyRow] = []
+    for number, row in zip(table.row.tolist(), zip(*(table.columns[name].to_pylist() for name in names), strict=True),
+                           strict=True):  # fmt: skip
+        sku, node_id, quantity, on, by = row
+        for name, figure in (("quantity", quantity), ("reference", by)):
+            if not figure.strip().isdecimal():
+                raise IntakeError(f"{file}: row {number}, {name} {figure!r}: give a number, 0 or more")
+        rows.append((sku, node_id, int(quantity), _day(on, f"{file}: row {number}, on {on!r}"), int(by)))
+    return rows
+
+
+def _day(text: str, where: str) -> int:
+    """A moment, UTC us: midnight, where it is a day; 0 where there is none."""
+    if not text:
+        return 0
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is not None and len(text) == len("2026-12-31"):
+        moment = moment.replace(tzinfo=UTC)
+    if moment is None or moment.tzinfo is None:
+        fail(f"{where}: give a day, such as 2026-12-31, or a time with its zone", BAD_USAGE)
+    from allot_client.requests import micros
+
+    return micros(moment, where)
+
+
+@app.command("expected")
+def expected(
+    sku: Annotated[str, typer.Option(help="Only this SKU's.")] = "",
+    node: Annotated[str, typer.Option(help="Only this node's.")] = "",
+    limit: Annotated[int, typer.Option(help="Rows at most.", min=1)] = 100,
+    server: Server = DEFAULT_SERVER,
+    token_file: TokenFile = None,
+    ca: Ca = None,
+    json: Json = False,
+) -> None:
+    """What is expected, and how much of it back-orders wait for.
+
+    Example: allot stock expected --node BLR
+    """
+    from server.cli.answers import as_dict, day, show_rows
+
+    with connected(server, token_file, ca) as client:
+        found = list(islice(client.list_supply(sku=sku, node_id=node, page_size=min(limit, 1000)), limit))
+    if json:
+        show_json([as_dict(one) for one in found])
+        return
+    names = ("sku", "node", "units", "on", "reference", "bound to back-orders")
+    rows = [(one.sku, one.node_id, one.quantity, day(one.due_at_us), str(one.reference), one.bound) for one in found]
+    show_rows("expected", names, rows)
+    if len(found) == limit:
+        say(f"there may be more: --limit {limit * 10}")
 
 
 @app.command("get")

@@ -51,6 +51,15 @@ class StockService(stock_pb2_grpc.StockServiceServicer):
         changed, again = await self._move(rows, deadline_of(context))
         return pb.AdjustStockResponse(changed=changed, again=again)
 
+    async def PutSupply(self, request: pb.PutSupplyRequest, context: Any) -> pb.PutSupplyResponse:  # noqa: N802
+        """Units that are expected."""
+        deadline = deadline_of(context)
+        rows = await offload(len(request.rows), asked.supplied, request, self._names)
+        sku = await self._indices(Namespace.SKU, "rows[{}].sku".format, rows.skus, deadline)
+        replies = await self._batcher.ask(rows.command(sku), deadline)
+        check_reply(int(replies.reply[0]))
+        return pb.PutSupplyResponse(changed=int(replies.quantity[0]), again=bool(replies.again[0]))
+
     async def _move(self, rows: asked.StockRows, deadline: float) -> tuple[int, bool]:
         """Rows that changed a figure, and whether it was a repeat. What is new is named first. Raises Rejection."""
         sku = await self._indices(Namespace.SKU, f"{rows.field}[{{}}].sku".format, rows.skus, deadline)
@@ -74,24 +83,28 @@ class StockService(stock_pb2_grpc.StockServiceServicer):
 
     async def GetStock(self, request: pb.GetStockRequest, context: Any) -> pb.GetStockResponse:  # noqa: N802
         """One SKU at every node that has any."""
-        sku = int(find(self._names[Namespace.SKU], [text("sku", request.sku, SKU_CHARACTERS_MAX)])[0])
+        look = partial(reading.stock_of, sku=self._sku(request.sku))
+        page = await self._batcher.read(look, deadline_of(context))
+        return pb.GetStockResponse(cells=self._cells(page), sequence=page.sequence)
+
+    def _sku(self, name: str) -> int:
+        sku = int(find(self._names[Namespace.SKU], [text("sku", name, SKU_CHARACTERS_MAX)])[0])
         if sku < 0:
             raise Rejection(
-                grpc.StatusCode.NOT_FOUND, "UNKNOWN_SKU", f"sku: {shown(request.sku)} is not known: {NAME_A_SKU}", "sku"
+                grpc.StatusCode.NOT_FOUND, "UNKNOWN_SKU", f"sku: {shown(name)} is not known: {NAME_A_SKU}", "sku"
             )
-        page = await self._batcher.read(partial(reading.stock_of, sku=sku), deadline_of(context))
-        return pb.GetStockResponse(cells=self._cells(page), sequence=page.sequence)
+        return sku
+
+    def _node(self, name: str) -> int | None:
+        """The node of a filter; None where it is not given."""
+        names = self._names[Namespace.NODE]
+        if not name:
+            return None
+        return int(known(names, lambda _: "node_id", [name], NODE_ID_CHARACTERS_MAX, "node", ADD_A_NODE)[0])
 
     async def ListStock(self, request: pb.ListStockRequest, context: Any) -> pb.ListStockResponse:  # noqa: N802
         """A page of stock."""
-        node = None
-        if request.node_id:
-            node = int(
-                known(
-                    self._names[Namespace.NODE], lambda _: "node_id", [request.node_id], NODE_ID_CHARACTERS_MAX, "node",
-                    ADD_A_NODE,
-                )[0]
-            )  # fmt: skip
+        node = self._node(request.node_id)
         listing = f"stock {request.node_id}"
         count, first = page_size(request.page_size), position_of(listing, request.page_token) or 0
         page = await self._batcher.read(
@@ -100,6 +113,27 @@ class StockService(stock_pb2_grpc.StockServiceServicer):
         following = "" if page.next_sku == NONE else token_of(listing, page.next_sku)
         cells = await offload(page.sku.size, self._cells, page)
         return pb.ListStockResponse(cells=cells, next_page_token=following, sequence=page.sequence)
+
+    async def ListSupply(self, request: pb.ListSupplyRequest, context: Any) -> pb.ListSupplyResponse:  # noqa: N802
+        """A page of what is expected."""
+        sku, node = self._sku(request.sku) if request.sku else None, self._node(request.node_id)
+        listing = f"supply {request.sku} {request.node_id}"
+        count, first = page_size(request.page_size), position_of(listing, request.page_token) or 0
+        page = await self._batcher.read(
+            partial(reading.supply_page, first_sku=first, count=count, sku=sku, node=node), deadline_of(context)
+        )
+        following = "" if page.next_sku == NONE else token_of(listing, page.next_sku)
+        supply = await offload(page.sku.size, self._supply, page)
+        return pb.ListSupplyResponse(supply=supply, next_page_token=following, sequence=page.sequence)
+
+    def _supply(self, page: reading.SupplyPage) -> list[pb.Supply]:
+        skus = self._names[Namespace.SKU].texts(page.sku).to_pylist()
+        nodes = self._names[Namespace.NODE].texts(page.node).to_pylist()
+        columns = (page.units.tolist(), page.due_at.tolist(), page.reference.tolist(), page.bound.tolist())
+        return [
+            pb.Supply(sku=sku, node_id=node, quantity=units, due_at_us=due_at, reference=reference, bound=bound)
+            for sku, node, units, due_at, reference, bound in zip(skus, nodes, *columns, strict=True)
+        ]
 
     def _cells(self, page: reading.StockPage) -> list[pb.StockCell]:
         skus = self._names[Namespace.SKU].texts(page.sku).to_pylist()

@@ -10,12 +10,20 @@ from typing import Any
 import numpy as np
 
 from allot.v1 import stock_pb2
-from engine.commands import MoveStock
+from engine.commands import MoveStock, PutSupply
 from engine.outcomes import MovementKind
 from kernels.columns import UNITS_MAX
 from server.errors import invalid
 from server.validation.catalogue import AllNames, node_indices
-from server.validation.values import SOURCE_CHARACTERS_MAX, microseconds, number, request_id, rows, text
+from server.validation.values import (
+    MICROSECONDS_MAX,
+    SOURCE_CHARACTERS_MAX,
+    microseconds,
+    number,
+    request_id,
+    rows,
+    text,
+)
 
 ROWS_MAX = 50_000  # of one request
 RECEIVED_UNITS_MAX = 1_000_000  # of one row
@@ -70,6 +78,38 @@ def counted(request: stock_pb2.CountStockRequest, names: AllNames) -> StockRows:
     )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class SupplyRows:
+    """What is expected from now on, whole but for the indices of its SKUs."""
+
+    request_id: str
+    skus: Sequence[str]  # [row]
+    node: Any  # int16 [row]
+    reference: Any  # int64 [row]
+    units: Any  # int32 [row]
+    due_at: Any  # int64 [row] UTC us
+
+    def command(self, sku: Any) -> PutSupply:
+        """The command. sku: int32 [row]."""
+        return PutSupply(self.request_id, sku, self.node, self.reference, self.units, self.due_at)
+
+
+def supplied(request: stock_pb2.PutSupplyRequest, names: AllNames) -> SupplyRows:
+    """Units that are expected."""
+    given = request.rows
+    units = _quantities(given, 0, UNITS_MAX)
+    reference = np.array([row.reference for row in given], np.int64)
+    due_at = np.array([row.due_at_us for row in given], np.int64)
+    for row in np.flatnonzero(reference < 1)[:1]:
+        number(f"rows[{row}].reference", int(reference[row]), 1, REFERENCE_MAX)
+    for row in np.flatnonzero((due_at > MICROSECONDS_MAX) | (due_at < np.minimum(units, 1)))[:1]:
+        microseconds(f"rows[{row}].due_at_us", int(due_at[row]), needed=bool(units[row]))
+    return SupplyRows(
+        request_id(request.request_id), [row.sku for row in given],
+        node_indices(names, "rows", [row.node_id for row in given]), reference, units, due_at,
+    )  # fmt: skip
+
+
 def adjusted(request: stock_pb2.AdjustStockRequest, names: AllNames) -> StockRows:
     """Corrections."""
     given = request.adjustments
@@ -96,7 +136,7 @@ def _kind(row: int, adjustment: stock_pb2.Adjustment) -> MovementKind:
     return kind
 
 
-def _quantities(given: Sequence[stock_pb2.StockRow], low: int, high: int) -> Any:
+def _quantities(given: Sequence[stock_pb2.StockRow | stock_pb2.SupplyRow], low: int, high: int) -> Any:
     """int32 [row] units."""
     rows("rows", len(given), ROWS_MAX)
     quantity = np.array([row.quantity for row in given], np.int64)

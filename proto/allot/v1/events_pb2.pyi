@@ -15,6 +15,8 @@ class EventKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     EVENT_KIND_UNITS_MOVED: _ClassVar[EventKind]
     EVENT_KIND_RESERVATION_ENDED: _ClassVar[EventKind]
     EVENT_KIND_STOCK_MOVED: _ClassVar[EventKind]
+    EVENT_KIND_UNITS_PROMISED: _ClassVar[EventKind]
+    EVENT_KIND_SUPPLY_CHANGED: _ClassVar[EventKind]
 
 class Cause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -31,6 +33,8 @@ class Cause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CAUSE_ORDER: _ClassVar[Cause]
     CAUSE_REALLOCATED: _ClassVar[Cause]
     CAUSE_REEVALUATED: _ClassVar[Cause]
+    CAUSE_SUPPLY: _ClassVar[Cause]
+    CAUSE_CATALOGUE: _ClassVar[Cause]
 
 class MovementKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -46,6 +50,8 @@ EVENT_KIND_ORDER_DECIDED: EventKind
 EVENT_KIND_UNITS_MOVED: EventKind
 EVENT_KIND_RESERVATION_ENDED: EventKind
 EVENT_KIND_STOCK_MOVED: EventKind
+EVENT_KIND_UNITS_PROMISED: EventKind
+EVENT_KIND_SUPPLY_CHANGED: EventKind
 CAUSE_UNSPECIFIED: Cause
 CAUSE_PLACED: Cause
 CAUSE_CONFIRMED: Cause
@@ -59,6 +65,8 @@ CAUSE_TRANSFER: Cause
 CAUSE_ORDER: Cause
 CAUSE_REALLOCATED: Cause
 CAUSE_REEVALUATED: Cause
+CAUSE_SUPPLY: Cause
+CAUSE_CATALOGUE: Cause
 MOVEMENT_KIND_UNSPECIFIED: MovementKind
 MOVEMENT_KIND_RECEIVED: MovementKind
 MOVEMENT_KIND_COUNTED: MovementKind
@@ -86,7 +94,7 @@ class StreamEventsResponse(_message.Message):
     def __init__(self, events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("event_id", "sequence", "stamp_us", "order_decided", "units_moved", "reservation_ended", "stock_moved")
+    __slots__ = ("event_id", "sequence", "stamp_us", "order_decided", "units_moved", "reservation_ended", "stock_moved", "units_promised", "supply_changed")
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     STAMP_US_FIELD_NUMBER: _ClassVar[int]
@@ -94,6 +102,8 @@ class Event(_message.Message):
     UNITS_MOVED_FIELD_NUMBER: _ClassVar[int]
     RESERVATION_ENDED_FIELD_NUMBER: _ClassVar[int]
     STOCK_MOVED_FIELD_NUMBER: _ClassVar[int]
+    UNITS_PROMISED_FIELD_NUMBER: _ClassVar[int]
+    SUPPLY_CHANGED_FIELD_NUMBER: _ClassVar[int]
     event_id: str
     sequence: int
     stamp_us: int
@@ -101,7 +111,9 @@ class Event(_message.Message):
     units_moved: UnitsMoved
     reservation_ended: ReservationEnded
     stock_moved: StockMoved
-    def __init__(self, event_id: _Optional[str] = ..., sequence: _Optional[int] = ..., stamp_us: _Optional[int] = ..., order_decided: _Optional[_Union[OrderDecided, _Mapping]] = ..., units_moved: _Optional[_Union[UnitsMoved, _Mapping]] = ..., reservation_ended: _Optional[_Union[ReservationEnded, _Mapping]] = ..., stock_moved: _Optional[_Union[StockMoved, _Mapping]] = ...) -> None: ...
+    units_promised: UnitsPromised
+    supply_changed: SupplyChanged
+    def __init__(self, event_id: _Optional[str] = ..., sequence: _Optional[int] = ..., stamp_us: _Optional[int] = ..., order_decided: _Optional[_Union[OrderDecided, _Mapping]] = ..., units_moved: _Optional[_Union[UnitsMoved, _Mapping]] = ..., reservation_ended: _Optional[_Union[ReservationEnded, _Mapping]] = ..., stock_moved: _Optional[_Union[StockMoved, _Mapping]] = ..., units_promised: _Optional[_Union[UnitsPromised, _Mapping]] = ..., supply_changed: _Optional[_Union[SupplyChanged, _Mapping]] = ...) -> None: ...
 
 class OrderDecided(_message.Message):
     __slots__ = ("channel", "order_id", "number", "is_reservation", "outcome", "postal_code", "parts")
@@ -166,3 +178,39 @@ class StockMoved(_message.Message):
     cause: Cause
     reference: int
     def __init__(self, sku: _Optional[str] = ..., node_id: _Optional[str] = ..., kind: _Optional[_Union[MovementKind, str]] = ..., quantity: _Optional[int] = ..., cause: _Optional[_Union[Cause, str]] = ..., reference: _Optional[int] = ...) -> None: ...
+
+class UnitsPromised(_message.Message):
+    __slots__ = ("number", "line", "sku", "quantity", "from_due_at_us", "due_at_us", "waiting", "cause")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    LINE_FIELD_NUMBER: _ClassVar[int]
+    SKU_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    FROM_DUE_AT_US_FIELD_NUMBER: _ClassVar[int]
+    DUE_AT_US_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    line: int
+    sku: str
+    quantity: int
+    from_due_at_us: int
+    due_at_us: int
+    waiting: bool
+    cause: Cause
+    def __init__(self, number: _Optional[int] = ..., line: _Optional[int] = ..., sku: _Optional[str] = ..., quantity: _Optional[int] = ..., from_due_at_us: _Optional[int] = ..., due_at_us: _Optional[int] = ..., waiting: _Optional[bool] = ..., cause: _Optional[_Union[Cause, str]] = ...) -> None: ...
+
+class SupplyChanged(_message.Message):
+    __slots__ = ("sku", "node_id", "quantity", "due_at_us", "reference", "cause")
+    SKU_FIELD_NUMBER: _ClassVar[int]
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    DUE_AT_US_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    sku: str
+    node_id: str
+    quantity: int
+    due_at_us: int
+    reference: int
+    cause: Cause
+    def __init__(self, sku: _Optional[str] = ..., node_id: _Optional[str] = ..., quantity: _Optional[int] = ..., due_at_us: _Optional[int] = ..., reference: _Optional[int] = ..., cause: _Optional[_Union[Cause, str]] = ...) -> None: ...

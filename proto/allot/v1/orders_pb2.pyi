@@ -200,7 +200,7 @@ class ExplainOrderRequest(_message.Message):
     def __init__(self, channel: _Optional[str] = ..., order_id: _Optional[str] = ..., is_reservation: _Optional[bool] = ...) -> None: ...
 
 class ExplainOrderResponse(_message.Message):
-    __slots__ = ("number", "outcome", "choice", "sequence", "decided_sequence", "reservation_number", "may_have_changed", "lines", "moved", "view_sequence", "nodes_max", "ship_complete")
+    __slots__ = ("number", "outcome", "choice", "sequence", "decided_sequence", "reservation_number", "may_have_changed", "lines", "moved", "view_sequence", "nodes_max", "ship_complete", "expected")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     CHOICE_FIELD_NUMBER: _ClassVar[int]
@@ -213,6 +213,7 @@ class ExplainOrderResponse(_message.Message):
     VIEW_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     NODES_MAX_FIELD_NUMBER: _ClassVar[int]
     SHIP_COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_FIELD_NUMBER: _ClassVar[int]
     number: int
     outcome: _types_pb2.Outcome
     choice: Choice
@@ -225,7 +226,8 @@ class ExplainOrderResponse(_message.Message):
     view_sequence: int
     nodes_max: int
     ship_complete: bool
-    def __init__(self, number: _Optional[int] = ..., outcome: _Optional[_Union[_types_pb2.Outcome, str]] = ..., choice: _Optional[_Union[Choice, str]] = ..., sequence: _Optional[int] = ..., decided_sequence: _Optional[int] = ..., reservation_number: _Optional[int] = ..., may_have_changed: _Optional[bool] = ..., lines: _Optional[_Iterable[_Union[LineReasons, _Mapping]]] = ..., moved: _Optional[_Iterable[_Union[MovedSince, _Mapping]]] = ..., view_sequence: _Optional[int] = ..., nodes_max: _Optional[int] = ..., ship_complete: _Optional[bool] = ...) -> None: ...
+    expected: _containers.RepeatedCompositeFieldContainer[_types_pb2.ExpectedUnits]
+    def __init__(self, number: _Optional[int] = ..., outcome: _Optional[_Union[_types_pb2.Outcome, str]] = ..., choice: _Optional[_Union[Choice, str]] = ..., sequence: _Optional[int] = ..., decided_sequence: _Optional[int] = ..., reservation_number: _Optional[int] = ..., may_have_changed: _Optional[bool] = ..., lines: _Optional[_Iterable[_Union[LineReasons, _Mapping]]] = ..., moved: _Optional[_Iterable[_Union[MovedSince, _Mapping]]] = ..., view_sequence: _Optional[int] = ..., nodes_max: _Optional[int] = ..., ship_complete: _Optional[bool] = ..., expected: _Optional[_Iterable[_Union[_types_pb2.ExpectedUnits, _Mapping]]] = ...) -> None: ...
 
 class LineReasons(_message.Message):
     __slots__ = ("line", "sku", "quantity", "parts", "passed", "passed_more", "extra_cost")

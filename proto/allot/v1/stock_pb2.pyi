@@ -151,3 +151,71 @@ class ListStockResponse(_message.Message):
     next_page_token: str
     sequence: int
     def __init__(self, cells: _Optional[_Iterable[_Union[StockCell, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., sequence: _Optional[int] = ...) -> None: ...
+
+class SupplyRow(_message.Message):
+    __slots__ = ("sku", "node_id", "quantity", "due_at_us", "reference")
+    SKU_FIELD_NUMBER: _ClassVar[int]
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    DUE_AT_US_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    sku: str
+    node_id: str
+    quantity: int
+    due_at_us: int
+    reference: int
+    def __init__(self, sku: _Optional[str] = ..., node_id: _Optional[str] = ..., quantity: _Optional[int] = ..., due_at_us: _Optional[int] = ..., reference: _Optional[int] = ...) -> None: ...
+
+class PutSupplyRequest(_message.Message):
+    __slots__ = ("request_id", "rows")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    rows: _containers.RepeatedCompositeFieldContainer[SupplyRow]
+    def __init__(self, request_id: _Optional[str] = ..., rows: _Optional[_Iterable[_Union[SupplyRow, _Mapping]]] = ...) -> None: ...
+
+class PutSupplyResponse(_message.Message):
+    __slots__ = ("changed", "again")
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
+    AGAIN_FIELD_NUMBER: _ClassVar[int]
+    changed: int
+    again: bool
+    def __init__(self, changed: _Optional[int] = ..., again: _Optional[bool] = ...) -> None: ...
+
+class ListSupplyRequest(_message.Message):
+    __slots__ = ("sku", "node_id", "page_size", "page_token")
+    SKU_FIELD_NUMBER: _ClassVar[int]
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    sku: str
+    node_id: str
+    page_size: int
+    page_token: str
+    def __init__(self, sku: _Optional[str] = ..., node_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class Supply(_message.Message):
+    __slots__ = ("sku", "node_id", "quantity", "due_at_us", "reference", "bound")
+    SKU_FIELD_NUMBER: _ClassVar[int]
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    DUE_AT_US_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    BOUND_FIELD_NUMBER: _ClassVar[int]
+    sku: str
+    node_id: str
+    quantity: int
+    due_at_us: int
+    reference: int
+    bound: int
+    def __init__(self, sku: _Optional[str] = ..., node_id: _Optional[str] = ..., quantity: _Optional[int] = ..., due_at_us: _Optional[int] = ..., reference: _Optional[int] = ..., bound: _Optional[int] = ...) -> None: ...
+
+class ListSupplyResponse(_message.Message):
+    __slots__ = ("supply", "next_page_token", "sequence")
+    SUPPLY_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    supply: _containers.RepeatedCompositeFieldContainer[Supply]
+    next_page_token: str
+    sequence: int
+    def __init__(self, supply: _Optional[_Iterable[_Union[Supply, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., sequence: _Optional[int] = ...) -> None: ...

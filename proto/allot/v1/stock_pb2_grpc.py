@@ -60,6 +60,16 @@ class StockServiceStub:
                 request_serializer=allot_dot_v1_dot_stock__pb2.ListStockRequest.SerializeToString,
                 response_deserializer=allot_dot_v1_dot_stock__pb2.ListStockResponse.FromString,
                 _registered_method=True)
+        self.PutSupply = channel.unary_unary(
+                '/allot.v1.StockService/PutSupply',
+                request_serializer=allot_dot_v1_dot_stock__pb2.PutSupplyRequest.SerializeToString,
+                response_deserializer=allot_dot_v1_dot_stock__pb2.PutSupplyResponse.FromString,
+                _registered_method=True)
+        self.ListSupply = channel.unary_unary(
+                '/allot.v1.StockService/ListSupply',
+                request_serializer=allot_dot_v1_dot_stock__pb2.ListSupplyRequest.SerializeToString,
+                response_deserializer=allot_dot_v1_dot_stock__pb2.ListSupplyResponse.FromString,
+                _registered_method=True)
 
 
 class StockServiceServicer:
@@ -103,6 +113,22 @@ class StockServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PutSupply(self, request, context):
+        """Dated supply: which units are expected, where and when. Back-ordered units are bound to it in the order in which
+        receipts serve them, the earliest first; whose date is another one then is told by an event. A SKU that is new
+        becomes known.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSupply(self, request, context):
+        """What is expected, page by page.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_StockServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -130,6 +156,16 @@ def add_StockServiceServicer_to_server(servicer, server):
                     servicer.ListStock,
                     request_deserializer=allot_dot_v1_dot_stock__pb2.ListStockRequest.FromString,
                     response_serializer=allot_dot_v1_dot_stock__pb2.ListStockResponse.SerializeToString,
+            ),
+            'PutSupply': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutSupply,
+                    request_deserializer=allot_dot_v1_dot_stock__pb2.PutSupplyRequest.FromString,
+                    response_serializer=allot_dot_v1_dot_stock__pb2.PutSupplyResponse.SerializeToString,
+            ),
+            'ListSupply': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSupply,
+                    request_deserializer=allot_dot_v1_dot_stock__pb2.ListSupplyRequest.FromString,
+                    response_serializer=allot_dot_v1_dot_stock__pb2.ListSupplyResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -268,6 +304,60 @@ class StockService:
             '/allot.v1.StockService/ListStock',
             allot_dot_v1_dot_stock__pb2.ListStockRequest.SerializeToString,
             allot_dot_v1_dot_stock__pb2.ListStockResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutSupply(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/allot.v1.StockService/PutSupply',
+            allot_dot_v1_dot_stock__pb2.PutSupplyRequest.SerializeToString,
+            allot_dot_v1_dot_stock__pb2.PutSupplyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSupply(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/allot.v1.StockService/ListSupply',
+            allot_dot_v1_dot_stock__pb2.ListSupplyRequest.SerializeToString,
+            allot_dot_v1_dot_stock__pb2.ListSupplyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -184,7 +184,7 @@ class OrderLine(_message.Message):
     def __init__(self, sku: _Optional[str] = ..., quantity: _Optional[int] = ..., unit_price: _Optional[int] = ..., discount: _Optional[int] = ..., tax: _Optional[int] = ...) -> None: ...
 
 class Order(_message.Message):
-    __slots__ = ("channel", "order_id", "number", "state", "outcome", "postal_code", "lines", "parts", "is_reservation", "expires_at_us", "reservation_number", "placed_at_us", "currency", "payment_method", "service_level", "ship_by_us", "deliver_by_us", "customer", "sequence", "stamp_us", "nodes_max", "ship_complete")
+    __slots__ = ("channel", "order_id", "number", "state", "outcome", "postal_code", "lines", "parts", "is_reservation", "expires_at_us", "reservation_number", "placed_at_us", "currency", "payment_method", "service_level", "ship_by_us", "deliver_by_us", "customer", "sequence", "stamp_us", "nodes_max", "ship_complete", "expected")
     CHANNEL_FIELD_NUMBER: _ClassVar[int]
     ORDER_ID_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
@@ -207,6 +207,7 @@ class Order(_message.Message):
     STAMP_US_FIELD_NUMBER: _ClassVar[int]
     NODES_MAX_FIELD_NUMBER: _ClassVar[int]
     SHIP_COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_FIELD_NUMBER: _ClassVar[int]
     channel: str
     order_id: str
     number: int
@@ -229,7 +230,22 @@ class Order(_message.Message):
     stamp_us: int
     nodes_max: int
     ship_complete: bool
-    def __init__(self, channel: _Optional[str] = ..., order_id: _Optional[str] = ..., number: _Optional[int] = ..., state: _Optional[_Union[OrderState, str]] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., postal_code: _Optional[str] = ..., lines: _Optional[_Iterable[_Union[OrderLine, _Mapping]]] = ..., parts: _Optional[_Iterable[_Union[Part, _Mapping]]] = ..., is_reservation: _Optional[bool] = ..., expires_at_us: _Optional[int] = ..., reservation_number: _Optional[int] = ..., placed_at_us: _Optional[int] = ..., currency: _Optional[str] = ..., payment_method: _Optional[_Union[PaymentMethod, str]] = ..., service_level: _Optional[str] = ..., ship_by_us: _Optional[int] = ..., deliver_by_us: _Optional[int] = ..., customer: _Optional[str] = ..., sequence: _Optional[int] = ..., stamp_us: _Optional[int] = ..., nodes_max: _Optional[int] = ..., ship_complete: _Optional[bool] = ...) -> None: ...
+    expected: _containers.RepeatedCompositeFieldContainer[ExpectedUnits]
+    def __init__(self, channel: _Optional[str] = ..., order_id: _Optional[str] = ..., number: _Optional[int] = ..., state: _Optional[_Union[OrderState, str]] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., postal_code: _Optional[str] = ..., lines: _Optional[_Iterable[_Union[OrderLine, _Mapping]]] = ..., parts: _Optional[_Iterable[_Union[Part, _Mapping]]] = ..., is_reservation: _Optional[bool] = ..., expires_at_us: _Optional[int] = ..., reservation_number: _Optional[int] = ..., placed_at_us: _Optional[int] = ..., currency: _Optional[str] = ..., payment_method: _Optional[_Union[PaymentMethod, str]] = ..., service_level: _Optional[str] = ..., ship_by_us: _Optional[int] = ..., deliver_by_us: _Optional[int] = ..., customer: _Optional[str] = ..., sequence: _Optional[int] = ..., stamp_us: _Optional[int] = ..., nodes_max: _Optional[int] = ..., ship_complete: _Optional[bool] = ..., expected: _Optional[_Iterable[_Union[ExpectedUnits, _Mapping]]] = ...) -> None: ...
+
+class ExpectedUnits(_message.Message):
+    __slots__ = ("line", "quantity", "due_at_us", "node_id", "reference")
+    LINE_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    DUE_AT_US_FIELD_NUMBER: _ClassVar[int]
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    line: int
+    quantity: int
+    due_at_us: int
+    node_id: str
+    reference: int
+    def __init__(self, line: _Optional[int] = ..., quantity: _Optional[int] = ..., due_at_us: _Optional[int] = ..., node_id: _Optional[str] = ..., reference: _Optional[int] = ...) -> None: ...
 
 class Problem(_message.Message):
     __slots__ = ("reason", "field", "message", "retry_after_ms")
