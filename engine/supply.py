@@ -22,7 +22,7 @@ from engine.ragged import offsets, owners
 from engine.state import State
 from kernels.columns import NONE, Head, OrderKind, Stage
 from kernels.searching import waiting_orders
-from kernels.supply import Supply, bind, empty_bindings, waiting_units
+from kernels.supply import Asking, Supply, bind, empty_bindings, waiting_units
 
 NO_CHANNEL = np.array([-1], np.int16)
 BINDING_BYTES_MAX = 96  # of a record, for what is told of one binding that goes and another that comes
@@ -102,7 +102,8 @@ def bound_now(state: State, sku: int) -> Bound:
     rows = rows[np.lexsort((book.orders.number[rows], state.policies.priority[book.orders.channel[rows]]))]
     found = empty_bindings(room)
     left = Supply(supply.node, supply.units.copy())
-    count = bind(sku, rows, book, state.policies.split, state.serving, left, found)
+    asking = Asking(state.policies.split, state.serving, state.terms.nodes_max, state.terms.ship_complete)
+    count = bind(sku, rows, book, asking, left, found)
     order, position, waiting, of, units = (column[:count].copy() for column in found)
     return Bound(
         order, book.orders.number[order], position, waiting, units, supply.due_at[of], supply.node[of],

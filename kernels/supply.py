@@ -37,26 +37,35 @@ def empty_bindings(room: int) -> Bindings:
     return Bindings(*(np.empty(room, np.int32) for _ in Bindings._fields))
 
 
+class Asking(NamedTuple):
+    """What binds an open order to nodes."""
+
+    split: U8  # [channel] 0: an order leaves from one node
+    serving: U64x2  # [channel, word] bits of the nodes that may serve open orders
+    nodes_max: U8  # [order] that may give to it together; 0: any number
+    complete: U8  # [order] 1: all units or none
+
+
 @leaf
-def _find_nodes(order: int, book: Book, split: U8, serving: U64x2, may: U64) -> None:
-    """may [word]: bits of the nodes that may give to an open order. One that may not be split has the node where other
-    units of it are or were, if there is any."""
-    channel = book.orders.channel[order]
-    may[:] = serving[channel]
-    if split[channel]:
-        return
-    there = np.zeros(may.size, np.uint64)
+def _find_nodes(order: int, book: Book, asking: Asking, there: U64) -> int:
+    """How many more nodes an order may have. there [word]: bits of those that it leaves from, where that is limited."""
+    there[:] = 0
+    most = int(asking.nodes_max[order]) if asking.split[book.orders.channel[order]] else 1
+    if most == 0:
+        return NODES_MAX
     line = book.orders.first[order]
     while line != NONE:
         part = book.lines.first[line]
         while part != NONE:
             node = book.parts.node[part]
             if node != NO_NODE and book.parts.stage[part] != _CANCELLED:
-                there[node >> 6] |= _ONE << np.uint64(node & 63)
+                bit = _ONE << np.uint64(node & 63)
+                if there[node >> 6] & bit == 0:
+                    there[node >> 6] |= bit
+                    most -= 1
             part = book.parts.next[part]
         line = book.lines.next[line]
-    if there.any():
-        may &= there
+    return most
 
 
 @leaf
@@ -79,43 +88,66 @@ def waiting_units(order: int, position: int, book: Book) -> int:
     return _waiting_units(line, book)
 
 
+@leaf
+def _bind_line(
+    need: int, first: int, more: int, order: int, position: int, may: U64, there: U64, supply: Supply, out: Bindings,
+    count: int,
+) -> tuple[int, int, int]:  # fmt: skip
+    """Bind units of one line to supply from `first` on, at nodes that may serve; no more than `more` of them are new,
+    and are added to `there`. Returns the units left over, the bindings, and how many nodes more the order may have."""
+    waiting = need
+    for at in range(first, supply.left.size):
+        if need == 0:
+            break
+        word, bit = supply.node[at] >> 6, _ONE << np.uint64(supply.node[at] & 63)
+        is_new = there[word] & bit == 0
+        if supply.left[at] == 0 or may[word] & bit == 0 or (is_new and more <= 0):
+            continue
+        if is_new and more < NODES_MAX:
+            there[word] |= bit
+            more -= 1
+        units = min(need, supply.left[at])
+        supply.left[at] -= units
+        need -= units
+        out.order[count], out.position[count], out.waiting[count] = order, position, waiting
+        out.supply[count], out.units[count] = at, units
+        count += 1
+    return need, count, more
+
+
 @kernel
-def bind(
-    sku: int, orders: I32, book: Book, split: U8, serving: U64x2, supply: Supply, out: Bindings
-) -> int:  # fmt: skip
+def bind(sku: int, orders: I32, book: Book, asking: Asking, supply: Supply, out: Bindings) -> int:
     """Each order in turn takes of the earliest supply that may serve it. Returns the bindings; `supply.left` and `out`
     are written.
 
-    orders [order]: rows in the sequence in which receipts serve them, each once; split [channel], serving [channel,
-    word]: what channels may do. An order that may not be split, and leaves from no node yet, waits for the node that it
-    finds first, and for no other. Nobody is looked at once all supply is taken.
+    orders [order]: rows in the sequence in which receipts serve them, each once. An order that may not leave from any
+    number of nodes waits for those it leaves from and those that it finds first. A line of one that is to be complete
+    is bound wholly or not at all. Nobody is looked at once all supply is taken.
     """
     count, first = 0, 0
-    may = np.empty(NODES_MAX // 64, np.uint64)
+    there, there_before = np.zeros(NODES_MAX // 64, np.uint64), np.zeros(NODES_MAX // 64, np.uint64)
     for i in range(orders.size):
         while first < supply.left.size and supply.left[first] == 0:
             first += 1
         if first == supply.left.size:
             break
         order, position = orders[i], 0
-        _find_nodes(order, book, split, serving, may)
+        may = asking.serving[book.orders.channel[order]]
+        more = _find_nodes(order, book, asking, there)
         line = book.orders.first[order]
         while line != NONE:
             position += 1
             need = _waiting_units(line, book) if book.lines.sku[line] == sku else 0
-            waiting, at = need, first
-            while need > 0 and at < supply.left.size:
-                node = supply.node[at]
-                if supply.left[at] > 0 and (may[node >> 6] >> np.uint64(node & 63)) & _ONE:
-                    units = min(need, supply.left[at])
-                    supply.left[at] -= units
-                    need -= units
-                    out.order[count], out.position[count], out.waiting[count] = order, position, waiting
-                    out.supply[count], out.units[count] = at, units
-                    count += 1
-                    if not split[book.orders.channel[order]]:
-                        may[:] = 0
-                        may[node >> 6] = _ONE << np.uint64(node & 63)
-                at += 1
+            if need > 0:
+                before, more_before = count, more
+                there_before[:] = there
+                need, count, more = _bind_line(
+                    need, first, more, order, position, may, there, supply, out, count
+                )  # fmt: skip
+                if need > 0 and asking.complete[order]:
+                    for binding in range(before, count):
+                        supply.left[out.supply[binding]] += out.units[binding]
+                    count, more = before, more_before
+                    there[:] = there_before
             line = book.lines.next[line]
     return count

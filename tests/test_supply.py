@@ -62,6 +62,7 @@ class Supplied:
         self.active = set(range(NODES))
         self.expected: dict[int, dict[tuple[int, int], tuple[int, int]]] = {sku: {} for sku in range(SKUS)}
         self.told: Counter[tuple[int, int, int]] = Counter()  # units by (number, line, due)
+        self.terms: dict[int, tuple[int, bool]] = {}  # by number
         self.requests = 0
         self.before: dict[Any, Any] = {}
         self.waited: Counter[tuple[int, int]] = Counter()
@@ -103,11 +104,16 @@ class Supplied:
         if isinstance(command, asks.Opening):
             for node, is_active in command.rows:
                 (self.active.add if is_active else self.active.discard)(node)
-        return self.commit(columns(command, self.pair.places))
+        terms = (
+            [(one.nodes_max, one.ship_complete) for one in command.orders] if isinstance(command, asks.Place) else []
+        )
+        return self.commit(columns(command, self.pair.places), terms=terms)
 
-    def commit(self, *commands: Any) -> Any:
+    def commit(self, *commands: Any, terms: Sequence[tuple[int, bool]] = ()) -> Any:
         last = self.state.sequence
         answers = self.engine.submit(commands, self.pair.stamp).wait()
+        if terms:
+            self.terms |= zip(answers[0].number.tolist(), terms, strict=True)
         self.check(self.state.sequence > last)
         return answers[0]
 
@@ -177,18 +183,25 @@ class Supplied:
         nodes_of: dict[int, set[int]] = {}
         for number, line, sku, units in self.waiting():
             _, channel, _, _, lines = orders[number]
-            may = nodes_of.setdefault(number, set(self.policies[channel].nodes) & self.active)
+            may = set(self.policies[channel].nodes) & self.active
             there = {part[1] for *_, parts in lines for part in parts if part[0] is not Stage.CANCELLED} - {NO_NODE}
-            if not self.policies[channel].split and there:
-                may &= there
+            there = nodes_of.setdefault(number, there)
+            nodes_max, is_complete = self.terms.get(number, (0, False))
+            most = (nodes_max or NODES) if self.policies[channel].split else 1
+            taken, nodes = [], set(there)
             for _ in range(units if sku == wanted else 0):
-                unit = next((unit for unit in units_left if unit[1] in may), None)
+                unit = next((unit for unit in units_left if unit[1] in may and
+                             (unit[1] in nodes or len(nodes) < most)), None)  # fmt: skip
                 if unit is None:
                     break
                 units_left.remove(unit)
-                out[number, line, *unit] += 1
-                if not self.policies[channel].split:
-                    may &= {unit[1]}
+                taken.append(unit)
+                nodes.add(unit[1])
+            if is_complete and len(taken) < units:
+                units_left = sorted(units_left + taken)
+                continue
+            there |= nodes
+            out.update((number, line, *unit) for unit in taken)
         return out
 
     def promised(self, number: int, line: int = 1) -> list[int]:
@@ -319,6 +332,26 @@ def test_an_order_that_may_not_be_split_waits_for_one_node():
     shop.close()
 
 
+def test_an_order_of_so_many_nodes_waits_for_no_more() -> None:
+    shop = Supplied()
+    shop.receive(0, 0, 1)
+    shop.expect((0, 1, 7, 1, FIRST), (0, 2, 8, 9, LATER), (0, 1, 9, 9, LAST))
+    order = number_of(shop.ask(place("a", (0, 4), nodes_max=2)))
+    assert shop.promised(order) == [FIRST, LAST, LAST]
+    shop.close()
+
+
+def test_a_line_of_an_order_that_is_to_be_complete_is_promised_wholly_or_not_at_all() -> None:
+    shop = Supplied()
+    shop.expect((0, 1, 7, 3, FIRST))
+    whole = number_of(shop.ask(place("a", (0, 4), ship_complete=True)))
+    other = number_of(shop.ask(place("b", (0, 2))))
+    assert (shop.promised(whole), shop.promised(other)) == ([], [FIRST] * 2)
+    shop.expect((0, 2, 8, 3, LATER))
+    assert (shop.promised(whole), shop.promised(other)) == ([FIRST] * 3 + [LATER], [LATER] * 2)
+    shop.close()
+
+
 def test_units_that_a_channel_keeps_short_wait_for_nothing():
     shop = Supplied()
     shop.expect((0, 1, 7, 9, FIRST))
@@ -439,7 +472,13 @@ rows = st.tuples(skus, nodes, references, st.integers(0, 6), st.sampled_from((FI
 steps = st.one_of(
     st.tuples(st.just("expect"), st.lists(rows, min_size=1, max_size=3)),
     st.tuples(st.just("receive"), skus, nodes, few, st.integers(0, 3)),
-    st.tuples(st.just("place"), st.lists(st.tuples(skus, few), min_size=1, max_size=3), st.integers(0, 3)),
+    st.tuples(
+        st.just("place"),
+        st.lists(st.tuples(skus, few), min_size=1, max_size=3),
+        st.integers(0, 3),
+        st.integers(0, 2),
+        st.booleans(),
+    ),
     st.tuples(st.just("cancel"), st.integers(0, 9), st.integers(0, 3)),
     st.tuples(st.just("count"), skus, nodes, st.integers(0, 4)),
     st.tuples(
@@ -460,8 +499,10 @@ def test_bindings_and_what_is_told_are_the_twins_after_any_sequence(steps: list[
         elif kind == "receive":
             shop.receive(*given_)
         elif kind == "place":
-            placed.append((f"order {len(placed)}", given_[1]))
-            shop.ask(place(placed[-1][0], *given_[0], channel=given_[1]))
+            lines, channel, nodes_max, complete = given_
+            placed.append((f"order {len(placed)}", channel))
+            terms = {"nodes_max": nodes_max, "ship_complete": complete}
+            shop.ask(place(placed[-1][0], *lines, channel=channel, **terms))
         elif kind == "cancel" and placed:
             order_id, channel = placed[given_[0] % len(placed)]
             shop.ask(asks.Acts((asks.Act(shop.request(), order_id, Action.CANCEL, given_[1], channel=channel),)))
