@@ -40,7 +40,7 @@ def rows(quick: bool = False) -> list[Row]:
     tariff = _tariff()
     drawn = [_empty(batch) for batch in batches]
     codes, skus = (pa.array([f"{i:06}" for i in range(n)]) for n in (load.POSTAL_CODES, load.SKUS))
-    seen = [Foreseen(1, out, load.NODES, (0, 0), codes, skus) for out in drawn]
+    seen = [Foreseen(1, out, load.NODES, (0, 0), codes, skus, np.empty(0)) for out in drawn]
     cash = np.zeros(BATCH_CARTS, np.uint8)
 
     def look() -> float:

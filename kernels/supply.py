@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from kernels.columns import NO_NODE, NODES_MAX, NONE, Book, Stage
-from kernels.options import I16, I32, U8, U64, U64x2, kernel, leaf
+from kernels.options import I16, I32, I64, U8, U64, U64x2, kernel, leaf
 
 _BACK_ORDERED, _CANCELLED = int(Stage.BACK_ORDERED), int(Stage.CANCELLED)
-_ONE = np.uint64(1)
+_ONE, _WORDS = np.uint64(1), NODES_MAX // 64
 
 
 class Supply(NamedTuple):
@@ -47,10 +47,15 @@ class Asking(NamedTuple):
 
 
 @leaf
-def _find_nodes(order: int, book: Book, asking: Asking, there: U64) -> int:
+def _nodes_max(order: int, book: Book, asking: Asking) -> int:
+    """How many nodes may give to an order together; 0: any number."""
+    return int(asking.nodes_max[order]) if asking.split[book.orders.channel[order]] else 1
+
+
+@leaf
+def _find_nodes(order: int, most: int, book: Book, there: U64) -> int:
     """How many more nodes an order may have. there [word]: bits of those that it leaves from, where that is limited."""
     there[:] = 0
-    most = int(asking.nodes_max[order]) if asking.split[book.orders.channel[order]] else 1
     if most == 0:
         return NODES_MAX
     line = book.orders.first[order]
@@ -89,6 +94,24 @@ def waiting_units(order: int, position: int, book: Book) -> int:
 
 
 @leaf
+def _find_whole(
+    need: int, first: int, more: int, may: U64, there: U64, supply: Supply, gathered: I64, one: U64
+) -> None:
+    """one [word]: the bit of the node that can give all of a line first, from supply `first` on, if there is any.
+    gathered [node]: for work."""
+    one[:] = 0
+    gathered[:] = 0
+    for at in range(first, supply.left.size):
+        node = supply.node[at]
+        word, bit = node >> 6, _ONE << np.uint64(node & 63)
+        if may[word] & bit != 0 and (more > 0 or there[word] & bit != 0):
+            gathered[node] += supply.left[at]
+            if gathered[node] >= need:
+                one[word] = bit
+                return
+
+
+@leaf
 def _bind_line(
     need: int, first: int, more: int, order: int, position: int, may: U64, there: U64, supply: Supply, out: Bindings,
     count: int,
@@ -121,11 +144,12 @@ def bind(sku: int, orders: I32, book: Book, asking: Asking, supply: Supply, out:
     are written.
 
     orders [order]: rows in the sequence in which receipts serve them, each once. An order that may not leave from any
-    number of nodes waits for those it leaves from and those that it finds first. A line of one that is to be complete
-    is bound wholly or not at all. Nobody is looked at once all supply is taken.
+    number of nodes waits for those it leaves from and those that it finds first. A line of one that leaves from one
+    node, or is to be complete, is bound wholly or not at all. Nobody is looked at once all supply is taken.
     """
     count, first = 0, 0
-    there, there_before = np.zeros(NODES_MAX // 64, np.uint64), np.zeros(NODES_MAX // 64, np.uint64)
+    there, there_before, one = np.zeros(_WORDS, np.uint64), np.zeros(_WORDS, np.uint64), np.zeros(_WORDS, np.uint64)
+    gathered = np.zeros(NODES_MAX, np.int64)
     for i in range(orders.size):
         while first < supply.left.size and supply.left[first] == 0:
             first += 1
@@ -133,7 +157,8 @@ def bind(sku: int, orders: I32, book: Book, asking: Asking, supply: Supply, out:
             break
         order, position = orders[i], 0
         may = asking.serving[book.orders.channel[order]]
-        more = _find_nodes(order, book, asking, there)
+        most = _nodes_max(order, book, asking)
+        more = _find_nodes(order, most, book, there)
         line = book.orders.first[order]
         while line != NONE:
             position += 1
@@ -141,8 +166,10 @@ def bind(sku: int, orders: I32, book: Book, asking: Asking, supply: Supply, out:
             if need > 0:
                 before, more_before = count, more
                 there_before[:] = there
+                if most == 1:
+                    _find_whole(need, first, more, may, there, supply, gathered, one)
                 need, count, more = _bind_line(
-                    need, first, more, order, position, may, there, supply, out, count
+                    need, first, more, order, position, one if most == 1 else may, there, supply, out, count
                 )  # fmt: skip
                 if need > 0 and asking.complete[order]:
                     for binding in range(before, count):

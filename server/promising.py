@@ -185,7 +185,8 @@ def _slice(batch: Batch, rows: slice) -> Batch:
 
 def answer_carts(taken: TakenCarts, answers: list[Answer], card: ServiceCard, node_ids: list[str]) -> bytes:
     """What is promised for each cart of a batch, as an Arrow IPC stream."""
-    short, order_by = np.zeros(taken.orders, np.int64), np.full(taken.orders, NONE, np.int64)
+    short = np.zeros(taken.orders, np.int64)
+    order_by, expected_at = (np.full(taken.orders, NONE, np.int64) for _ in range(2))
     services, parts = np.zeros(taken.orders, np.int64), np.zeros(taken.orders, np.int64)
     served, drawn = [_no_services(card)], [part_structs(*_no_parts(), node_ids)]
     first = 0
@@ -193,6 +194,7 @@ def answer_carts(taken: TakenCarts, answers: list[Answer], card: ServiceCard, no
         rows = taken.accepted[first : first + answer.batch.channel.size]
         first += rows.size
         short[rows], order_by[rows] = answer.promised.units_short, answer.promised.order_by
+        expected_at[rows] = answer.foreseen.expected_at
         counts, columns = _served(answer)
         services[rows] = counts
         served.append(columns)
@@ -203,6 +205,7 @@ def answer_carts(taken: TakenCarts, answers: list[Answer], card: ServiceCard, no
         "units_short": pa.array(short), "order_by": _moments(order_by),
         "services": pa.ListArray.from_arrays(pa.array(offsets(services).astype(np.int32)), pa.concat_arrays(served)),
         "parts": pa.ListArray.from_arrays(pa.array(offsets(parts).astype(np.int32)), pa.concat_arrays(drawn)),
+        "short_expected_at": _moments(expected_at),
         "reason": from_list(REASON_WORDS, taken.sieve.reason), "field": from_list(FIELD_WORDS, taken.sieve.field),
     }  # fmt: skip
     batch = pa.record_batch(columns).replace_schema_metadata({"currency": card.currency})

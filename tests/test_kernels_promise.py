@@ -73,7 +73,7 @@ def random_card(rng: random.Random, node_ids: list[str]) -> ServiceCard:
 
 
 def seen(drawn: Drawn, skus: list[str]) -> Foreseen:
-    return Foreseen(1, drawn, 0, (0, 0), pa.array(POSTAL_CODES), pa.array(skus))
+    return Foreseen(1, drawn, 0, (0, 0), pa.array(POSTAL_CODES), pa.array(skus), np.empty(0))
 
 
 def foreseen(shop: object, batch: Batch) -> Drawn:

@@ -4,6 +4,7 @@ import asyncio
 import re
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import grpc
@@ -121,6 +122,28 @@ def test_an_order_that_is_placed_at_once_leaves_from_the_promised_nodes(shop: Cl
     )
     assert [(part.line, part.node_id, part.quantity) for part in decision.parts] == parts(found)
     shop.cancel_order("web", "kept")
+
+
+def test_what_is_short_has_the_date_that_the_order_is_promised(shop: Client, server: Server) -> None:
+    shop.put_channel("later", on_short="back_order")
+    day = datetime(2031, 5, 1, tzinfo=UTC)
+    shop.put_supply([("SKU-2", "BLR", 5, day, 1), ("SKU-2", "DEL", 9, day + timedelta(days=2), 2)])
+    found = [shop.promise("later", "560034", [("SKU-2", units)]) for units in (5, 6, 15)]
+    due = [int(day.timestamp()) * 1_000_000, int((day + timedelta(days=2)).timestamp()) * 1_000_000, 0]
+    assert [one.short_expected_at_us for one in found] == due
+    assert shop.promise("web", "560034", [("SKU-2", 5)]).short_expected_at_us == 0  # it has no back-orders
+    table = pa.table({
+        "channel": ["later"] * 3, "postal_code": ["560034"] * 3,
+        "lines": pa.array([[{"sku": "SKU-2", "quantity": units}] for units in (5, 6, 15)], LINES),
+    })  # fmt: skip
+    (rows,) = shop.promises(table)
+    assert rows["short_expected_at"].to_pylist() == [day, day + timedelta(days=2), None]
+    shop.place_order(channel="later", order_id="waits", postal_code="560034", lines=[("SKU-2", 6)])
+    assert max(units.due_at_us for units in shop.get_order("later", "waits").expected) == due[1]
+    said = run(
+        "promise", "--channel", "later", "--postal-code", "560034", "--line", "SKU-2=1", "--server", server.address
+    )
+    assert "what is short is expected by 2031-05-03 00:00 UTC" in said.out
 
 
 BAD = {

@@ -18,11 +18,12 @@ from engine import schema
 from engine.journal.records import decode
 from engine.lifecycle import Action
 from engine.outcomes import Cause, MovementKind, OutOfRoom, Reply
+from engine.promise import foresee
 from engine.snapshot import build_snapshot
 from engine.state import State
 from engine.supply import bind_all
 from engine.writer import Engine
-from kernels.columns import NO_NODE, OnShort, Stage
+from kernels.columns import NO_NODE, NONE, Batch, OnShort, Stage, no_terms
 from tests import asks
 from tests.driving import (
     COMPILED,
@@ -189,6 +190,8 @@ class Supplied:
             nodes_max, is_complete = self.terms.get(number, (0, False))
             most = (nodes_max or NODES) if self.policies[channel].split else 1
             taken, nodes = [], set(there)
+            if most == 1 and sku == wanted:
+                may = self.whole(units, units_left, may & nodes if nodes else may)
             for _ in range(units if sku == wanted else 0):
                 unit = next((unit for unit in units_left if unit[1] in may and
                              (unit[1] in nodes or len(nodes) < most)), None)  # fmt: skip
@@ -203,6 +206,15 @@ class Supplied:
             there |= nodes
             out.update((number, line, *unit) for unit in taken)
         return out
+
+    def whole(self, units: int, units_left: Any, may: set[int]) -> set[int]:
+        """The node that can give so many units first."""
+        came: Counter[int] = Counter()
+        for _, node, _ in units_left:
+            came[node] += 1
+            if node in may and came[node] == units:
+                return {node}
+        return set()
 
     def promised(self, number: int, line: int = 1) -> list[int]:
         """The dates of a line's units."""
@@ -328,7 +340,9 @@ def test_an_order_that_may_not_be_split_waits_for_one_node():
     shop = Supplied()
     shop.expect((0, 1, 7, 1, FIRST), (0, 2, 8, 9, LATER), (0, 1, 9, 1, LAST))
     order = number_of(shop.ask(place("a", (0, 3), channel=2)))
-    assert shop.promised(order) == [FIRST, LAST]
+    assert shop.promised(order) == [LATER] * 3
+    large = number_of(shop.ask(place("b", (0, 7), channel=2)))
+    assert shop.promised(large) == []
     shop.close()
 
 
@@ -464,6 +478,36 @@ def test_supply_and_bindings_are_there_after_a_start(tmp_path: Path, has_snapsho
         assert len(again.state.expected.bound) == 2
 
 
+# Promises of carts
+
+
+def foreseen(shop: Supplied, channel: int, *lines: tuple[int, int]) -> int:
+    """When all that a cart is short of would be there; NONE: nobody knows, or nothing is short."""
+    sku, units = zip(*lines, strict=True)
+    batch = Batch(i16([channel]), i32([0]), np.array([0, len(lines)], np.int64), i32(sku), i32(units), *no_terms(1))
+    return int(foresee(shop.state, batch, (0, 0)).expected_at[0])
+
+
+def test_a_cart_is_promised_what_those_before_it_leave() -> None:
+    shop = Supplied()
+    shop.ask(place("a", (0, 2)))
+    shop.expect((0, 1, 7, 3, FIRST), (0, 1, 8, 3, LATER), (1, 0, 9, 1, LAST))
+    assert foreseen(shop, 0, (0, 1)) == FIRST
+    assert foreseen(shop, 0, (0, 2)) == LATER
+    assert foreseen(shop, 0, (0, 2), (0, 2)) == LATER
+    assert foreseen(shop, 0, (0, 2), (0, 3)) == NONE
+    assert foreseen(shop, 0, (0, 1), (1, 1)) == LAST
+    assert foreseen(shop, 1, (0, 3)) == FIRST  # a channel that comes first
+    assert foreseen(shop, 2, (0, 2)) == LATER
+    assert foreseen(shop, 3, (0, 1)) == NONE  # it keeps what is short, and nothing waits
+    shop.receive(0, 2, 3)
+    assert foreseen(shop, 0, (0, 1)) == NONE  # it is there
+    assert foreseen(shop, 0, (0, 2)) == FIRST
+    assert foreseen(shop, 1, (0, 4)) == LATER
+    assert foreseen(shop, 2, (0, 4)) == LATER  # from one node
+    shop.close()
+
+
 # Any sequence
 
 skus, nodes = st.integers(0, SKUS - 1), st.integers(0, NODES - 1)
@@ -488,6 +532,14 @@ steps = st.one_of(
 )
 
 
+def last_date(shop: Supplied, number: int) -> int:
+    """The last date of an order's units, where all that wait have one."""
+    waiting = [(line, units) for of, line, _, units in shop.waiting() if of == number and units]
+    dates = [shop.promised(number, line) for line, _ in waiting]
+    whole = all(len(of_line) == units for of_line, (_, units) in zip(dates, waiting, strict=True))
+    return max(map(max, dates)) if dates and whole else NONE
+
+
 @settings(max_examples=150 if COMPILED else 15, deadline=None)
 @given(st.lists(steps, max_size=25))
 def test_bindings_and_what_is_told_are_the_twins_after_any_sequence(steps: list[Any]) -> None:
@@ -502,7 +554,10 @@ def test_bindings_and_what_is_told_are_the_twins_after_any_sequence(steps: list[
             lines, channel, nodes_max, complete = given_
             placed.append((f"order {len(placed)}", channel))
             terms = {"nodes_max": nodes_max, "ship_complete": complete}
-            shop.ask(place(placed[-1][0], *lines, channel=channel, **terms))
+            promised = foreseen(shop, channel, *lines)
+            order = number_of(shop.ask(place(placed[-1][0], *lines, channel=channel, **terms)))
+            if terms == {"nodes_max": 0, "ship_complete": False}:
+                assert promised == last_date(shop, order)
         elif kind == "cancel" and placed:
             order_id, channel = placed[given_[0] % len(placed)]
             shop.ask(asks.Acts((asks.Act(shop.request(), order_id, Action.CANCEL, given_[1], channel=channel),)))

@@ -34,6 +34,8 @@ def promise(
         nodes = list(dict.fromkeys(part.node_id for part in found.parts if part.node_id))
         short = f", {found.units_short:,} units are short" if found.units_short else ""
         say(f"from {', '.join(nodes) or 'no node'}{short}")
+        if found.short_expected_at_us:
+            say(f"what is short is expected by {_moment(found.short_expected_at_us)}")
         if found.order_by_us:
             say(f"for orders before {_moment(found.order_by_us)}")
         rows = [

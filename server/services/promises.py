@@ -60,6 +60,7 @@ class PromiseService(promises_pb2_grpc.PromiseServiceServicer):
         message = pb.PromiseResponse(
             units_short=int(promised.units_short[0]), order_by_us=max(0, int(promised.order_by[0])),
             currency=answer.card.currency, sequence=answer.foreseen.sequence,
+            short_expected_at_us=max(0, int(answer.foreseen.expected_at[0])),
         )  # fmt: skip
         columns = (promised.ship_day, promised.ship_at, promised.deliver_day, promised.price)
         rows = zip(answer.card.services, *(column[0].tolist() for column in columns), strict=True)

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from allot.v1 import types_pb2 as allot_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x61llot/v1/promises.proto\x12\x08\x61llot.v1\x1a\x14\x61llot/v1/types.proto\"s\n\x0ePromiseRequest\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\x13\n\x0bpostal_code\x18\x02 \x01(\t\x12!\n\x05lines\x18\x03 \x03(\x0b\x32\x12.allot.v1.CartLine\x12\x18\n\x10\x63\x61sh_on_delivery\x18\x04 \x01(\x08\")\n\x08\x43\x61rtLine\x12\x0b\n\x03sku\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\r\"\xb2\x01\n\x0fPromiseResponse\x12*\n\x08services\x18\x01 \x03(\x0b\x32\x18.allot.v1.ServicePromise\x12%\n\x05parts\x18\x02 \x03(\x0b\x32\x16.allot.v1.PromisedPart\x12\x13\n\x0bunits_short\x18\x03 \x01(\x03\x12\x13\n\x0border_by_us\x18\x04 \x01(\x03\x12\x10\n\x08\x63urrency\x18\x05 \x01(\t\x12\x10\n\x08sequence\x18\x06 \x01(\x04\"m\n\x0eServicePromise\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x11\n\tship_date\x18\x02 \x01(\t\x12\x12\n\nship_at_us\x18\x03 \x01(\x03\x12\x14\n\x0c\x64\x65liver_date\x18\x04 \x01(\t\x12\r\n\x05price\x18\x05 \x01(\x03\"S\n\x0cPromisedPart\x12\x0c\n\x04line\x18\x01 \x01(\r\x12\x0f\n\x07node_id\x18\x02 \x01(\t\x12\x10\n\x08quantity\x18\x03 \x01(\r\x12\x12\n\ndistance_m\x18\x04 \x01(\r\" \n\x0fPromisesRequest\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\x0c\"S\n\x10PromisesResponse\x12\x0f\n\x05\x62\x61tch\x18\x01 \x01(\x0cH\x00\x12$\n\x07problem\x18\x02 \x01(\x0b\x32\x11.allot.v1.ProblemH\x00\x42\x08\n\x06result2\x97\x01\n\x0ePromiseService\x12>\n\x07Promise\x12\x18.allot.v1.PromiseRequest\x1a\x19.allot.v1.PromiseResponse\x12\x45\n\x08Promises\x12\x19.allot.v1.PromisesRequest\x1a\x1a.allot.v1.PromisesResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x61llot/v1/promises.proto\x12\x08\x61llot.v1\x1a\x14\x61llot/v1/types.proto\"s\n\x0ePromiseRequest\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\x13\n\x0bpostal_code\x18\x02 \x01(\t\x12!\n\x05lines\x18\x03 \x03(\x0b\x32\x12.allot.v1.CartLine\x12\x18\n\x10\x63\x61sh_on_delivery\x18\x04 \x01(\x08\")\n\x08\x43\x61rtLine\x12\x0b\n\x03sku\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\r\"\xd0\x01\n\x0fPromiseResponse\x12*\n\x08services\x18\x01 \x03(\x0b\x32\x18.allot.v1.ServicePromise\x12%\n\x05parts\x18\x02 \x03(\x0b\x32\x16.allot.v1.PromisedPart\x12\x13\n\x0bunits_short\x18\x03 \x01(\x03\x12\x13\n\x0border_by_us\x18\x04 \x01(\x03\x12\x10\n\x08\x63urrency\x18\x05 \x01(\t\x12\x10\n\x08sequence\x18\x06 \x01(\x04\x12\x1c\n\x14short_expected_at_us\x18\x07 \x01(\x03\"m\n\x0eServicePromise\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x11\n\tship_date\x18\x02 \x01(\t\x12\x12\n\nship_at_us\x18\x03 \x01(\x03\x12\x14\n\x0c\x64\x65liver_date\x18\x04 \x01(\t\x12\r\n\x05price\x18\x05 \x01(\x03\"S\n\x0cPromisedPart\x12\x0c\n\x04line\x18\x01 \x01(\r\x12\x0f\n\x07node_id\x18\x02 \x01(\t\x12\x10\n\x08quantity\x18\x03 \x01(\r\x12\x12\n\ndistance_m\x18\x04 \x01(\r\" \n\x0fPromisesRequest\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\x0c\"S\n\x10PromisesResponse\x12\x0f\n\x05\x62\x61tch\x18\x01 \x01(\x0cH\x00\x12$\n\x07problem\x18\x02 \x01(\x0b\x32\x11.allot.v1.ProblemH\x00\x42\x08\n\x06result2\x97\x01\n\x0ePromiseService\x12>\n\x07Promise\x12\x18.allot.v1.PromiseRequest\x1a\x19.allot.v1.PromiseResponse\x12\x45\n\x08Promises\x12\x19.allot.v1.PromisesRequest\x1a\x1a.allot.v1.PromisesResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,15 +37,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CARTLINE']._serialized_start=176
   _globals['_CARTLINE']._serialized_end=217
   _globals['_PROMISERESPONSE']._serialized_start=220
-  _globals['_PROMISERESPONSE']._serialized_end=398
-  _globals['_SERVICEPROMISE']._serialized_start=400
-  _globals['_SERVICEPROMISE']._serialized_end=509
-  _globals['_PROMISEDPART']._serialized_start=511
-  _globals['_PROMISEDPART']._serialized_end=594
-  _globals['_PROMISESREQUEST']._serialized_start=596
-  _globals['_PROMISESREQUEST']._serialized_end=628
-  _globals['_PROMISESRESPONSE']._serialized_start=630
-  _globals['_PROMISESRESPONSE']._serialized_end=713
-  _globals['_PROMISESERVICE']._serialized_start=716
-  _globals['_PROMISESERVICE']._serialized_end=867
+  _globals['_PROMISERESPONSE']._serialized_end=428
+  _globals['_SERVICEPROMISE']._serialized_start=430
+  _globals['_SERVICEPROMISE']._serialized_end=539
+  _globals['_PROMISEDPART']._serialized_start=541
+  _globals['_PROMISEDPART']._serialized_end=624
+  _globals['_PROMISESREQUEST']._serialized_start=626
+  _globals['_PROMISESREQUEST']._serialized_end=658
+  _globals['_PROMISESRESPONSE']._serialized_start=660
+  _globals['_PROMISESRESPONSE']._serialized_end=743
+  _globals['_PROMISESERVICE']._serialized_start=746
+  _globals['_PROMISESERVICE']._serialized_end=897
 # @@protoc_insertion_point(module_scope)

@@ -28,20 +28,22 @@ class CartLine(_message.Message):
     def __init__(self, sku: _Optional[str] = ..., quantity: _Optional[int] = ...) -> None: ...
 
 class PromiseResponse(_message.Message):
-    __slots__ = ("services", "parts", "units_short", "order_by_us", "currency", "sequence")
+    __slots__ = ("services", "parts", "units_short", "order_by_us", "currency", "sequence", "short_expected_at_us")
     SERVICES_FIELD_NUMBER: _ClassVar[int]
     PARTS_FIELD_NUMBER: _ClassVar[int]
     UNITS_SHORT_FIELD_NUMBER: _ClassVar[int]
     ORDER_BY_US_FIELD_NUMBER: _ClassVar[int]
     CURRENCY_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    SHORT_EXPECTED_AT_US_FIELD_NUMBER: _ClassVar[int]
     services: _containers.RepeatedCompositeFieldContainer[ServicePromise]
     parts: _containers.RepeatedCompositeFieldContainer[PromisedPart]
     units_short: int
     order_by_us: int
     currency: str
     sequence: int
-    def __init__(self, services: _Optional[_Iterable[_Union[ServicePromise, _Mapping]]] = ..., parts: _Optional[_Iterable[_Union[PromisedPart, _Mapping]]] = ..., units_short: _Optional[int] = ..., order_by_us: _Optional[int] = ..., currency: _Optional[str] = ..., sequence: _Optional[int] = ...) -> None: ...
+    short_expected_at_us: int
+    def __init__(self, services: _Optional[_Iterable[_Union[ServicePromise, _Mapping]]] = ..., parts: _Optional[_Iterable[_Union[PromisedPart, _Mapping]]] = ..., units_short: _Optional[int] = ..., order_by_us: _Optional[int] = ..., currency: _Optional[str] = ..., sequence: _Optional[int] = ..., short_expected_at_us: _Optional[int] = ...) -> None: ...
 
 class ServicePromise(_message.Message):
     __slots__ = ("service", "ship_date", "ship_at_us", "deliver_date", "price")
