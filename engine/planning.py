@@ -40,9 +40,11 @@ class Demand(NamedTuple):
     """Orders to be filled. Lines of an order are [first_line[o], first_line[o + 1]); each wants 1 unit or more."""
 
     first_line: Any  # int64 [order + 1]
-    zone: Any  # int32 [order] row of the costs
+    zone: Any  # int32 [order] row of the costs: what its shipments cost
     sku: Any  # int32 [line] row of the stock
     quantity: Any  # int32 [line]
+    # row of the costs for its units, int32 [line]; shipments cost there what they cost its order. None: its order's row
+    rate: Any = None
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,28 @@ class TooManyUnits(ValueError):
     """The demand is larger than one plan takes."""
 
 
+class Under(NamedTuple):
+    """Costs of a demand that are nowhere above the true ones. Where `grams` is above 0 for the lines of an order, which
+    has PIECE_LINES_MAX units at most, its shipments cost exactly `fees` by their weight.
+    """
+
+    costs: Costs  # of units
+    zone: Any  # int32 [order] row of the fees
+    rate: Any  # int32 [line] row of the costs
+    fees: Any  # float64 [row, node] of shipments
+    grams: Any  # int64 [line] of a unit; 0: the weight does not matter
+    ends: Any  # int64 [step] weights up to which rows of fees hold, from an order's first row on; the last is above all
+
+
 def _unwatched(what: str, figure: float) -> None:
     pass
 
 
-def plan(demand: Demand, costs: Costs, stock: Any, prices: Any = None, watch: Watch = _unwatched) -> Plan:
-    """The cheapest plan that is found. stock: int32 [sku, node], what may be taken; prices: to begin from.
+def plan(
+    demand: Demand, costs: Costs, stock: Any, prices: Any = None, watch: Watch = _unwatched, under: Under | None = None
+) -> Plan:  # fmt: skip
+    """The cheapest plan that is found. stock: int32 [sku, node], what may be taken; prices: to begin from; under: what
+    the bound is worked out by, where `costs` are not the true ones (engine/costs.py).
 
     The same demand gets the same plan. Raises TooManyUnits.
     """
@@ -79,8 +97,9 @@ def plan(demand: Demand, costs: Costs, stock: Any, prices: Any = None, watch: Wa
         raise TooManyUnits(f"{total:,} units: a plan takes {UNITS_MAX:,} at most")
     stock = np.ascontiguousarray(stock, np.int32)
     prices = np.zeros(stock.shape) if prices is None else np.array(prices, np.float64, order="C")
-    merged, in_turn = _merged(demand)
-    least = _priced(_orders(merged, stock.shape[0]), costs, stock, prices, watch)
+    merged, in_turn, kept = _merged(demand)
+    true = _true(demand, costs, under)
+    least = _priced(_orders(merged, stock.shape[0], true, kept), true.costs, stock, prices, watch)
     units = _units(merged, stock)
     cost = _placed(units, costs, prices, watch)
     line = np.repeat(in_turn, demand.quantity[in_turn])
@@ -92,30 +111,49 @@ def plan(demand: Demand, costs: Costs, stock: Any, prices: Any = None, watch: Wa
     return Plan(parts, cost, least, prices, short - missing)
 
 
-def _merged(demand: Demand) -> tuple[Demand, Any]:
-    """Lines of an order with equal SKUs as one; and the demand's lines in the order of those."""
+def _merged(demand: Demand) -> tuple[Demand, Any, Any]:
+    """Lines of an order with equal SKUs as one; the demand's lines in the order of those; the first line of each."""
     order = owners(demand.first_line)
     keys = order * (int(demand.sku.max(initial=0)) + 1) + demand.sku
     _, first, of_key = np.unique(keys, return_index=True, return_inverse=True)
     kept, in_turn = np.sort(first), np.argsort(first[of_key], kind="stable")
     quantity = np.bincount(first[of_key], demand.quantity, demand.sku.size)[kept]
     lines = np.bincount(order[kept], minlength=demand.zone.size)
-    return Demand(offsets(lines), demand.zone, demand.sku[kept], quantity.astype(np.int32)), in_turn
+    units = quantity.astype(np.int32)
+    return Demand(offsets(lines), demand.zone, demand.sku[kept], units, rates(demand)[kept]), in_turn, kept
 
 
-def _orders(demand: Demand, skus: int) -> Orders:
-    """The demand for pricing: long orders in pieces."""
-    first_line = demand.first_line
+def rates(demand: Demand) -> Any:
+    """int32 [line]: the row of the costs of each line's units."""
+    return demand.zone[owners(demand.first_line)] if demand.rate is None else demand.rate
+
+
+def _true(demand: Demand, costs: Costs, under: Under | None) -> Under:
+    if under is not None:
+        return under
+    none = np.zeros(demand.sku.size, np.int64)
+    return Under(costs, demand.zone, rates(demand), costs.shipment, none, np.full(1, np.iinfo(np.int64).max))
+
+
+def _orders(demand: Demand, skus: int, under: Under, kept: Any) -> Orders:
+    """The demand for pricing: long orders in pieces, those by weight in units. kept: the line of `under` for each."""
+    first_line, grams = demand.first_line, under.grams[kept]
+    times = np.where(grams > 0, demand.quantity, 1)
+    if times.max(initial=1) > 1:
+        line = np.repeat(np.arange(times.size), times)
+        first_line = np.append(0, np.cumsum(times))[first_line]
+    else:
+        line = np.arange(times.size)
+    quantity = np.where(grams > 0, 1, demand.quantity)[line].astype(np.int32)
+    sku, rate = demand.sku[line], np.ascontiguousarray(under.rate[kept][line], np.int32)
     pieces = -(-np.diff(first_line) // PIECE_LINES_MAX)  # of each order
     order = np.repeat(np.arange(pieces.size), pieces)
     place = np.arange(order.size) - np.repeat(np.cumsum(pieces) - pieces, pieces)
     first = np.append(first_line[order] + place * PIECE_LINES_MAX, first_line[-1]).astype(np.int32)
-    piece = owners(first).astype(np.int32)
-    zone = np.ascontiguousarray(demand.zone[order], np.int32)
     return Orders(
-        first, zone, 1.0 / pieces[order], demand.sku, demand.quantity, piece,
-        np.lexsort((zone[piece], demand.sku)).astype(np.int32),
-        offsets(np.bincount(demand.sku, minlength=skus)).astype(np.int32),
+        first, np.ascontiguousarray(under.zone[order], np.int32), 1.0 / pieces[order], rate, grams[line], sku, quantity,
+        owners(first).astype(np.int32), np.lexsort((rate, under.zone[order][owners(first)], sku)).astype(np.int32),
+        offsets(np.bincount(sku, minlength=skus)).astype(np.int32), under.fees, under.ends,
     )  # fmt: skip
 
 
@@ -134,10 +172,11 @@ def _units(demand: Demand, stock: Any) -> Units:
     order_of_line = owners(demand.first_line)
     order = np.repeat(order_of_line, demand.quantity).astype(np.int32)
     sku = np.repeat(demand.sku, demand.quantity).astype(np.int32)
+    rate = np.repeat(rates(demand), demand.quantity).astype(np.int32)
     count = np.bincount(order, minlength=demand.zone.size)
     return Units(
-        offsets(count).astype(np.int32), np.ascontiguousarray(demand.zone, np.int32), order, sku,
-        np.lexsort((demand.zone[order], sku)).astype(np.int32),
+        offsets(count).astype(np.int32), np.ascontiguousarray(demand.zone, np.int32), rate, order, sku,
+        np.lexsort((rate, sku)).astype(np.int32),
         offsets(np.bincount(sku, minlength=stock.shape[0])).astype(np.int32),
         np.full(order.size, -1, np.int32), stock.copy(), np.ones(1, np.int64), np.ones(stock.shape[0], np.int64),
         np.zeros(stock.shape[0], np.int64), np.zeros(demand.zone.size, np.int64),
@@ -196,11 +235,11 @@ def cost_of(demand: Demand, costs: Costs, parts: Parts) -> float:
     """What parts cost together: shipments, units, what is short."""
     order, line = owners(demand.first_line), owners(offsets(parts.part_count))
     given, nodes = parts.node != NO_NODE, costs.unit.shape[1]
-    of, node, units = order[line[given]], parts.node[given], parts.quantity[given]
-    shipment = np.unique(of.astype(np.int64) * nodes + node)
+    line, node, units = line[given], parts.node[given], parts.quantity[given]
+    shipment = np.unique(order[line].astype(np.int64) * nodes + node)
     shipped = costs.shipment[demand.zone[shipment // nodes], shipment % nodes].sum()
     short = parts.quantity[~given].sum(dtype=np.int64)
-    return float(shipped + (units * costs.unit[demand.zone[of], node]).sum() + short * costs.short)
+    return float(shipped + (units * costs.unit[rates(demand)[line], node]).sum() + short * costs.short)
 
 
 def extra_cost(demand: Demand, costs: Costs, stock: Any, parts: Parts) -> Any:
@@ -208,17 +247,16 @@ def extra_cost(demand: Demand, costs: Costs, stock: Any, parts: Parts) -> Any:
     has any of the SKU, as if the line were alone: each of its parts a shipment, nobody else wanting the stock. What is
     short costs nothing here. Rounded to whole units of the costs.
     """
-    order, line = owners(demand.first_line), owners(offsets(parts.part_count))
+    rate, line = rates(demand), owners(offsets(parts.part_count))
     given = parts.node != NO_NODE
     line, node, units = line[given], parts.node[given], parts.quantity[given]
-    zone = demand.zone[order]
-    paid = np.bincount(line, costs.shipment[zone[line], node] + units * costs.unit[zone[line], node], demand.sku.size)
+    paid = np.bincount(line, costs.shipment[rate[line], node] + units * costs.unit[rate[line], node], demand.sku.size)
     quantity = np.bincount(line, units, demand.sku.size)
     extra = np.zeros(demand.sku.size, np.int64)
     for first in range(0, extra.size, COMPARED_LINES):
         lines = np.arange(first, min(first + COMPARED_LINES, extra.size))
         lines = lines[quantity[lines] > 0]
-        alone = costs.shipment[zone[lines]] + quantity[lines, None] * costs.unit[zone[lines]]
+        alone = costs.shipment[rate[lines]] + quantity[lines, None] * costs.unit[rate[lines]]
         alone[stock[demand.sku[lines]] <= 0] = np.inf
         extra[lines] = np.rint(paid[lines] - alone.min(axis=1, initial=np.inf))
     return extra

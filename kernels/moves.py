@@ -24,10 +24,11 @@ class Units(NamedTuple):
     """Units of orders: those of order o are [first[o], first[o + 1])."""
 
     first: I32  # [order + 1]
-    zone: I32  # [order]
+    zone: I32  # [order] row of the costs: what its shipments cost
+    rate: I32  # [unit] row of the costs: what it costs; shipments cost there what they cost its order
     order: I32  # [unit]
     sku: I32  # [unit]
-    by_sku: I32  # [unit] in the order of SKUs, and of zones within each
+    by_sku: I32  # [unit] in the order of SKUs, and of rates within each
     sku_first: I32  # [sku + 1]
     at: I32  # [unit] node; the number of nodes: short
     room: I32x2  # [sku, node] units that nobody has
@@ -51,7 +52,7 @@ class Net(NamedTuple):
 class Work(NamedTuple):
     """Room for what is being tried."""
 
-    alone: F64x2  # [zone, node] a unit that is a shipment by itself
+    alone: F64x2  # [row of the costs, node] a unit that is a shipment by itself
     seen: I64  # [node] stamp of the last order that was found there
     stamp: I64  # [1]
     cost: F64x2  # [window, node] of a unit at a node, shipments aside, where there is room
@@ -119,13 +120,13 @@ def _is_alone(units: Units, unit: int) -> bool:
 @leaf
 def _here(units: Units, costs: Costs, unit: int) -> float:
     """What its order would save without the unit."""
-    here, zone = units.at[unit], units.zone[units.order[unit]]
+    here, rate = units.at[unit], units.rate[unit]
     if here == costs.unit.shape[1]:
         return costs.short
     if here < 0:
         return 0.0
-    cost = costs.unit[zone, here]
-    return cost + costs.shipment[zone, here] if _is_alone(units, unit) else cost
+    cost = costs.unit[rate, here]
+    return cost + costs.shipment[rate, here] if _is_alone(units, unit) else cost
 
 
 @leaf
@@ -174,14 +175,14 @@ def keep(units: Units, work: Work) -> None:
 def _look_from(units: Units, costs: Costs, unit: int, net: Net, work: Work) -> None:
     """The moves of a unit of an order of several."""
     nodes, order, here = costs.unit.shape[1], units.order[unit], units.at[unit]
-    zone, saved = units.zone[order], _here(units, costs, unit)
+    rate, saved = units.rate[unit], _here(units, costs, unit)
     for to in range(nodes):
-        net.move[here, to] = min(net.move[here, to], work.alone[zone, to] - saved)
+        net.move[here, to] = min(net.move[here, to], work.alone[rate, to] - saved)
     net.move[here, nodes] = min(net.move[here, nodes], costs.short - saved)
     for other in range(units.first[order], units.first[order + 1]):
         there = units.at[other]
         if there >= 0 and there < nodes and there != here:
-            net.move[here, there] = min(net.move[here, there], costs.unit[zone, there] - saved)
+            net.move[here, there] = min(net.move[here, there], costs.unit[rate, there] - saved)
 
 
 @leaf
@@ -189,7 +190,7 @@ def look(units: Units, costs: Costs, sku: int, but: int, net: Net, work: Work) -
     """The least moves of a SKU's units, without those of one order."""
     nodes = costs.unit.shape[1]
     net.count[:] = 0
-    last_zone, last = -1, -1
+    last_rate, last = -1, -1
     for place in range(units.sku_first[sku], units.sku_first[sku + 1]):
         unit = units.by_sku[place]
         order, here = units.order[unit], units.at[unit]
@@ -202,13 +203,13 @@ def look(units: Units, costs: Costs, sku: int, but: int, net: Net, work: Work) -
         if size > 1:
             _look_from(units, costs, unit, net, work)
             continue
-        zone = units.zone[order]
-        if zone == last_zone and here == last:
+        rate = units.rate[unit]
+        if rate == last_rate and here == last:
             continue
-        last_zone, last = zone, here
-        saved = costs.short if here == nodes else work.alone[zone, here]
+        last_rate, last = rate, here
+        saved = costs.short if here == nodes else work.alone[rate, here]
         for to in range(nodes):
-            net.move[here, to] = min(net.move[here, to], work.alone[zone, to] - saved)
+            net.move[here, to] = min(net.move[here, to], work.alone[rate, to] - saved)
         net.move[here, nodes] = min(net.move[here, nodes], costs.short - saved)
     for node in range(nodes + 1):
         net.move[node, node] = NOWHERE
@@ -223,12 +224,12 @@ def _mover(units: Units, costs: Costs, sku: int, but: int, here: int, to: int, w
         order = units.order[unit]
         if units.at[unit] != here or order == but or size_of(units, order) > MOVED_UNITS_MAX or work.rests[unit]:
             continue
-        cost, zone = costs.short, units.zone[order]
+        cost, rate = costs.short, units.rate[unit]
         if to < nodes:
-            cost = work.alone[zone, to]
+            cost = work.alone[rate, to]
             for other in range(units.first[order], units.first[order + 1]):
                 if units.at[other] == to:
-                    cost = costs.unit[zone, to]
+                    cost = costs.unit[rate, to]
         cost -= _here(units, costs, unit)
         if cost < best:
             best, found = cost, unit

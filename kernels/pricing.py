@@ -24,23 +24,30 @@ _EXACT = 1e-14  # of the dearest: so much of it is lost by adding doubles, and i
 
 
 class Orders(NamedTuple):
-    """Orders of lines, cut into pieces: lines [first[p], first[p + 1]) are piece p. All lines of it have other SKUs."""
+    """Orders of lines, cut into pieces: lines [first[p], first[p + 1]) are piece p. All lines of it have other SKUs.
+    But orders that are priced by weight are one piece each, and each of their units is a line, since units of one SKU
+    may leave from different nodes.
+    """
 
     first: I32  # [piece + 1]
-    zone: I32  # [piece] row of the costs
+    zone: I32  # [piece] row of the fees of its lightest shipments; the rows of heavier ones follow
     share: F64  # [piece] of the fees of each shipment that it pays: 1 / pieces of its order
+    rate: I32  # [line] row of the costs: what its units cost
+    grams: I64  # [line] what it weighs; 0: the weight does not matter
     sku: I32  # [line]
     quantity: I32  # [line]
     piece: I32  # [line]
-    by_sku: I32  # [line] lines in the order of SKUs, and of zones within each
+    by_sku: I32  # [line] lines in the order of SKUs, and of rates within each
     sku_first: I32  # [sku + 1] into by_sku
+    fees: F64x2  # [row, node] what a shipment costs
+    ends: I64  # [step] weights up to which each row of a piece holds, ascending; the last one is above all
 
 
 class Costs(NamedTuple):
     """What shipments cost."""
 
-    shipment: F64x2  # [zone, node] for each
-    unit: F64x2  # [zone, node] for each of its units
+    shipment: F64x2  # [row, node] for each
+    unit: F64x2  # [row, node] for each of its units
     short: float  # for a unit that is not shipped
 
 
@@ -50,37 +57,50 @@ class _Work(NamedTuple):
     sums: F64x2  # [subset, node] unit costs
     best: F64  # [subset] as one shipment, or short
     least: F64  # [subset] in any number of shipments
+    grams: I64  # [subset]
 
 
 @leaf
-def _add_up(orders: Orders, costs: Costs, prices: F64x2, lines: I32, count: int, zone: int, work: _Work) -> None:
+def _add_up(orders: Orders, costs: Costs, prices: F64x2, lines: I32, count: int, work: _Work) -> None:
     """Of each subset of `count` lines: priced unit costs at every node, and its least cost. Leaves out no node."""
     nodes = costs.unit.shape[1]
     work.sums[0, :nodes] = 0.0
     work.least[0] = 0.0
+    work.grams[0] = 0
     for subset in range(1, 1 << count):
         low = subset & -subset
         at = 0
         while 1 << at != low:
             at += 1
         line = lines[at]
-        sku, quantity = orders.sku[line], orders.quantity[line]
+        sku, quantity, rate = orders.sku[line], orders.quantity[line], orders.rate[line]
         before = subset ^ low
+        work.grams[subset] = work.grams[before] + orders.grams[line]
         for node in range(nodes):
-            work.sums[subset, node] = work.sums[before, node] + quantity * (costs.unit[zone, node] + prices[sku, node])
+            work.sums[subset, node] = work.sums[before, node] + quantity * (costs.unit[rate, node] + prices[sku, node])
 
 
 @leaf
-def _shipped(costs: Costs, zone: int, share: float, count: int, short: F64, work: _Work) -> None:
+def _row(orders: Orders, zone: int, grams: int) -> int:
+    """The row of the fees of a shipment of so many grams."""
+    step = 0
+    while orders.ends[step] < grams:
+        step += 1
+    return zone + step
+
+
+@leaf
+def _shipped(orders: Orders, zone: int, share: float, count: int, short: F64, work: _Work) -> None:
     """best and least of each subset. short: [line], what it costs not to ship it."""
-    nodes = costs.unit.shape[1]
+    nodes = orders.fees.shape[1]
     for subset in range(1, 1 << count):
         best = 0.0
         for line in range(count):
             if subset >> line & 1:
                 best += short[line]
+        row = _row(orders, zone, work.grams[subset])
         for node in range(nodes):
-            best = min(best, share * costs.shipment[zone, node] + work.sums[subset, node])
+            best = min(best, share * orders.fees[row, node] + work.sums[subset, node])
         work.best[subset] = best
         least, part = best, (subset - 1) & subset
         while part > subset ^ part:  # each pair of parts once
@@ -91,7 +111,7 @@ def _shipped(costs: Costs, zone: int, share: float, count: int, short: F64, work
 
 @leaf
 def _work(nodes: int) -> _Work:
-    return _Work(np.empty((_SUBSETS, nodes)), np.empty(_SUBSETS), np.empty(_SUBSETS))
+    return _Work(np.empty((_SUBSETS, nodes)), np.empty(_SUBSETS), np.empty(_SUBSETS), np.empty(_SUBSETS, np.int64))
 
 
 @kernel
@@ -106,8 +126,8 @@ def bound(orders: Orders, costs: Costs, prices: F64x2, stock: I32x2) -> float:
             lines[line] = first + line
             short[line] = orders.quantity[first + line] * costs.short
         zone = orders.zone[piece]
-        _add_up(orders, costs, prices, lines, count, zone, work)
-        _shipped(costs, zone, orders.share[piece], count, short, work)
+        _add_up(orders, costs, prices, lines, count, work)
+        _shipped(orders, zone, orders.share[piece], count, short, work)
         total += work.least[(1 << count) - 1]
     for sku in range(stock.shape[0]):
         for node in range(stock.shape[1]):
@@ -123,24 +143,24 @@ def _marginal(
     short; its own price left out.
     """
     nodes, piece, quantity = costs.unit.shape[1], orders.piece[line], orders.quantity[line]
-    zone, share = orders.zone[piece], orders.share[piece]
+    zone, rate, share = orders.zone[piece], orders.rate[line], orders.share[piece]
     count = 0
     for other in range(orders.first[piece], orders.first[piece + 1]):
         if other != line:
             lines[count] = other
             short[count] = orders.quantity[other] * costs.short
             count += 1
-    _add_up(orders, costs, prices, lines, count, zone, work)
-    _shipped(costs, zone, share, count, short, work)
-    full = (1 << count) - 1
+    _add_up(orders, costs, prices, lines, count, work)
+    _shipped(orders, zone, share, count, short, work)
+    full, row = (1 << count) - 1, _row(orders, zone, orders.grams[line])
     for node in range(nodes):
-        out[node] = work.least[full]
+        out[node] = work.least[full] + share * orders.fees[row, node]
     for subset in range(1, full + 1):
-        rest = work.least[full ^ subset]
+        rest, row = work.least[full ^ subset], _row(orders, zone, work.grams[subset] + orders.grams[line])
         for node in range(nodes):
-            out[node] = min(out[node], work.sums[subset, node] + rest)
+            out[node] = min(out[node], work.sums[subset, node] + rest + share * orders.fees[row, node])
     for node in range(nodes):
-        out[node] = (out[node] + share * costs.shipment[zone, node]) / quantity + costs.unit[zone, node]
+        out[node] = out[node] / quantity + costs.unit[rate, node]
     out[nodes] = work.least[full] / quantity + costs.short
 
 
@@ -328,10 +348,11 @@ def _set_middle(one: Transport, short: float, prices: F64x2, sku: int, low: F64)
 
 @leaf
 def _is_like(orders: Orders, line: int, other: int) -> bool:
-    """Whether two lines of a SKU are alone in their orders, go to the same zone, and have the same quantity."""
+    """Whether two lines of a SKU are alone in their orders, cost the same, and have the same quantity."""
     mine, its = orders.piece[line], orders.piece[other]
     return (
         orders.zone[mine] == orders.zone[its]
+        and orders.rate[line] == orders.rate[other]
         and orders.quantity[line] == orders.quantity[other]
         and orders.first[mine + 1] - orders.first[mine] == 1
         and orders.first[its + 1] - orders.first[its] == 1

@@ -190,15 +190,15 @@ def set_alike(units: Units, first: int, count: int, work: Work) -> None:
 
 @leaf
 def _set_priced(
-    units: Units, costs: Costs, order: int, first: int, count: int, prices: F64x2, only_room: bool, work: Work
+    units: Units, costs: Costs, first: int, count: int, prices: F64x2, only_room: bool, work: Work
 ) -> None:  # fmt: skip
     """What each unit costs at every node by prices; only_room: where there is room, else anywhere."""
-    nodes, zone = costs.unit.shape[1], units.zone[order]
+    nodes = costs.unit.shape[1]
     set_alike(units, first, count, work)
     for k in range(count):
-        sku = units.sku[first + k]
+        sku, rate = units.sku[first + k], units.rate[first + k]
         for node in range(nodes):
-            work.cost[k, node] = costs.unit[zone, node] + prices[sku, node]
+            work.cost[k, node] = costs.unit[rate, node] + prices[sku, node]
             work.room[k, node] = units.room[sku, node] if only_room else count
             work.more[k, node] = NOWHERE
 
@@ -216,14 +216,14 @@ def put_back(units: Units, costs: Costs, order: int, first: int, count: int, net
     """Put `count` units of an order that stand nowhere where it is best, where a node without room costs what the chain
     costs that makes some; the change of cost.
     """
-    nodes, zone, change = costs.unit.shape[1], units.zone[order], 0.0
+    nodes, change = costs.unit.shape[1], 0.0
     set_alike(units, first, count, work)
     for k in range(count):
-        sku = units.sku[first + k]
+        sku, rate = units.sku[first + k], units.rate[first + k]
         if k == 0 or units.sku[first + k - 1] != sku:
             look_for_room(units, costs, sku, order, net, work)
         for node in range(nodes):
-            work.cost[k, node] = costs.unit[zone, node] + net.free[node] + work.blur[k, node]
+            work.cost[k, node] = costs.unit[rate, node] + net.free[node] + work.blur[k, node]
             work.room[k, node] = max(1, units.room[sku, node])  # others make room for one
             work.more[k, node] = NOWHERE
     left = (1 << count) - 1
@@ -301,7 +301,7 @@ def _wants(units: Units, costs: Costs, order: int, prices: F64x2, wanted: I32, w
     """
     first, count, nodes = units.first[order], size_of(units, order), costs.unit.shape[1]
     wanted[:count] = -1
-    _set_priced(units, costs, order, first, count, prices, False, work)
+    _set_priced(units, costs, first, count, prices, False, work)
     work.logged[0] = 0
     take_out(units, costs, first, count, work)
     choose(units, costs, order, count, work)
@@ -367,7 +367,7 @@ def _place_lines(units: Units, costs: Costs, order: int, prices: F64x2, work: Wo
     nodes, zone, total, stamp = costs.unit.shape[1], units.zone[order], 0.0, mark(units, order, work)
     unit, last = units.first[order], units.first[order + 1]
     while unit < last:
-        sku, end = units.sku[unit], unit
+        sku, rate, end = units.sku[unit], units.rate[unit], unit
         while end < last and units.sku[end] == sku and units.at[end] == OUT:
             end += 1
         if end == unit:
@@ -377,14 +377,14 @@ def _place_lines(units: Units, costs: Costs, order: int, prices: F64x2, work: Wo
             for node in range(nodes):
                 if units.room[sku, node] > 0:
                     count = min(end - unit, units.room[sku, node])
-                    cost = costs.unit[zone, node] + prices[sku, node]
+                    cost = costs.unit[rate, node] + prices[sku, node]
                     if work.seen[node] != stamp:
                         cost += costs.shipment[zone, node] / count
                     if cost < best:
                         best, where, taken = cost, node, count
             if where < nodes:
                 units.room[sku, where] -= taken
-                total += taken * costs.unit[zone, where]
+                total += taken * costs.unit[rate, where]
                 if work.seen[where] != stamp:
                     work.seen[where] = stamp
                     total += costs.shipment[zone, where]
@@ -416,7 +416,7 @@ def _put_by_price(
 ) -> float:  # fmt: skip
     """Put `count` units of an order that stand nowhere where prices would have them, if there is room; their cost."""
     nodes, change, left = costs.unit.shape[1], 0.0, (1 << count) - 1
-    _set_priced(units, costs, order, first, count, prices, True, work)
+    _set_priced(units, costs, first, count, prices, True, work)
     choose(units, costs, order, count, work)
     work.logged[0] = 0
     while left:
@@ -463,15 +463,15 @@ def place_singles(units: Units, costs: Costs, prices: F64x2) -> float:
             order = units.order[unit]
             if units.first[order + 1] - units.first[order] > 1:
                 continue
-            zone = units.zone[order]
-            if zone != before:
+            rate = units.rate[unit]
+            if rate != before:
                 for node in range(nodes):
-                    one.cost[rows, node] = costs.shipment[zone, node] + costs.unit[zone, node]
+                    one.cost[rows, node] = costs.shipment[rate, node] + costs.unit[rate, node]
                 one.cost[rows, nodes] = costs.short
                 one.units[rows] = 0
                 first[rows] = count
                 rows += 1
-                before = zone
+                before = rate
             one.units[rows - 1] += 1
             mine[count] = unit
             count += 1

@@ -20,6 +20,7 @@ HEADER = (
     "Courier Status,Qty,currency,Amount,ship-city,ship-state,ship-postal-code,ship-country,B2B,fulfilled-by,"
     "promo-count,promo-free-shipping"
 )
+_FURTHER = "every_additional_0_5_kg_inr"
 _STAND_IN_CENTRES = (("DELHI", "110001", 28.61986, 77.21292), ("MUMBAI", "400001", 18.93891, 72.83584))
 _STAND_IN_CODES = ("110001", "400081", "560085", "600001", "700001", "999999", "")
 _STAND_IN_ORDERS = 300
@@ -97,3 +98,23 @@ def pincodes() -> dict[str, tuple[float, float, str]]:
     """latitude, longitude, source ("offices" or "pin3_median") of India's codes, repaired elsewhere; real only."""
     with gzip.open(DATA / PINCODES, "rt", newline="") as file:
         return {r["pincode"]: (float(r["lat"]), float(r["lon"]), r["source"]) for r in csv.DictReader(file) if r["lat"]}
+
+
+def courier_rates() -> dict[str, tuple[int, int]]:
+    """By zone: paise for the first half kilogram, and for each further one, forward only."""
+    if not available():
+        return {"a": (2950, 2360), "b": (3300, 2830), "c": (4010, 3890), "d": (4540, 4480), "e": (5660, 5550)}
+    with open(DATA / "courier_rate_card" / "rates.csv", newline="") as file:
+        return {
+            row["zone"]: (round(float(row["first_0_5_kg_inr"]) * 100), round(float(row[_FURTHER]) * 100))
+            for row in csv.DictReader(file)
+            if row["rate_type"] == "Forward"
+        }
+
+
+def courier_zones() -> dict[str, str]:
+    """Zones of some postal codes."""
+    if not available():
+        return {"400081": "b", "560085": "d", "700001": "e"}
+    with open(DATA / "courier_rate_card" / "pincode_zones.csv", newline="") as file:
+        return {row["customer_pincode"]: row["zone"] for row in csv.DictReader(file)}

@@ -151,8 +151,8 @@ def test_any_prices_prove_a_bound() -> None:
     for seed in range(20):
         found = case(seed)
         prices = chance.random(found.stock.shape) * chance.choice([10.0, 3000.0, 80_000.0])
-        merged, _ = planning._merged(found.demand)
-        orders = planning._orders(merged, found.stock.shape[0])
+        merged, _, kept = planning._merged(found.demand)
+        orders = planning._orders(merged, found.stock.shape[0], planning._true(found.demand, found.costs, None), kept)
         assert bound(orders, found.costs, prices, found.stock) <= least_cost(found) * (1 + 1e-9)
 
 

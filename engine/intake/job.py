@@ -27,6 +27,7 @@ from engine.commands import (
     PutPostalCodes,
 )
 from engine.commit import find_locations
+from engine.costs import Model, RateCosts, Shipped, asked_for, service_costs, tariff_terms
 from engine.intake.decisions import POSTAL_AREA, DecisionWriter
 from engine.intake.nodes import NodeFile
 from engine.intake.orders import OrderFile
@@ -36,15 +37,16 @@ from engine.intake.stock import StockFile
 from engine.intake.tables import IntakeError
 from engine.journal.memory import MemoryJournal
 from engine.outcomes import Method, MovementKind, Namespace, Reply
-from engine.planning import Demand, Plan, cost_of, extra_cost, plan
+from engine.planning import Demand, Plan, extra_cost, plan
 from engine.ragged import elements, offsets, owners
+from engine.rates.card import ServiceCard
+from engine.rates.tariff import Tariff
 from engine.sourcing import draw, rehearsal
 from engine.state import Coordinates, State
 from engine.terms import TERMS, asked
 from engine.writer import Engine, Pending
 from kernels.columns import NO_NODE, NODES_MAX, Batch, Figure, OnShort, Outcome
 from kernels.keys import ABSENT
-from kernels.pricing import Costs
 
 BATCH_ORDERS = 16_384
 STOCK_SOURCE = "file"
@@ -79,6 +81,10 @@ class Summary:
     postal_area_orders: int = 0  # placed by the first three digits of their postal code
     mean_distance_m: int | None = None  # over allocated units
     cost: int | None = None
+    uncarried_units: int = (
+        0  # allocated, though no service of the card carries their shipment: in the cost they are short
+    )
+    unserved_orders: int = 0  # that no service carries from any node, whatever is in stock
     bound: int | None = None  # no allocation costs less; None where not all orders were planned and taken
     gap: float | None = None  # cost / bound - 1
     stock_rejects: int = 0
@@ -91,17 +97,21 @@ class Summary:
 class Shipments:
     """Shipments counted batch by batch: all units of one order that leave one node together."""
 
-    def __init__(self, nodes: Coordinates) -> None:
+    def __init__(self, nodes: Coordinates, grams: Any = None) -> None:
+        """grams: int64 [line of the file] of a unit, where shipments are to be weighed."""
         self._nodes = nodes  # the engine's: answers name nodes by its indices, which are not the file's
         self._places: list[Any] = [np.empty((2, 0), np.int32)]
         self._units: list[Any] = [np.empty(0, np.int64)]
         self._node: list[Any] = [np.empty(0, np.int64)]
         self._metres: list[Any] = [np.empty(0, np.int32)]
+        self._order: list[Any] = [np.empty(0, np.int64)]
+        self._grams: list[Any] = [np.empty(0, np.int64)]
+        self._unit_grams, self._orders, self._lines = grams, 0, 0  # orders and lines of the batches so far
         self.split_orders = 0
         self.short_units = 0
 
-    def add(self, orders: OrderFile, answers: OrderAnswers, order: Any) -> None:
-        """order: of each part, its row in this batch."""
+    def add(self, orders: OrderFile, answers: OrderAnswers, order: Any, line: Any) -> None:
+        """order, line: of each part, its row in this batch. Batches come in the file's order."""
         given = answers.node != NO_NODE
         units = answers.part_quantity.astype(np.int64)
         self.short_units += int(units[~given].sum())
@@ -113,6 +123,12 @@ class Shipments:
         self._units.append(np.bincount(owner, units[given], pairs.size).astype(np.int64))
         self._node.append(pairs % NODES_MAX)
         self._metres.append(answers.metres[given][first])
+        self._order.append(self._orders + order_of)
+        if self._unit_grams is not None:
+            grams = np.zeros(pairs.size, np.int64)
+            np.add.at(grams, owner, units[given] * self._unit_grams[self._lines + line[given]])
+            self._grams.append(grams)
+        self._orders, self._lines = self._orders + len(orders.order_id), self._lines + orders.quantity.size
 
     @property
     def units(self) -> Any:
@@ -128,6 +144,12 @@ class Shipments:
     def metres(self) -> Any:
         """int32 [shipment] whole metres from the node."""
         return np.concatenate(self._metres)
+
+    def shipped(self) -> Shipped:
+        """As a model of costs wants them."""
+        count = self.units.size
+        grams = np.zeros(count, np.int64) if self._unit_grams is None else np.concatenate(self._grams)
+        return Shipped(np.concatenate(self._order), self.node, self.units, grams, self.kilometres())
 
     def kilometres(self) -> Any:
         """float64 [shipment] not rounded, as a rate card wants them."""
@@ -251,10 +273,42 @@ def count_stock(engine: Engine, stock: StockFile, nodes: Any, counted_at: int, s
     return "repeated" if known else "taken"
 
 
-def plan_orders(engine: Engine, orders: OrderFile, card: RateCard) -> Plan:
+def check_card(card: ServiceCard, path: Path, orders: OrderFile, node_ids: list[str]) -> None:
+    """Refuse a service card that leaves out something that these orders, from these nodes, need: before anything is
+    changed. Raises IntakeError, which names it.
+    """
+    if card.shortage_penalty is None:
+        raise IntakeError(f"{card.name}: shortage_penalty: is missing; give what a unit that is not sent costs")
+    Tariff(card, node_ids).check_codes(orders.postal_code.unique())
+    asked_for(card, len(orders.order_id), orders.options)
+    skus = orders.sku.unique()
+    named, grams = card.weights
+    weight = np.append(grams, card.weight_g)[pa.compute.index_in(skus, named).fill_null(len(named)).to_numpy()]
+    most = max(service.heaviest_g for service in card.services)
+    if (weight > most).any():
+        sku = skus[int(np.argmax(weight > most))].as_py()
+        raise IntakeError(
+            f"{card.name}: heaviest_g: a unit of SKU {sku!r} of {path} weighs {weight.max():,} g, and no service "
+            f"carries more than {most:,} g; add one that does"
+        )
+
+
+def model_of(engine: Engine, orders: OrderFile, card: RateCard | ServiceCard, now: int) -> Model:
+    """What the orders of a file cost, in an engine that knows their names. now: UTC us."""
+    state = engine.state
+    code = state.names[Namespace.POSTAL_CODE].find(orders.postal_code)
+    if isinstance(card, RateCard):
+        return RateCosts(card, state, code)
+    _, terms = tariff_terms(state, card, now)
+    asked = asked_for(card, len(orders.order_id), orders.options)
+    return service_costs(state, card, terms, code, *asked, state.names[Namespace.SKU].find(orders.sku))
+
+
+def plan_orders(engine: Engine, orders: OrderFile, model: Model) -> Plan:
     """A plan of least cost for the orders that the engine does not know yet, over what each node may give now.
 
-    Parts are those of the file's lines; a line of an order that is known has none. Raises TooManyUnits.
+    Parts are those of the file's lines; a line of an order that is known has none. Cost and bound are those of the
+    model. Raises TooManyUnits, TooManyRows.
     """
     state = engine.state
     names, nodes = state.names, state.node_count
@@ -263,41 +317,36 @@ def plan_orders(engine: Engine, orders: OrderFile, card: RateCard) -> Plan:
     new = np.flatnonzero(find_locations(state, keys)[0] == ABSENT)
     lines = elements(orders.first_line, new)
     sku, sku_of = _in_turn(names[Namespace.SKU].find(orders.sku)[lines])
-    code, zone = _in_turn(names[Namespace.POSTAL_CODE].find(orders.postal_code)[new])
-    places, at = state.postal_codes, state.nodes
-    km = kilometres(
-        places.latitude_e7[code, None] / 1e7, places.longitude_e7[code, None] / 1e7, at.latitude_e7[:nodes] / 1e7,
-        at.longitude_e7[:nodes] / 1e7,
-    )  # fmt: skip
-    costs = Costs(
-        card.shipment_fee + card.fee_per_km * km, card.handling_fee + card.fee_per_unit_km * km, card.shortage_penalty
-    )
     row = state.cells.row_of[sku]
-    stock = np.where((row >= 0)[:, None] & (at.flag[:nodes] == 1), state.cells.available[row, :nodes], 0)
+    stock = np.where((row >= 0)[:, None] & (state.nodes.flag[:nodes] == 1), state.cells.available[row, :nodes], 0)
     first_line = offsets(np.diff(orders.first_line)[new])
-    demand = Demand(first_line, zone, sku_of, orders.quantity[lines])
+    priced = model.priced(new, lines, Demand(first_line, np.empty(0, np.int32), sku_of, orders.quantity[lines]))
+    demand, costs = priced.demand, priced.costs
     terms = {name: orders.options[name][new] for name in TERMS if name in orders.options}
     batch = Batch(
         channel[new], names[Namespace.POSTAL_CODE].find(orders.postal_code)[new], first_line,
         names[Namespace.SKU].find(orders.sku)[lines], demand.quantity, *asked(terms, new.size),
     )  # fmt: skip
-    found = _or_nearest(state, batch, demand, costs, stock, plan(demand, costs, stock))
-    part_count, extra_cost = np.zeros(len(orders.sku), np.int32), np.zeros(len(orders.sku), np.int64)
-    part_count[lines], extra_cost[lines] = found.parts.part_count, found.parts.extra_cost
-    return replace(found, parts=replace(found.parts, part_count=part_count, extra_cost=extra_cost))
+    found = model.settled(priced, new, lines, stock, plan(demand, costs, stock, under=priced.under))
+    rehearsed = _rehearsed(state, batch)
+    if rehearsed is not None:  # where nearest costs less, what it does is the plan: least cost is never the dearer one
+        parts = model.sent(priced, new, lines, rehearsed)
+        cost = model.cost(priced, new, lines, parts)
+        if cost < found.cost:
+            parts = replace(parts, extra_cost=extra_cost(demand, costs, stock, parts))
+            found = replace(found, parts=parts, cost=cost, spared=0)
+    part_count, extra = np.zeros(len(orders.sku), np.int32), np.zeros(len(orders.sku), np.int64)
+    part_count[lines], extra[lines] = found.parts.part_count, found.parts.extra_cost
+    return replace(found, parts=replace(found.parts, part_count=part_count, extra_cost=extra))
 
 
-def _or_nearest(state: State, batch: Batch, demand: Demand, costs: Costs, stock: Any, found: Plan) -> Plan:
-    """The plan, or what nearest would do, where that costs less: least cost is never the dearer one."""
+def _rehearsed(state: State, batch: Batch) -> Parts | None:
+    """What nearest would do; None where it refuses orders: the costs of the others do not compare."""
     drawn = draw(rehearsal(state), batch)
-    if (drawn.outcome == Outcome.REFUSED).any():  # of other orders: their costs do not compare
-        return found
+    if (drawn.outcome == Outcome.REFUSED).any():
+        return None
     by_node = np.lexsort((np.where(drawn.node == NO_NODE, NODES_MAX, drawn.node), owners(offsets(drawn.part_count))))
-    parts = Parts(drawn.part_count, drawn.node[by_node], drawn.quantity[by_node])
-    cost = cost_of(demand, costs, parts)
-    if cost >= found.cost:
-        return found
-    return replace(found, parts=replace(parts, extra_cost=extra_cost(demand, costs, stock, parts)), cost=cost, spared=0)
+    return Parts(drawn.part_count, drawn.node[by_node], drawn.quantity[by_node])
 
 
 def _in_turn(values: Any) -> tuple[Any, Any]:
@@ -399,8 +448,8 @@ def write_answers(
         summary.units += int(answers.quantity[lines].sum(dtype=np.int64))
         if writer is not None:
             writer.append(_decision_rows(engine.state, batch, answers))
-        order_of_line = owners(answers.first_line)
-        shipments.add(batch, answers, order_of_line[owners(answers.first_part)])
+        line_of = owners(answers.first_part)
+        shipments.add(batch, answers, owners(answers.first_line)[line_of], _file_lines(batch, answers)[line_of])
 
 
 def _decision_rows(state: State, batch: OrderFile, answers: OrderAnswers) -> pa.RecordBatch:

@@ -5,7 +5,8 @@ What a card says by itself is checked here; whether it leaves a node or a postal
 """
 
 import datetime
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,7 @@ class ServiceCard:
     name: str  # of the file, for messages
     currency: str  # ISO 4217
     split_penalty: int  # minor units, each shipment beyond the first
+    shortage_penalty: int | None  # minor units, a unit that is not sent; None: the card does not decide
     weight_g: int  # of a unit of a SKU that has none of its own
     weights: tuple[pa.StringArray, np.ndarray]  # SKUs, and grams of a unit, int64
     zones: dict[str, ZoneTable]
@@ -109,6 +111,7 @@ class ServiceCard:
         common = _terms(card.section("node", "a table"), None) if card.has("node") else None
         read = cls(
             str(path), currency, card.integer("split_penalty", 0, MONEY_MAX, "minor units", 0),
+            card.integer("shortage_penalty", 0, MONEY_MAX, "minor units", None),
             card.integer("weight_g", 1, GRAMS_MAX, "grams"), _weights(card, path.parent), zones, carriers, services,
             common,
             {
@@ -120,6 +123,20 @@ class ServiceCard:
             raise card.fault("node", "is missing, and so is `nodes`; give the hours of all nodes, or of each")
         card.end()
         return read
+
+    def without(self, node_ids: Collection[str]) -> "ServiceCard":
+        """The card where there are no such nodes."""
+        return replace(
+            self,
+            nodes={node_id: terms for node_id, terms in self.nodes.items() if node_id not in node_ids},
+            zones={
+                name: replace(
+                    table,
+                    prefixes={node_id: of for node_id, of in table.prefixes.items() if node_id not in node_ids},
+                )
+                for name, table in self.zones.items()
+            },
+        )
 
 
 def _carrier(section: Section) -> Calendar:

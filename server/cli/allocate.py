@@ -33,8 +33,11 @@ def allocate(
         Path | None, typer.Option(help="postal_code, latitude, longitude. [default: India's]", show_default=False)
     ] = None,
     rate_card: Annotated[Path | None, typer.Option(help="TOML; with it, the summary has the cost.")] = None,
+    service_card: Annotated[
+        Path | None, typer.Option(help="Likewise: services by zone and weight, in its place.")
+    ] = None,
     policy: Annotated[
-        str, typer.Option(help="nearest; or least-cost: all orders together by the rate card, with a proven bound.")
+        str, typer.Option(help="nearest; or least-cost: all orders together by the card, with a proven bound.")
     ] = NEAREST,
     rejects: Annotated[
         Path | None, typer.Option(help="Where rejected rows go, with row, column, value, reason.")
@@ -48,14 +51,21 @@ def allocate(
     Example:
     allot allocate --orders orders.csv --nodes nodes.csv --stock stock.csv --decisions out.csv --rejects bad.csv
     """
-    check_policy(policy, rate_card)
+    check_policy(policy, rate_card, service_card)
     distinct_files(
         {"decisions": decisions, "rejects": rejects},
-        {"orders": orders, "nodes": nodes, "stock": stock, "postal-codes": postal_codes, "rate-card": rate_card},
+        {
+            "orders": orders,
+            "nodes": nodes,
+            "stock": stock,
+            "postal-codes": postal_codes,
+            "rate-card": rate_card,
+            "service-card": service_card,
+        },
     )
     with bar() as progress:
         result, rejected = _run(
-            orders, nodes, stock, decisions, postal_codes, rate_card, policy, rejects, data, progress
+            orders, nodes, stock, decisions, postal_codes, (rate_card, service_card), policy, rejects, data, progress
         )
     if json:
         show_json(result)
@@ -65,8 +75,8 @@ def allocate(
 
 
 def _run(
-    orders: Path, nodes: Path, stock: Path, decisions: Path, postal_codes: Path | None, rate_card: Path | None,
-    policy: str, rejects_file: Path | None, data: Path | None, progress: Bar,
+    orders: Path, nodes: Path, stock: Path, decisions: Path, postal_codes: Path | None,
+    cards: tuple[Path | None, Path | None], policy: str, rejects_file: Path | None, data: Path | None, progress: Bar,
 ) -> tuple[dict[str, Any], bool]:  # fmt: skip
     from engine.intake.decisions import DecisionWriter
     from engine.intake.job import Shipments, memory_engine, write_answers
@@ -75,7 +85,7 @@ def _run(
 
     clock = time.perf_counter
     started = clock()
-    files = read_files(orders, nodes, stock, postal_codes, rate_card, progress)
+    files = read_files(orders, nodes, stock, postal_codes, *cards, progress)
     read = clock()
     rejects = TableWriter(rejects_file, REJECTS) if rejects_file else nullcontext()
     with DecisionWriter(decisions) as writer, rejects as rejected:  # before deciding: it must be possible to write
@@ -85,7 +95,7 @@ def _run(
             _note_torn(engine.journal)
             before = engine.state.sequence
             run = decide(engine, files, policy, time.time_ns() // 1000, data is not None, progress)
-            summary, shipments = run.summary, Shipments(engine.state.nodes)
+            summary, shipments = run.summary, Shipments(engine.state.nodes, run.model and run.model.grams)
             decided = clock()
             progress.stage("writing", len(files.orders.order_id))
             write_answers(engine, run.answered, writer, files.orders.rejects, shipments, summary)
@@ -160,7 +170,7 @@ def _show(result: dict[str, Any], policy: str, decisions: Path, rejects: Path | 
         ("shipments", result["shipments"]),
         ("split orders", f"{result['split_orders']:,}  ({result['split_orders'] / (result['orders'] or 1):.1%})"),
         ("mean distance", "-" if result["mean_distance_m"] is None else f"{result['mean_distance_m'] / 1000:,.0f} km"),
-        ("cost (minor units)", "no rate card" if result["cost"] is None else result["cost"]),
+        ("cost (minor units)", "no card" if result["cost"] is None else result["cost"]),
     ]
     if result["bound"] is not None:
         gap = "" if result["gap"] is None else f"  (cost is {result['gap']:.3%} above it)"

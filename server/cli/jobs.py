@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 from server.cli.output import BAD_USAGE, Bar, fail
 
 if TYPE_CHECKING:
+    from engine.costs import Model
     from engine.intake.job import Shipments, Summary
     from engine.intake.nodes import NodeFile
     from engine.intake.orders import OrderFile
     from engine.intake.rate_card import RateCard
     from engine.intake.stock import StockFile
     from engine.planning import Plan
+    from engine.rates.card import ServiceCard
     from engine.writer import Engine
 
 NEAREST, LEAST_COST = "nearest", "least-cost"
@@ -37,7 +39,7 @@ class Files:
     nodes: "NodeFile"
     stock: "StockFile"
     counted_at: int  # UTC us: when the stock file was changed
-    card: "RateCard | None"
+    card: "RateCard | ServiceCard | None"
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Run:
 
     answered: list[Any]  # batches of orders, and their answers
     planned: "Plan | None"
+    model: "Model | None"  # what the orders cost; None: there is no card
     summary: "Summary"  # what is known before the answers: notes, stock statement
 
 
@@ -54,6 +57,8 @@ def without(files: Files, closed: Sequence[str]) -> Files:
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
+
+    from engine.rates.card import ServiceCard
 
     nodes, stock = files.nodes, files.stock
     for name in closed:
@@ -64,8 +69,10 @@ def without(files: Files, closed: Sequence[str]) -> Files:
         fail("--close: all nodes are closed: leave one open", BAD_USAGE)
     cells = kept[stock.node]
     place = np.cumsum(kept) - 1  # of each node among those that are kept
+    card = files.card
     return replace(
         files,
+        card=card.without(closed) if isinstance(card, ServiceCard) else card,
         nodes=replace(
             nodes, node_id=nodes.node_id.filter(pa.array(kept)), latitude_e7=nodes.latitude_e7[kept],
             longitude_e7=nodes.longitude_e7[kept],
@@ -77,36 +84,49 @@ def without(files: Files, closed: Sequence[str]) -> Files:
     )  # fmt: skip
 
 
-def check_policy(policy: str, rate_card: Path | None) -> None:
-    """Ends the command where there is no such policy, or it lacks a rate card."""
+def check_policy(policy: str, rate_card: Path | None, service_card: Path | None) -> None:
+    """Ends the command where there is no such policy, or it lacks a card, or there are two."""
     if policy not in POLICIES:
         fail(f"--policy {policy}: there are {' and '.join(POLICIES)}", BAD_USAGE)
-    if policy == LEAST_COST and rate_card is None:
-        fail("--policy least-cost: it needs --rate-card, which says what shipments and short units cost", BAD_USAGE)
+    if rate_card and service_card:
+        fail("--rate-card and --service-card: give one of them: costs come from one card", BAD_USAGE)
+    if policy == LEAST_COST and rate_card is None and service_card is None:
+        fail(
+            "--policy least-cost: it needs --rate-card or --service-card: what shipments and short units cost",
+            BAD_USAGE,
+        )
 
 
 def read_files(
-    orders: Path, nodes: Path, stock: Path, postal_codes: Path | None, rate_card: Path | None, progress: Bar
-) -> Files:
-    """Raises IntakeError where a file cannot be used."""
+    orders: Path, nodes: Path, stock: Path, postal_codes: Path | None, rate_card: Path | None,
+    service_card: Path | None, progress: Bar,
+) -> Files:  # fmt: skip
+    """Raises IntakeError where a file cannot be used, or the service card leaves out what the orders need."""
+    from engine.intake.job import check_card
     from engine.intake.nodes import read_nodes
     from engine.intake.orders import read_orders
     from engine.intake.postal_codes import Places
     from engine.intake.rate_card import RateCard
     from engine.intake.stock import read_stock
+    from engine.rates.card import ServiceCard
 
     progress.stage("reading")
-    card = RateCard.read(rate_card) if rate_card else None
+    card: RateCard | ServiceCard | None = RateCard.read(rate_card) if rate_card else None
+    if service_card:
+        card = ServiceCard.read(service_card)
     places = Places.read(postal_codes) if postal_codes else Places.india(progress.stage)
     node_file = read_nodes(nodes, places)
     stock_file = read_stock(stock, node_file.node_id)
     counted_at = stock.stat().st_mtime_ns // 1000
-    return Files(orders, read_orders(orders, places), node_file, stock_file, counted_at, card)
+    order_file = read_orders(orders, places)
+    if isinstance(card, ServiceCard):
+        check_card(card, orders, order_file, node_file.node_id.to_pylist())
+    return Files(orders, order_file, node_file, stock_file, counted_at, card)
 
 
 def decide(engine: "Engine", files: Files, policy: str, stamp: int, with_options: bool, progress: Bar) -> Run:
     """Let an engine decide the orders upon nodes and stock of the files. stamp: UTC us."""
-    from engine.intake.job import Summary, allocate, check_channels, count_stock, put_catalogue, put_nodes
+    from engine.intake.job import Summary, allocate, check_channels, count_stock, model_of, put_catalogue, put_nodes
 
     summary = Summary()
     check_channels(engine, files.orders_path, files.orders)
@@ -115,29 +135,34 @@ def decide(engine: "Engine", files: Files, policy: str, stamp: int, with_options
         summary.notes.append(f"closed, as the nodes file does not name them: {', '.join(closed.to_pylist())}")
     summary.stock_statement = count_stock(engine, files.stock, node_index, files.counted_at, stamp)
     put_catalogue(engine, files.orders, stamp)
-    planned = _planned(engine, files, progress, summary) if policy == LEAST_COST else None
+    model = model_of(engine, files.orders, files.card, stamp) if files.card else None
+    planned = _planned(engine, files, model, progress, summary) if model and policy == LEAST_COST else None
     progress.stage("allocating", len(files.orders.order_id))
     answered = allocate(engine, files.orders, stamp, with_options, progress.advance, planned)
-    return Run(answered, planned, summary)
+    return Run(answered, planned, model, summary)
 
 
-def _planned(engine: "Engine", files: Files, progress: Bar, summary: "Summary") -> "Plan":
+def _planned(engine: "Engine", files: Files, model: "Model", progress: Bar, summary: "Summary") -> "Plan":
     """The plan of least cost, and what the summary says of it."""
+    from engine.costs import TooManyRows
     from engine.intake.job import plan_orders
     from engine.planning import TooManyUnits
 
-    assert files.card is not None
     progress.stage("planning")
     try:
-        planned = plan_orders(engine, files.orders, files.card)
-    except TooManyUnits as error:
+        planned = plan_orders(engine, files.orders, model)
+    except (TooManyUnits, TooManyRows) as error:
         fail(f"{files.orders_path}: quantity: {error}: split the file", BAD_USAGE)
     if planned.spared:
         summary.notes.append(
-            f"{planned.spared:,} units are short though there is stock: by the rate card a short unit costs "
-            f"{files.card.shortage_penalty:g}, and to ship these would cost more"
+            f"{planned.spared:,} units are short though there is stock: by the card a short unit costs "
+            f"{model.short:g}, and to ship these would cost more{_or_not_carried(model)}"
         )
     return planned
+
+
+def _or_not_carried(model: "Model") -> str:
+    return "" if model.grams is None else ", or no service carries them from where they are"
 
 
 def sum_up(run: Run, shipments: "Shipments", files: Files) -> None:
@@ -150,7 +175,8 @@ def sum_up(run: Run, shipments: "Shipments", files: Files) -> None:
     summary.allocated_units, summary.short_units = int(units.sum()), shipments.short_units
     if units.size:
         summary.mean_distance_m = round(int((units * shipments.metres).sum()) / summary.allocated_units)
-    summary.cost = files.card.cost(shipments.kilometres(), units, summary.short_units) if files.card else None
+    if run.model is not None:
+        _sum_up_costs(run.model, shipments, summary)
     if run.planned is None:
         return
     if summary.orders == len(files.orders.order_id) and not summary.repeated_orders:  # else it is of other orders
@@ -163,4 +189,26 @@ def sum_up(run: Run, shipments: "Shipments", files: Files) -> None:
         summary.notes.append(
             f"{summary.unplanned_orders:,} order{' was' if one else 's were'} decided by nearest: what was planned did"
             " not fit, since a channel may not split or refuses what is short, or units are kept for a channel"
+        )
+
+
+def _sum_up_costs(model: "Model", shipments: "Shipments", summary: "Summary") -> None:
+    """What the shipments cost, and what cannot be sent at all."""
+    from engine.costs import ServiceCosts
+
+    shipped = shipments.shipped()
+    summary.cost = model.total(shipped, summary.short_units)
+    if not isinstance(model, ServiceCosts):
+        return
+    summary.uncarried_units = int(shipped.units[~model.carried(shipped)].sum())
+    summary.unserved_orders = int(model.unserved[model.lane].sum())
+    if summary.unserved_orders:
+        summary.notes.append(
+            f"{summary.unserved_orders:,} orders cannot be sent from any node: no service of the card carries them "
+            "where they go, as they are paid, at the service level that they ask for"
+        )
+    if summary.uncarried_units:
+        summary.notes.append(
+            f"{summary.uncarried_units:,} units are allocated at nodes from which no service carries their shipment: "
+            "in the cost they count as short"
         )

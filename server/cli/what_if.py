@@ -30,7 +30,7 @@ from server.cli.output import (
 NAMED_MAX = 3  # closed nodes in the name of a run
 _SUMMARY = (
     "orders", "units", "allocated_units", "short_units", "split_orders", "shipments", "unplanned_orders",
-    "mean_distance_m", "cost", "bound", "gap", "notes",
+    "uncarried_units", "unserved_orders", "mean_distance_m", "cost", "bound", "gap", "notes",
 )  # fmt: skip
 
 
@@ -52,6 +52,9 @@ def what_if(
         Path | None, typer.Option(help="postal_code, latitude, longitude. [default: India's]", show_default=False)
     ] = None,
     rate_card: Annotated[Path | None, typer.Option(help="TOML; with it, each run has its cost.")] = None,
+    service_card: Annotated[
+        Path | None, typer.Option(help="Likewise: services by zone and weight, in its place.")
+    ] = None,
     close: Annotated[
         list[str] | None,
         typer.Option(
@@ -68,7 +71,7 @@ def what_if(
     allot what-if --orders o.csv --nodes n.csv --stock s.csv --rate-card card.toml --policy nearest --policy least-cost
     """
     for name in policy:
-        check_policy(name, rate_card)
+        check_policy(name, rate_card, service_card)
     closed = list(dict.fromkeys(close or []))
     cases = [(name, closed) for name in dict.fromkeys(policy)]
     if len(cases) == 1:
@@ -78,14 +81,17 @@ def what_if(
                 BAD_USAGE,
             )
         cases.insert(0, (cases[0][0], []))
-    inputs = {"orders": orders, "nodes": nodes, "stock": stock, "postal-codes": postal_codes, "rate-card": rate_card}
+    inputs = {
+        "orders": orders, "nodes": nodes, "stock": stock, "postal-codes": postal_codes, "rate-card": rate_card,
+        "service-card": service_card,
+    }  # fmt: skip
     distinct_files({"out": out}, inputs)
     if out is not None and not out.parent.is_dir():
         fail(f"--out {out}: there is no folder {out.parent}: make it", BAD_USAGE)
     if out is not None and out.is_dir():
         fail(f"--out {out}: is a folder: name a file in it", BAD_USAGE)
     with bar() as progress:
-        files = read_files(orders, nodes, stock, postal_codes, rate_card, progress)
+        files = read_files(orders, nodes, stock, postal_codes, rate_card, service_card, progress)
         runs = [_run(files, name, gone, progress) for name, gone in cases]
     rejected = len(files.orders.rejects), len(files.stock.rejects)
     if json:
@@ -107,7 +113,7 @@ def _run(files: Files, policy: str, closed: list[str], progress: Bar) -> Compare
     files = without(files, closed)
     with memory_engine() as engine:
         run = decide(engine, files, policy, time.time_ns() // 1000, False, progress)
-        shipments = Shipments(engine.state.nodes)
+        shipments = Shipments(engine.state.nodes, run.model and run.model.grams)
         write_answers(engine, run.answered, None, files.orders.rejects, shipments, run.summary)
         names = engine.state.names[Namespace.NODE].texts(np.arange(engine.state.node_count, dtype=np.int32)).to_pylist()
     sum_up(run, shipments, files)
@@ -117,7 +123,7 @@ def _run(files: Files, policy: str, closed: list[str], progress: Bar) -> Compare
     result = {
         "policy": policy, "closed": closed, **{name: of_run[name] for name in _SUMMARY},
         "p95_distance_m": distance_of(0.95, shipments.metres, units),
-        "bill": files.card and files.card.bill(shipments.kilometres(), units, shipments.short_units),
+        "bill": run.model and run.model.bill(shipments.shipped(), shipments.short_units),
         "nodes": {
             name: {"units": sent, "shipments": count} for name, sent, count in zip(names, *each, strict=True)
         },

@@ -17,7 +17,8 @@ NODES_SHOWN_MAX = 40  # in the plot; the table has all
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#000000")  # told apart by everybody: Okabe, Ito
 _FEES = {
     "shipment_fee": "fee of each shipment", "fee_per_km": "its kilometres", "handling_fee": "handling of units",
-    "fee_per_unit_km": "kilometres of units", "shortage_penalty": "short units",
+    "fee_per_unit_km": "kilometres of units", "carriage": "slabs of services", "handling": "handling of units",
+    "split_penalty": "further shipments", "shortage_penalty": "short units",
 }  # fmt: skip
 _STYLE = (
     "body{font:15px/1.45 system-ui,sans-serif;color:#222;max-width:60rem;margin:2rem auto;padding:0 1rem}"
@@ -100,7 +101,8 @@ def _plot(figure: Any, caption: str) -> Plot:
 def _costs(runs: "list[Compared]") -> Plot:
     figure, axes = _figure(1.1 + 0.5 * len(runs))
     left = [0.0] * len(runs)
-    for colour, (fee, name) in zip(_COLOURS, _FEES.items(), strict=False):
+    fees = [(fee, name) for fee, name in _FEES.items() if fee in runs[0].result["bill"]]
+    for colour, (fee, name) in zip(_COLOURS, fees, strict=False):
         widths = [run.result["bill"][fee] for run in runs]
         if any(widths):
             axes.barh([run.name for run in runs], widths, 0.6, left, color=colour, label=name)

@@ -1,0 +1,312 @@
+"""What orders cost by a card, for a plan and for what came of it: one model for both kinds of card.
+
+    rate card, or service card  +  orders  ->  Priced: rows of `Costs` for kernels/pricing.py  ->  engine/planning.py
+                                           ->  bill: what shipments really cost, fee by fee
+
+A rate card is linear in units, so a plan goes by the very costs that the bill has. A service card is a staircase of the
+weight: a plan goes by lines near it, a bound by lines under it (engine/rates/lanes.py), and the bill by the staircase.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from engine.commands import Parts
+from engine.intake.rate_card import RateCard, kilometres
+from engine.intake.tables import IntakeError
+from engine.outcomes import Namespace
+from engine.planning import COMPARED_LINES, Demand, Plan, Under, cost_of, extra_cost
+from engine.ragged import elements, offsets, owners
+from engine.rates.card import ServiceCard
+from engine.rates.lanes import HEAVIER, Lanes, distinct, lanes
+from engine.rates.tariff import Tariff, Terms
+from engine.state import State
+from kernels.columns import NO_NODE, NONE
+from kernels.pricing import PIECE_LINES_MAX, Costs
+
+CASH = ("CASH_ON_DELIVERY", "COD", "CASH")  # payment methods that are paid at the door, in any case of letters
+CELLS_MAX = 1 << 26  # rows of costs times nodes: half a gigabyte for each of four arrays
+
+
+class TooManyRows(ValueError):
+    """Orders differ so much that their costs do not fit into memory."""
+
+
+class Priced(NamedTuple):
+    """A demand, and what it costs."""
+
+    demand: Demand
+    costs: Costs  # what a plan goes by
+    under: Under | None  # what a bound goes by; None: the same
+    open: Any = None  # bool [row, node] whether any part of such an order can be carried from there; None: all can
+
+
+class Shipped(NamedTuple):
+    """Shipments: all units of one order that leave one node together."""
+
+    order: Any  # int64 [shipment] place in the list
+    node: Any  # int64 [shipment]
+    units: Any  # int64 [shipment]
+    grams: Any  # int64 [shipment]; 0 where the card has no weights
+    kilometres: Any  # float64 [shipment]
+
+
+@dataclass(frozen=True)
+class RateCosts:
+    """What the orders of a list cost by a rate card. Orders and lines are named by their places in the list."""
+
+    card: RateCard
+    state: State
+    code: Any  # int32 [order] postal codes
+    grams: Any = None
+
+    @property
+    def short(self) -> float:
+        """Minor units, a unit that is not sent."""
+        return self.card.shortage_penalty
+
+    def priced(self, order: Any, line: Any, demand: Demand) -> Priced:
+        """A row of the costs for each postal code."""
+        rows, zone = distinct(self.code[order])
+        code = self.code[order][rows]
+        places, at, nodes = self.state.postal_codes, self.state.nodes, self.state.node_count
+        km = kilometres(
+            places.latitude_e7[code, None] / 1e7, places.longitude_e7[code, None] / 1e7, at.latitude_e7[:nodes] / 1e7,
+            at.longitude_e7[:nodes] / 1e7,
+        )  # fmt: skip
+        card = self.card
+        costs = Costs(
+            card.shipment_fee + card.fee_per_km * km, card.handling_fee + card.fee_per_unit_km * km,
+            card.shortage_penalty,
+        )  # fmt: skip
+        return Priced(demand._replace(zone=zone), costs, None)
+
+    def cost(self, priced: Priced, order: Any, line: Any, parts: Parts) -> float:
+        """What the plan goes by is what it costs."""
+        return cost_of(priced.demand, priced.costs, parts)
+
+    def sent(self, priced: Priced, order: Any, line: Any, parts: Parts) -> Parts:
+        """Every node can send everywhere."""
+        return parts
+
+    def settled(self, priced: Priced, order: Any, line: Any, stock: Any, found: Plan) -> Plan:
+        """Its cost and bound are true."""
+        return found
+
+    def bill(self, shipped: Shipped, short_units: int) -> dict[str, float]:
+        """The fees of the card."""
+        return self.card.bill(shipped.kilometres, shipped.units, short_units)
+
+    def total(self, shipped: Shipped, short_units: int) -> int:
+        """As the card adds up, shipment by shipment."""
+        return self.card.cost(shipped.kilometres, shipped.units, short_units)
+
+
+@dataclass(frozen=True)
+class ServiceCosts:
+    """The same by a service card: each shipment by the cheapest service that the order allows and that serves its lane.
+    What none carries is not sent, and costs as short units do.
+    """
+
+    card: ServiceCard
+    lanes: Lanes
+    lane: Any  # int32 [order]
+    grams: Any  # int64 [line] of a unit
+    fee: Any  # int64 [node] handling of a unit
+    short: float
+
+    @property
+    def unserved(self) -> Any:
+        """bool [lane]: whether no node can send even the lightest shipment."""
+        every = np.arange(self.lanes.place.size)[:, None]
+        return np.isinf(self.lanes.cheapest(every, np.arange(self.fee.size), np.ones(1, np.int64))[0]).all(axis=1)
+
+    def priced(self, order: Any, line: Any, demand: Demand) -> Priced:
+        """Rows for the lines of orders. Orders of one lane whose every shipment costs the same have them in common."""
+        of, first_line = owners(demand.first_line), demand.first_line
+        grams, lane = self.grams[line], self.lane[order]
+        if lane.size == 0:
+            none = Costs(np.empty((0, self.fee.size)), np.empty((0, self.fee.size)), self.short)
+            return Priced(demand, none, None, np.empty((0, self.fee.size), bool))
+        units = np.add.reduceat(demand.quantity.astype(np.int64), first_line[:-1])
+        weight = np.minimum(np.add.reduceat(grams * demand.quantity, first_line[:-1]), HEAVIER)
+        alike = self.lanes.alike(weight, np.minimum.reduceat(grams, first_line[:-1]))
+        alone = np.where(alike, NONE, np.arange(lane.size))
+        kinds, kind = distinct(lane, np.where(alike, self.lanes.round_up(weight), 0), alone, units > 1)
+        lines = elements(first_line, kinds)
+        kind_line = offsets(np.diff(first_line)[kinds])
+        if lines.size * self.fee.size > CELLS_MAX:
+            raise TooManyRows(
+                f"{lines.size:,} kinds of lines, by where they go and what they weigh, at {self.fee.size} nodes: "
+                f"a plan takes {CELLS_MAX // self.fee.size:,} kinds"
+            )
+        near, low = self.lanes.lines(lane[kinds], kind_line, grams[lines], demand.quantity[lines])
+        of_line, extra = owners(kind_line), (self.card.split_penalty * (units > 1))[kinds][:, None]
+        costs = self._costs((near.base + extra)[of_line], near.unit)
+        below = self._costs((low.base + extra)[of_line], low.unit[of_line])
+        rate = (kind_line[kind[of]] + np.where(alike[of], 0, np.arange(of.size) - first_line[of])).astype(np.int32)
+        zone = kind_line[kind].astype(np.int32)
+        by_weight = ~alike & (units <= PIECE_LINES_MAX)
+        under = self._by_weight(by_weight, lane, weight, Under(
+            below, zone, rate, below.shipment, np.where(by_weight[of], grams, 0), np.full(1, np.iinfo(np.int64).max)
+        ), of)  # fmt: skip
+        return Priced(demand._replace(zone=zone, rate=rate), costs, under, np.isfinite(low.base)[of_line])
+
+    def _by_weight(self, orders: Any, lane: Any, weight: Any, under: Under, of: Any) -> Under:
+        """With the fees of some orders, of several units, by the ends of slabs up to their weight."""
+        steps = int(np.searchsorted(self.lanes.ends, weight[orders].max(initial=0))) + 1
+        used, place = np.unique(lane[orders], return_inverse=True)
+        nodes = self.fee.size
+        if not self.lanes.whole or used.size * steps * nodes > CELLS_MAX:
+            return under._replace(grams=np.zeros_like(under.grams))
+        ends = self.lanes.ends[:steps].copy()
+        price = self.lanes.cheapest(used[:, None, None], np.arange(nodes), ends[:, None])[0] + self.card.split_penalty
+        never = PIECE_LINES_MAX * self.short + 1  # to leave all of it short costs less
+        fees = np.concatenate([under.fees, np.where(np.isinf(price), never, price).reshape(-1, nodes)])
+        zone, rate = under.zone.copy(), under.rate.copy()
+        zone[orders] = under.fees.shape[0] + place * steps
+        rate[orders[of]] = under.costs.unit.shape[0]
+        unit = np.concatenate([under.costs.unit, self.fee[None].astype(np.float64)])
+        ends[-1] = np.iinfo(np.int64).max
+        return under._replace(costs=under.costs._replace(unit=unit), zone=zone, rate=rate, fees=fees, ends=ends)
+
+    def _costs(self, base: Any, unit: Any) -> Costs:
+        """A node that cannot carry it costs more than leaving it short."""
+        closed, dear = np.isinf(base), self.short + 1
+        return Costs(np.where(closed, dear, base), np.where(closed, dear, unit + self.fee), self.short)
+
+    def cost(self, priced: Priced, order: Any, line: Any, parts: Parts) -> float:
+        """The bill of the shipments that parts make."""
+        given = parts.node != NO_NODE
+        return sum(
+            self.bill(self._shipped(order, line, priced.demand, parts)[0], int(parts.quantity[~given].sum())).values()
+        )
+
+    def _shipped(self, order: Any, line: Any, demand: Demand, parts: Parts) -> tuple[Shipped, Any]:
+        """The shipments, and that of each part that is given."""
+        given = parts.node != NO_NODE
+        of_line = owners(offsets(parts.part_count))[given]
+        units = parts.quantity[given].astype(np.int64)
+        key = owners(demand.first_line)[of_line] * np.int64(self.fee.size) + parts.node[given]
+        keys, of = np.unique(key, return_inverse=True)
+        grams = np.zeros(keys.size, np.int64)
+        np.add.at(grams, of, units * self.grams[line][of_line])
+        count = np.bincount(of, units, keys.size).astype(np.int64)
+        return Shipped(order[keys // self.fee.size], keys % self.fee.size, count, grams, None), of
+
+    def carried(self, shipped: Shipped) -> Any:
+        """bool [shipment]: whether any service carries it."""
+        return np.isfinite(self.lanes.cheapest(self.lane[shipped.order], shipped.node, shipped.grams)[0])
+
+    def sent(self, priced: Priced, order: Any, line: Any, parts: Parts) -> Parts:
+        """The parts, but those short that no service carries."""
+        shipped, of = self._shipped(order, line, priced.demand, parts)
+        lost = ~self.carried(shipped)[of]
+        if not lost.any():
+            return parts
+        node = parts.node.astype(np.int64)
+        node[np.flatnonzero(parts.node != NO_NODE)[lost]] = self.fee.size
+        node[node == NO_NODE] = self.fee.size
+        return together(owners(offsets(parts.part_count)), node, parts.quantity, parts.part_count.size, self.fee.size)
+
+    def settled(self, priced: Priced, order: Any, line: Any, stock: Any, found: Plan) -> Plan:
+        """With the bill as its cost, and a bound without the penalties that first shipments do not pay: those of all
+        orders of several units that can have a shipment.
+        """
+        parts = self.sent(priced, order, line, found.parts)
+        if parts is not found.parts:
+            parts = replace(parts, extra_cost=extra_cost(priced.demand, priced.costs, stock, parts))
+        cost = self.cost(priced, order, line, parts)
+        first = self.card.split_penalty * self._may_split(priced, stock)
+        return replace(found, parts=parts, cost=cost, bound=max(0.0, found.bound - first))
+
+    def _may_split(self, priced: Priced, stock: Any) -> int:
+        """Orders of several units of which any node can send one."""
+        demand = priced.demand
+        of = owners(demand.first_line)
+        several = np.bincount(of, demand.quantity, demand.zone.size) > 1
+        can = np.zeros(demand.zone.size, bool)
+        for first in range(0, of.size, COMPARED_LINES):
+            lines = slice(first, first + COMPARED_LINES)
+            can[of[lines][(priced.open[demand.rate[lines]] & (stock[demand.sku[lines]] > 0)).any(axis=1)]] = True
+        return int((can & several).sum())
+
+    def bill(self, shipped: Shipped, short_units: int) -> dict[str, float]:
+        """Carriage (slabs, and cash on delivery), handling, the split penalty, what is not sent."""
+        price = self.lanes.cheapest(self.lane[shipped.order], shipped.node, shipped.grams)[0]
+        carried = np.isfinite(price)
+        split = int(carried.sum()) - np.unique(shipped.order[carried]).size
+        return {
+            "carriage": float(price[carried].sum()),
+            "handling": float((shipped.units * self.fee[shipped.node])[carried].sum()),
+            "split_penalty": float(split * self.card.split_penalty),
+            "shortage_penalty": self.short * (short_units + int(shipped.units[~carried].sum())),
+        }
+
+    def total(self, shipped: Shipped, short_units: int) -> int:
+        """All fees are whole."""
+        return round(sum(self.bill(shipped, short_units).values()))
+
+
+Model = RateCosts | ServiceCosts
+
+
+def together(line: Any, node: Any, units: Any, lines: int, nodes: int) -> Parts:
+    """Units of a line at one node as one part, in the order of nodes; node `nodes` is short."""
+    keys, of = np.unique(line * np.int64(nodes + 1) + node, return_inverse=True)
+    at = (keys % (nodes + 1)).astype(np.int16)
+    at[at == nodes] = NO_NODE
+    part_count = np.bincount(keys // (nodes + 1), minlength=lines).astype(np.int32)
+    return Parts(part_count, at, np.bincount(of, units, keys.size).astype(np.int32))
+
+
+def tariff_terms(state: State, card: ServiceCard, now: int) -> tuple[Tariff, Terms]:
+    """The card for the nodes, postal codes and SKUs that the state knows. now: UTC us. Raises CardHole."""
+    texts = [
+        state.names[namespace].texts(np.arange(len(state.names[namespace]), dtype=np.int32))
+        for namespace in (Namespace.NODE, Namespace.POSTAL_CODE, Namespace.SKU)
+    ]
+    tariff = Tariff(card, texts[0].to_pylist())
+    return tariff, tariff.terms(now, (0, 0), *texts[1:])
+
+
+def service_costs(
+    state: State, card: ServiceCard, terms: Terms, code: Any, cash: Any, level: Any, sku: Any
+) -> ServiceCosts:  # fmt: skip
+    """The model of orders whose names the state knows. code, cash, level: of each order (`asked_for`); sku: of each
+    line.
+    """
+    rows, place = distinct(code)
+    codes, nodes = code[rows], state.node_count
+    by_code = np.ascontiguousarray(terms.zones.by_code[:, codes])
+    found, lane = lanes(
+        terms.services, terms.zones._replace(by_code=by_code), state.places.metres[codes, :nodes], place, cash, level
+    )
+    assert card.shortage_penalty is not None
+    return ServiceCosts(
+        card, found, lane, terms.charges.weight_g[sku], terms.charges.handling_fee, float(card.shortage_penalty)
+    )
+
+
+def asked_for(card: ServiceCard, orders: int, options: dict[str, Any]) -> tuple[Any, Any]:
+    """bool, int32 [order]: whether orders are paid in cash, and the service that they ask for, or NONE. options: texts
+    `payment_method` and `service_level` [order], null where there is none. Raises IntakeError for an unknown service.
+    """
+    cash, level = np.zeros(orders, bool), np.full(orders, NONE, np.int32)
+    if "payment_method" in options:
+        texts = pa.compute.utf8_upper(options["payment_method"])
+        cash = pa.compute.is_in(texts, pa.array(CASH)).fill_null(False).to_numpy(zero_copy_only=False)
+    if "service_level" in options:
+        texts, names = options["service_level"], pa.array([service.name for service in card.services])
+        found = pa.compute.index_in(texts, names)
+        unknown = pa.compute.and_(pa.compute.is_null(found), pa.compute.is_valid(texts))
+        if pa.compute.any(unknown).as_py():
+            one = texts.filter(unknown)[0].as_py()
+            raise IntakeError(
+                f"{card.name}: services.{one}: an order asks for it, and it has no table; there are "
+                f"{', '.join(names.to_pylist())}"
+            )
+        level = found.fill_null(NONE).to_numpy().astype(np.int32)
+    return cash, level
