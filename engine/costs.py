@@ -16,6 +16,7 @@ import pyarrow as pa
 from engine.commands import Parts
 from engine.intake.rate_card import RateCard, kilometres
 from engine.intake.tables import IntakeError
+from engine.intake.values import ABSENT
 from engine.outcomes import Namespace
 from engine.planning import COMPARED_LINES, Demand, Plan, Under, cost_of, extra_cost
 from engine.ragged import elements, offsets, owners
@@ -25,6 +26,7 @@ from engine.rates.tariff import Tariff, Terms
 from engine.state import State
 from kernels.columns import NO_NODE, NONE
 from kernels.pricing import PIECE_LINES_MAX, Costs
+from kernels.promise import DAY_US
 
 CASH = ("CASH_ON_DELIVERY", "COD", "CASH")  # payment methods that are paid at the door, in any case of letters
 CELLS_MAX = 1 << 26  # rows of costs times nodes: half a gigabyte for each of four arrays
@@ -116,6 +118,8 @@ class ServiceCosts:
     grams: Any  # int64 [line] of a unit
     fee: Any  # int64 [node] handling of a unit
     short: float
+    tariff: Tariff
+    now: int  # UTC us: when orders are placed that do not say it
 
     @property
     def unserved(self) -> Any:
@@ -249,6 +253,35 @@ class ServiceCosts:
         """All fees are whole."""
         return round(sum(self.bill(shipped, short_units).values()))
 
+    def late(self, shipped: Shipped, placed_at: Any, ship_by: Any, deliver_by: Any) -> tuple[int, int]:
+        """Orders that leave after `ship_by`, and that arrive on a day after that of `deliver_by`: with their last
+        shipment, each by its cheapest service. All three are int64 [order], UTC us, or ABSENT.
+        """
+        _, service = self.lanes.cheapest(self.lane[shipped.order], shipped.node, shipped.grams)
+        sent = (service != NONE) & ((ship_by != ABSENT) | (deliver_by != ABSENT))[shipped.order]
+        order, node, service = shipped.order[sent], shipped.node[sent], service[sent]
+        ship_at, arrival = self._dated(order, node, service, np.where(placed_at == ABSENT, self.now, placed_at)[order])
+        last_day = (deliver_by[order] + self.tariff.utc_offset[node]) // DAY_US
+        leaves = (ship_by[order] != ABSENT) & (ship_at > ship_by[order])
+        arrives = (deliver_by[order] != ABSENT) & (arrival > last_day)
+        return np.unique(order[leaves]).size, np.unique(order[arrives]).size
+
+    def _dated(self, order: Any, node: Any, service: Any, placed_at: Any) -> tuple[Any, Any]:
+        """int64, int32 [shipment]: UTC us at which it leaves, and the day on which it arrives."""
+        of, place = self.lanes.services, self.lanes.place[self.lane[order]]
+        zone, carrier = self.lanes.zone[place, of.zones[service], node], of.carrier[service]
+        ship_at, arrival = np.empty(order.size, np.int64), np.empty(order.size, np.int32)
+        turn = np.argsort(placed_at, kind="stable")
+        first = 0
+        while first < turn.size:  # dates hold until the next cut-off
+            dates, until = self.tariff.dates(int(placed_at[turn[first]]))
+            last = int(np.searchsorted(placed_at[turn], until))
+            at = turn[first:last]
+            ship_at[at] = dates.ship_at[node[at], carrier[at]]
+            arrival[at] = dates.arrival[node[at] * of.carrier.size + service[at], zone[at]]
+            first = last
+        return ship_at, arrival
+
 
 Model = RateCosts | ServiceCosts
 
@@ -262,7 +295,7 @@ def together(line: Any, node: Any, units: Any, lines: int, nodes: int) -> Parts:
     return Parts(part_count, at, np.bincount(of, units, keys.size).astype(np.int32))
 
 
-def tariff_terms(state: State, card: ServiceCard, now: int) -> tuple[Tariff, Terms]:
+def _tariff_terms(state: State, card: ServiceCard, now: int) -> tuple[Tariff, Terms]:
     """The card for the nodes, postal codes and SKUs that the state knows. now: UTC us. Raises CardHole."""
     texts = [
         state.names[namespace].texts(np.arange(len(state.names[namespace]), dtype=np.int32))
@@ -273,11 +306,12 @@ def tariff_terms(state: State, card: ServiceCard, now: int) -> tuple[Tariff, Ter
 
 
 def service_costs(
-    state: State, card: ServiceCard, terms: Terms, code: Any, cash: Any, level: Any, sku: Any
+    state: State, card: ServiceCard, code: Any, cash: Any, level: Any, sku: Any, now: int
 ) -> ServiceCosts:  # fmt: skip
     """The model of orders whose names the state knows. code, cash, level: of each order (`asked_for`); sku: of each
-    line.
+    line; now: UTC us. Raises CardHole.
     """
+    tariff, terms = _tariff_terms(state, card, now)
     rows, place = distinct(code)
     codes, nodes = code[rows], state.node_count
     by_code = np.ascontiguousarray(terms.zones.by_code[:, codes])
@@ -286,8 +320,9 @@ def service_costs(
     )
     assert card.shortage_penalty is not None
     return ServiceCosts(
-        card, found, lane, terms.charges.weight_g[sku], terms.charges.handling_fee, float(card.shortage_penalty)
-    )
+        card, found, lane, terms.charges.weight_g[sku], terms.charges.handling_fee, float(card.shortage_penalty),
+        tariff, now,
+    )  # fmt: skip
 
 
 def asked_for(card: ServiceCard, orders: int, options: dict[str, Any]) -> tuple[Any, Any]:

@@ -1,6 +1,7 @@
 """`allot allocate` and `allot what-if` by a service card: what the summary says is what the decisions cost by the card,
 in plain Python; and a card with a hole is refused by name before anything is decided."""
 
+import datetime
 import math
 import random
 import re
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from engine.rates.card import ServiceCard
+from engine.rates.card import Service, ServiceCard
 from tests import promise_twin as twin
 from tests import real_data
 from tests.command_line import Outcome, run, write_csv
@@ -18,6 +19,10 @@ from tests.test_real_report import rows_of
 
 ORDERS_CUT = 6000  # lines of the real report
 SHORTAGE = 60_000
+START = datetime.datetime(2026, 9, 20, tzinfo=datetime.UTC)
+FIGURES = (
+    "cost", "bound", "gap", "short_units", "uncarried_units", "unserved_orders", "late_to_ship", "late_to_deliver",
+)  # fmt: skip
 BOTH = ("--policy", "nearest", "--policy", "least-cost")
 
 CARD = """
@@ -79,13 +84,17 @@ class Job:
             count = chance.choice((1, 1, 2, 3, 5))
             basket, lines = lines[:count], lines[count:]
             one, cash, level = basket[0], chance.choice(("COD", "UPI", "")), chance.choice(("", "", "Standard", "Bulk"))
+            placed = START + datetime.timedelta(minutes=chance.randrange(20_000))
+            due = [placed + datetime.timedelta(hours=chance.randrange(2, 200)) for _ in range(2)]
+            moments = [each.strftime("%Y-%m-%dT%H:%M:%SZ") for each in (placed, *due)]
+            dates = [moments[0], *(moment if chance.random() < 0.8 else "" for moment in moments[1:])]
             for line in basket:
                 units = int(line["quantity"])
-                rows.append((f"O{len(lines)}", one["postal_code"], line["sku"], units, cash, level))
+                rows.append((f"O{len(lines)}", one["postal_code"], line["sku"], units, cash, level, *dates))
                 wanted[line["sku"]] += units
         nodes = real_data.fulfilment_centres()
         self.nodes = real_data.write_nodes(folder / "nodes.csv")
-        header = "order_id,postal_code,sku,quantity,payment_method,service_level"
+        header = "order_id,postal_code,sku,quantity,payment_method,service_level,placed_at,ship_by,deliver_by"
         self.orders = write_csv(folder / "orders.csv", header, rows)
         stock = defaultdict(int)
         for sku, units in wanted.items():
@@ -131,19 +140,40 @@ def job(tmp_path: Path) -> Job:
     return Job(tmp_path)
 
 
-def cheapest(card: ServiceCard, node: str, order: dict[str, str], metres: int, grams: int) -> float:
-    """What a shipment of an order costs without handling; infinite where no service carries it."""
-    cash, best = order["payment_method"] == "COD", math.inf
+def cheapest(
+    card: ServiceCard, node: str, order: dict[str, str], metres: int, grams: int
+) -> tuple[float, Service | None, int]:
+    """What a shipment of an order costs without handling, its service, and its days under way; infinite where there is
+    no service.
+    """
+    cash, best = order["payment_method"] == "COD", (math.inf, None, 0)
     for service in card.services:
         zone = twin.zone(card, service.zones, node, order["postal_code"], metres)
         carries = grams <= service.heaviest_g and order["service_level"] in ("", service.name)
         if carries and zone in service.slabs and not (cash and service.cash_fee is None):
-            best = min(best, twin.slabs(service.slabs[zone], grams) + (service.cash_fee or 0) * cash)
+            price = twin.slabs(service.slabs[zone], grams) + (service.cash_fee or 0) * cash
+            best = min(best, (price, service, service.slabs[zone].transit_days), key=lambda found: found[0])
     return best
 
 
-def cost_of(job: Job, decisions: str) -> tuple[int, int]:
-    """What decisions cost by the card, and units of shipments that no service carries; these cost as short ones do."""
+def is_late(card: ServiceCard, node: str, order: dict[str, str], service: Service, days: int) -> tuple[bool, bool]:
+    """Whether a shipment leaves, and arrives, after what the order says."""
+    terms, carrier = card.nodes.get(node, card.node), card.carriers[service.carrier]
+    assert terms is not None
+    placed, ship_by, deliver_by = (
+        order[name] and int(datetime.datetime.fromisoformat(order[name]).timestamp()) * 1_000_000
+        for name in ("placed_at", "ship_by", "deliver_by")
+    )
+    day = twin.leaves(terms, carrier, placed)
+    last = twin.EPOCH + twin.DAY * (((deliver_by or 0) // 60_000_000 + terms.utc_offset_minutes) // 1440)
+    leaves_late = bool(ship_by) and twin.moment(terms, day) > ship_by
+    return leaves_late, bool(deliver_by) and twin.after(carrier, day, days) > last
+
+
+def cost_of(job: Job, decisions: str) -> tuple[int, int, int, int]:
+    """What decisions cost by the card; units of shipments that no service carries, which cost as short ones do; and
+    orders that leave, and arrive, late.
+    """
     card, orders = ServiceCard.read(job.card), {row["order_id"]: row for row in rows_of(job.orders)}
     grams: dict[tuple[str, str], int] = defaultdict(int)
     units: dict[tuple[str, str], int] = defaultdict(int)
@@ -160,15 +190,18 @@ def cost_of(job: Job, decisions: str) -> tuple[int, int]:
         metres[at] = int(part["distance_m"])
     assert all(count <= job.on_hand[cell] for cell, count in given.items())
     shipments: dict[str, int] = defaultdict(int)
+    late: tuple[set[str], set[str]] = (set(), set())
     for (order, node), weighs in grams.items():
-        price = cheapest(card, node, orders[order], metres[order, node], weighs)
-        if math.isinf(price):
+        price, service, days = cheapest(card, node, orders[order], metres[order, node], weighs)
+        if service is None:
             lost += units[order, node]
             continue
         shipments[order] += 1
         total += price + 700 * units[order, node]
+        for which, is_so in zip(late, is_late(card, node, orders[order], service, days), strict=True):
+            which |= {order} if is_so else set()
     total += sum(1500 * (count - 1) for count in shipments.values())
-    return round(total + SHORTAGE * lost), lost
+    return round(total + SHORTAGE * lost), lost, len(late[0]), len(late[1])
 
 
 def test_the_summary_says_what_the_decisions_cost_by_the_real_couriers_card(whole: Job) -> None:
@@ -177,7 +210,9 @@ def test_the_summary_says_what_the_decisions_cost_by_the_real_couriers_card(whol
         found = whole.allocate("--policy", policy, decisions=f"{policy}.csv")
         assert found.code == 0, found
         told[policy] = found.json
-        assert (found.json["cost"], found.json["uncarried_units"]) == cost_of(whole, f"{policy}.csv")
+        figures = ("cost", "uncarried_units", "late_to_ship", "late_to_deliver")
+        assert tuple(found.json[name] for name in figures) == cost_of(whole, f"{policy}.csv")
+        assert 0 < found.json["late_to_ship"] < found.json["orders"] > found.json["late_to_deliver"] > 0
     least = told["least-cost"]
     assert told["nearest"]["uncarried_units"] > 0 == least["uncarried_units"]
     assert least["bound"] <= least["cost"] < told["nearest"]["cost"]
@@ -193,10 +228,9 @@ def test_what_if_has_the_figures_of_the_job_and_a_bill_that_adds_up(whole: Job) 
     assert found.code == 0, found
     for result in found.json["runs"]:
         alone = whole.allocate("--policy", result["policy"]).json
-        assert {name: result[name] for name in ("cost", "bound", "gap", "short_units", "uncarried_units")} == {
-            name: alone[name] for name in ("cost", "bound", "gap", "short_units", "uncarried_units")
-        }
+        assert {name: result[name] for name in FIGURES} == {name: alone[name] for name in FIGURES}
         assert sum(result["bill"].values()) == result["cost"]
+    assert "orders late to arrive" in (whole.folder / "page.html").read_text()
     closed = real_data.fulfilment_centres()[0][0]
     without = run("what-if", *whole.files(), "--policy", "least-cost", "--close", closed, "--json")
     assert without.code == 0, without  # the card names the node: it is left out of it too

@@ -80,7 +80,8 @@ def world(
     skus_named = pa.array([f"S{sku}" for sku in range(skus)])
     made = ServiceCard(**{**vars(made), "weights": (skus_named, grams_of)})
     metres = chance.integers(0, 1_000_000, (len(CODES), len(NODES))).astype(np.int32)
-    terms = Tariff(made, list(NODES)).terms(0, (0, 0), pa.array(CODES), skus_named)
+    tariff = Tariff(made, list(NODES))
+    terms = tariff.terms(0, (0, 0), pa.array(CODES), skus_named)
     code = chance.integers(0, len(CODES), orders)
     cash = chance.random(orders) < 0.3
     level = np.where(chance.random(orders) < 0.3, chance.integers(0, 2, orders), NONE).astype(np.int32)
@@ -92,7 +93,7 @@ def world(
     stock = np.floor(spread + chance.random((skus, len(NODES)))).astype(np.int32)
     zones = terms.zones._replace(by_code=np.ascontiguousarray(terms.zones.by_code[:, : len(CODES)]))
     found, lane = lanes(terms.services, zones, metres, code, cash, level)
-    model = ServiceCosts(made, found, lane, grams_of[sku], terms.charges.handling_fee, float(SHORT))
+    model = ServiceCosts(made, found, lane, grams_of[sku], terms.charges.handling_fee, float(SHORT), tariff, 0)
     demand = Demand(offsets(lines), np.empty(0, np.int32), sku, quantity)
     return World(made, metres, code, cash, level, grams_of, demand, stock, model)
 

@@ -27,7 +27,7 @@ from engine.commands import (
     PutPostalCodes,
 )
 from engine.commit import find_locations
-from engine.costs import Model, RateCosts, Shipped, asked_for, service_costs, tariff_terms
+from engine.costs import Model, RateCosts, Shipped, asked_for, service_costs
 from engine.intake.decisions import POSTAL_AREA, DecisionWriter
 from engine.intake.nodes import NodeFile
 from engine.intake.orders import OrderFile
@@ -85,6 +85,10 @@ class Summary:
         0  # allocated, though no service of the card carries their shipment: in the cost they are short
     )
     unserved_orders: int = 0  # that no service carries from any node, whatever is in stock
+    late_to_ship: int | None = (
+        None  # orders that leave after their ship_by; None where the card or the orders have no dates
+    )
+    late_to_deliver: int | None = None  # orders that arrive on a day after that of their deliver_by
     bound: int | None = None  # no allocation costs less; None where not all orders were planned and taken
     gap: float | None = None  # cost / bound - 1
     stock_rejects: int = 0
@@ -299,9 +303,8 @@ def model_of(engine: Engine, orders: OrderFile, card: RateCard | ServiceCard, no
     code = state.names[Namespace.POSTAL_CODE].find(orders.postal_code)
     if isinstance(card, RateCard):
         return RateCosts(card, state, code)
-    _, terms = tariff_terms(state, card, now)
     asked = asked_for(card, len(orders.order_id), orders.options)
-    return service_costs(state, card, terms, code, *asked, state.names[Namespace.SKU].find(orders.sku))
+    return service_costs(state, card, code, *asked, state.names[Namespace.SKU].find(orders.sku), now)
 
 
 def plan_orders(engine: Engine, orders: OrderFile, model: Model) -> Plan:

@@ -90,7 +90,7 @@ class Tariff:
         with self._lock:
             self._grow(codes.slice(self._codes - known[0]), skus.slice(self._skus - known[1]))
             if self._dates is None or not self._from <= now < self._until:
-                (self._dates, self._until), self._from = self._scheduled(now), now
+                (self._dates, self._until), self._from = self.dates(now), now
             charges = Charges(self._weight_g, self._fees, np.array([self.card.split_penalty], np.int64))
             return Terms(self._services, Zones(self._row_of, self._by_code, *self._bands), charges, self._dates)
 
@@ -107,8 +107,13 @@ class Tariff:
             found = pc.index_in(skus, named).fill_null(len(named)).to_numpy()
             self._weight_g[first : self._skus] = np.append(grams, self.card.weight_g)[found]
 
-    def _scheduled(self, now: int) -> tuple[Schedule, int]:
-        """When nodes ship what is ordered now, and until when that holds."""
+    @property
+    def utc_offset(self) -> Any:
+        """int64 [node]: microseconds that its clock is ahead of UTC."""
+        return self._hours.utc_offset
+
+    def dates(self, now: int) -> tuple[Schedule, int]:
+        """When nodes ship what is ordered now, and until when that holds. UTC us."""
         nodes, carriers = len(self.node_ids), len(self.card.carriers)
         services, zones = self._services.transit_days.shape
         dates = Schedule(

@@ -176,7 +176,7 @@ def sum_up(run: Run, shipments: "Shipments", files: Files) -> None:
     if units.size:
         summary.mean_distance_m = round(int((units * shipments.metres).sum()) / summary.allocated_units)
     if run.model is not None:
-        _sum_up_costs(run.model, shipments, summary)
+        _sum_up_costs(run.model, shipments, summary, files.orders)
     if run.planned is None:
         return
     if summary.orders == len(files.orders.order_id) and not summary.repeated_orders:  # else it is of other orders
@@ -192,15 +192,23 @@ def sum_up(run: Run, shipments: "Shipments", files: Files) -> None:
         )
 
 
-def _sum_up_costs(model: "Model", shipments: "Shipments", summary: "Summary") -> None:
+def _sum_up_costs(model: "Model", shipments: "Shipments", summary: "Summary", orders: "OrderFile") -> None:
     """What the shipments cost, and what cannot be sent at all."""
-    from engine.costs import ServiceCosts
+    import numpy as np
 
-    shipped = shipments.shipped()
+    from engine.costs import ServiceCosts
+    from engine.intake.values import ABSENT
+
+    shipped, absent = shipments.shipped(), np.full(len(orders.order_id), ABSENT)
     summary.cost = model.total(shipped, summary.short_units)
     if not isinstance(model, ServiceCosts):
         return
     summary.uncarried_units = int(shipped.units[~model.carried(shipped)].sum())
+    late = model.late(
+        shipped, orders.placed_at, *(orders.options.get(name, absent) for name in ("ship_by", "deliver_by"))
+    )
+    summary.late_to_ship = late[0] if "ship_by" in orders.options else None
+    summary.late_to_deliver = late[1] if "deliver_by" in orders.options else None
     summary.unserved_orders = int(model.unserved[model.lane].sum())
     if summary.unserved_orders:
         summary.notes.append(

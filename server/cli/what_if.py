@@ -1,7 +1,8 @@
 """`allot what-if`: the same files by several policies, or without some nodes, side by side; nothing is touched.
 
-Each run has an engine of its own that forgets (engine/intake/job.py). Lateness is not compared: orders say by when they
-want to be delivered, but nothing says yet how long a node and a carrier take.
+Each run has an engine of its own that forgets (engine/intake/job.py). How many orders would be late is told where a
+service card says when nodes ship and how long carriers take, and the orders by when they want to have been shipped or
+delivered.
 """
 
 import time
@@ -30,8 +31,12 @@ from server.cli.output import (
 NAMED_MAX = 3  # closed nodes in the name of a run
 _SUMMARY = (
     "orders", "units", "allocated_units", "short_units", "split_orders", "shipments", "unplanned_orders",
-    "uncarried_units", "unserved_orders", "mean_distance_m", "cost", "bound", "gap", "notes",
+    "uncarried_units", "unserved_orders", "late_to_ship", "late_to_deliver", "mean_distance_m", "cost", "bound", "gap",
+    "notes",
 )  # fmt: skip
+
+
+_LATE = (("orders late to ship", "late_to_ship"), ("orders late to arrive", "late_to_deliver"))
 
 
 class Compared(NamedTuple):
@@ -149,7 +154,8 @@ def distance_of(share: float, metres: Any, units: Any) -> int | None:
 
 def table_of(runs: list[Compared]) -> list[tuple[str, *tuple[Any, ...]]]:
     """What is laid side by side: a name, and a figure of each run."""
-    first = runs[0].result["cost"]
+    first_result = runs[0].result
+    first = first_result["cost"]
 
     def row(name: str, of: Any) -> tuple[str, *tuple[Any, ...]]:
         return name, *(of(run.result) for run in runs)
@@ -168,7 +174,9 @@ def table_of(runs: list[Compared]) -> list[tuple[str, *tuple[Any, ...]]]:
         rows.append(row("  cost is above it by", lambda r: "-" if r["gap"] is None else f"{r['gap']:.3%}"))
     rows += [
         row("short units", share("short_units", "units")), row("split orders", share("split_orders", "orders")),
-        row("shipments", lambda r: r["shipments"]), row("mean distance of a unit", km("mean_distance_m")),
+        row("shipments", lambda r: r["shipments"]),
+        *((name, *(run.result[of] for run in runs)) for name, of in _LATE if first_result[of] is not None),
+        row("mean distance of a unit", km("mean_distance_m")),
         row("95% of units travel at most", km("p95_distance_m")), row("seconds", lambda r: f"{r['seconds']:.2f}"),
     ]  # fmt: skip
     return rows
