@@ -3,8 +3,8 @@
     rate card, or service card  +  orders  ->  Priced: rows of `Costs` for kernels/pricing.py  ->  engine/planning.py
                                            ->  bill: what shipments really cost, fee by fee
 
-A rate card is linear in units, so a plan goes by the very costs that the bill has. A service card is a staircase of the
-weight: a plan goes by lines near it, a bound by lines under it (engine/rates/lanes.py), and the bill by the staircase.
+A rate card is linear in units, a row of costs for each postal code. A service card is a staircase of the weight, a row
+for each step of it in each lane (engine/rates/lanes.py).
 """
 
 from dataclasses import dataclass, replace
@@ -18,10 +18,10 @@ from engine.intake.rate_card import RateCard, kilometres
 from engine.intake.tables import IntakeError
 from engine.intake.values import ABSENT
 from engine.outcomes import Namespace
-from engine.planning import COMPARED_LINES, Demand, Plan, Under, cost_of, extra_cost
+from engine.planning import COMPARED_LINES, Demand, Plan, Under, cost_of, extra_cost, rows_of
 from engine.ragged import elements, offsets, owners
 from engine.rates.card import ServiceCard
-from engine.rates.lanes import HEAVIER, Lanes, distinct, lanes
+from engine.rates.lanes import Lanes, distinct, lanes, summed
 from engine.rates.tariff import Tariff, Terms
 from engine.state import State
 from kernels.columns import NO_NODE, NONE
@@ -29,7 +29,7 @@ from kernels.pricing import PIECE_LINES_MAX, Costs
 from kernels.promise import DAY_US
 
 CASH = ("CASH_ON_DELIVERY", "COD", "CASH")  # payment methods that are paid at the door, in any case of letters
-CELLS_MAX = 1 << 26  # rows of costs times nodes: half a gigabyte for each of four arrays
+CELLS_MAX = 1 << 26  # rows of costs times nodes: half a gigabyte for each of two arrays
 
 
 class TooManyRows(ValueError):
@@ -42,7 +42,7 @@ class Priced(NamedTuple):
     demand: Demand
     costs: Costs  # what a plan goes by
     under: Under | None  # what a bound goes by; None: the same
-    open: Any = None  # bool [row, node] whether any part of such an order can be carried from there; None: all can
+    open: Any = None  # bool [row, node] whether such a shipment can be carried from there; None: all can
 
 
 class Shipped(NamedTuple):
@@ -128,58 +128,57 @@ class ServiceCosts:
         return np.isinf(self.lanes.cheapest(every, np.arange(self.fee.size), np.ones(1, np.int64))[0]).all(axis=1)
 
     def priced(self, order: Any, line: Any, demand: Demand) -> Priced:
-        """Rows for the lines of orders. Orders of one lane whose every shipment costs the same have them in common."""
-        of, first_line = owners(demand.first_line), demand.first_line
-        grams, lane = self.grams[line], self.lane[order]
+        """For each lane a row of costs for each step of its staircase, up to the heaviest of its orders."""
+        first_line, grams, lane = demand.first_line, self.grams[line], self.lane[order]
         if lane.size == 0:
-            none = Costs(np.empty((0, self.fee.size)), np.empty((0, self.fee.size)), self.short)
-            return Priced(demand, none, None, np.empty((0, self.fee.size), bool))
-        units = np.add.reduceat(demand.quantity.astype(np.int64), first_line[:-1])
-        weight = np.minimum(np.add.reduceat(grams * demand.quantity, first_line[:-1]), HEAVIER)
-        alike = self.lanes.alike(weight, np.minimum.reduceat(grams, first_line[:-1]))
-        alone = np.where(alike, NONE, np.arange(lane.size))
-        kinds, kind = distinct(lane, np.where(alike, self.lanes.round_up(weight), 0), alone, units > 1)
-        lines = elements(first_line, kinds)
-        kind_line = offsets(np.diff(first_line)[kinds])
-        if lines.size * self.fee.size > CELLS_MAX:
+            none = np.empty((0, self.fee.size))
+            return Priced(demand, Costs(none, none, self.short), None, none > 0)
+        units = summed(first_line, demand.quantity)
+        ends = self.lanes.ends
+        top = np.searchsorted(ends, summed(first_line, grams * demand.quantity))
+        kinds, kind = distinct(lane, units > 1)
+        steps = np.zeros(kinds.size, np.int64)
+        np.maximum.at(steps, kind, top + 1)
+        first = offsets(steps)
+        if first[-1] * self.fee.size > CELLS_MAX:
             raise TooManyRows(
-                f"{lines.size:,} kinds of lines, by where they go and what they weigh, at {self.fee.size} nodes: "
-                f"a plan takes {CELLS_MAX // self.fee.size:,} kinds"
+                f"{first[-1]:,} prices, by where orders go and what they weigh, at {self.fee.size} nodes: a plan takes "
+                f"{CELLS_MAX // self.fee.size:,}"
             )
-        near, low = self.lanes.lines(lane[kinds], kind_line, grams[lines], demand.quantity[lines])
-        of_line, extra = owners(kind_line), (self.card.split_penalty * (units > 1))[kinds][:, None]
-        costs = self._costs((near.base + extra)[of_line], near.unit)
-        below = self._costs((low.base + extra)[of_line], low.unit[of_line])
-        rate = (kind_line[kind[of]] + np.where(alike[of], 0, np.arange(of.size) - first_line[of])).astype(np.int32)
-        zone = kind_line[kind].astype(np.int32)
-        by_weight = ~alike & (units <= PIECE_LINES_MAX)
-        under = self._by_weight(by_weight, lane, weight, Under(
-            below, zone, rate, below.shipment, np.where(by_weight[of], grams, 0), np.full(1, np.iinfo(np.int64).max)
-        ), of)  # fmt: skip
-        return Priced(demand._replace(zone=zone, rate=rate), costs, under, np.isfinite(low.base)[of_line])
+        of, node = owners(first), np.arange(self.fee.size)
+        step, extra = np.arange(of.size) - first[of], self.card.split_penalty * (units > 1)[kinds][of, None]
+        price = self.lanes.cheapest(lane[kinds][of, None], node, ends[step][:, None])[0] + extra
+        never = self.short * float(units.max()) + 1  # to leave a whole order short costs less
+        unit = np.broadcast_to(self.fee.astype(np.float64), price.shape).copy()
+        costs = Costs(np.where(np.isinf(price), never, price), unit, self.short)
+        above = np.append(ends[:-1], np.iinfo(np.int64).max)
+        priced = demand._replace(zone=first[kind].astype(np.int32), grams=grams, ends=above)
+        low = costs.shipment
+        if not self.lanes.whole:  # a row stands for several steps: its lightest shipment may cost less
+            lightest = np.where(step > 0, ends[step - 1] + 1, 1)[:, None]
+            low = self.lanes.cheapest(lane[kinds][of, None], node, lightest)[0] + extra
+            low = np.where(np.isinf(low), never, low)
+        return Priced(priced, costs, self._under(priced, lane, units, costs, low), np.isfinite(price))
 
-    def _by_weight(self, orders: Any, lane: Any, weight: Any, under: Under, of: Any) -> Under:
-        """With the fees of some orders, of several units, by the ends of slabs up to their weight."""
-        steps = int(np.searchsorted(self.lanes.ends, weight[orders].max(initial=0))) + 1
-        used, place = np.unique(lane[orders], return_inverse=True)
-        nodes = self.fee.size
-        if not self.lanes.whole or used.size * steps * nodes > CELLS_MAX:
-            return under._replace(grams=np.zeros_like(under.grams))
-        ends = self.lanes.ends[:steps].copy()
-        price = self.lanes.cheapest(used[:, None, None], np.arange(nodes), ends[:, None])[0] + self.card.split_penalty
-        never = PIECE_LINES_MAX * self.short + 1  # to leave all of it short costs less
-        fees = np.concatenate([under.fees, np.where(np.isinf(price), never, price).reshape(-1, nodes)])
-        zone, rate = under.zone.copy(), under.rate.copy()
-        zone[orders] = under.fees.shape[0] + place * steps
-        rate[orders[of]] = under.costs.unit.shape[0]
-        unit = np.concatenate([under.costs.unit, self.fee[None].astype(np.float64)])
-        ends[-1] = np.iinfo(np.int64).max
-        return under._replace(costs=under.costs._replace(unit=unit), zone=zone, rate=rate, fees=fees, ends=ends)
-
-    def _costs(self, base: Any, unit: Any) -> Costs:
-        """A node that cannot carry it costs more than leaving it short."""
-        closed, dear = np.isinf(base), self.short + 1
-        return Costs(np.where(closed, dear, base), np.where(closed, dear, unit + self.fee), self.short)
+    def _under(self, demand: Demand, lane: Any, units: Any, costs: Costs, fees: Any) -> Under:
+        """What a bound goes by: the fees by weight, and for orders of many units the line under them."""
+        rate = demand.zone[owners(demand.first_line)]
+        many = np.flatnonzero(units > PIECE_LINES_MAX)
+        under = Under(costs, demand.zone, rate, fees, demand.grams, demand.ends)
+        if many.size == 0:
+            return under
+        lines, count = elements(demand.first_line, many), np.diff(demand.first_line)[many]
+        line = self.lanes.under(lane[many], offsets(count), demand.grams[lines], demand.quantity[lines])
+        carried, never = np.isfinite(line.base), self.short * float(units.max()) + 1
+        zone, rate, grams, rows = demand.zone.copy(), rate.copy(), demand.grams.copy(), fees.shape[0]
+        zone[many] = rows + np.arange(many.size)
+        rate[lines] = np.repeat(zone[many], count)
+        grams[lines] = 0
+        base = np.where(carried, line.base + self.card.split_penalty, never)
+        unit = np.concatenate([costs.unit, np.where(carried, line.unit + self.fee, never)])
+        return under._replace(
+            costs=costs._replace(unit=unit), zone=zone, rate=rate, fees=np.concatenate([fees, base]), grams=grams
+        )
 
     def cost(self, priced: Priced, order: Any, line: Any, parts: Parts) -> float:
         """The bill of the shipments that parts make."""
@@ -231,10 +230,10 @@ class ServiceCosts:
         demand = priced.demand
         of = owners(demand.first_line)
         several = np.bincount(of, demand.quantity, demand.zone.size) > 1
-        can = np.zeros(demand.zone.size, bool)
+        can, row = np.zeros(demand.zone.size, bool), rows_of(demand, np.arange(of.size), 1)
         for first in range(0, of.size, COMPARED_LINES):
             lines = slice(first, first + COMPARED_LINES)
-            can[of[lines][(priced.open[demand.rate[lines]] & (stock[demand.sku[lines]] > 0)).any(axis=1)]] = True
+            can[of[lines][(priced.open[row[lines]] & (stock[demand.sku[lines]] > 0)).any(axis=1)]] = True
         return int((can & several).sum())
 
     def bill(self, shipped: Shipped, short_units: int) -> dict[str, float]:

@@ -40,11 +40,13 @@ class Demand(NamedTuple):
     """Orders to be filled. Lines of an order are [first_line[o], first_line[o + 1]); each wants 1 unit or more."""
 
     first_line: Any  # int64 [order + 1]
-    zone: Any  # int32 [order] row of the costs: what its shipments cost
+    zone: Any  # int32 [order] row of the costs of its lightest shipments; the rows of heavier ones follow
     sku: Any  # int32 [line] row of the stock
     quantity: Any  # int32 [line]
-    # row of the costs for its units, int32 [line]; shipments cost there what they cost its order. None: its order's row
-    rate: Any = None
+    grams: Any = None  # int64 [line] of a unit; None: the weight does not matter
+    ends: Any = (
+        None  # int64 [step] weights up to which each row of an order holds, ascending; the last one is above all
+    )
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,8 @@ class TooManyUnits(ValueError):
 
 
 class Under(NamedTuple):
-    """Costs of a demand that are nowhere above the true ones. Where `grams` is above 0 for the lines of an order, which
-    has PIECE_LINES_MAX units at most, its shipments cost exactly `fees` by their weight.
+    """Costs of a demand that are nowhere above the true ones. Orders whose lines have grams above 0 have
+    PIECE_LINES_MAX units at most.
     """
 
     costs: Costs  # of units
@@ -119,20 +121,30 @@ def _merged(demand: Demand) -> tuple[Demand, Any, Any]:
     kept, in_turn = np.sort(first), np.argsort(first[of_key], kind="stable")
     quantity = np.bincount(first[of_key], demand.quantity, demand.sku.size)[kept]
     lines = np.bincount(order[kept], minlength=demand.zone.size)
+    grams = None if demand.grams is None else demand.grams[kept]
     units = quantity.astype(np.int32)
-    return Demand(offsets(lines), demand.zone, demand.sku[kept], units, rates(demand)[kept]), in_turn, kept
+    return Demand(offsets(lines), demand.zone, demand.sku[kept], units, grams, demand.ends), in_turn, kept
 
 
-def rates(demand: Demand) -> Any:
-    """int32 [line]: the row of the costs of each line's units."""
-    return demand.zone[owners(demand.first_line)] if demand.rate is None else demand.rate
+def _weights(demand: Demand) -> tuple[Any, Any]:
+    """int64 [line], [step]: grams and ends; where the weight does not matter, 0 and one that is above all."""
+    if demand.grams is None:
+        return np.zeros(demand.sku.size, np.int64), np.full(1, np.iinfo(np.int64).max)
+    return demand.grams, demand.ends
+
+
+def rows_of(demand: Demand, line: Any, units: Any) -> Any:
+    """int64 [n]: the row of the costs for so many units of a line as a shipment."""
+    grams, ends = _weights(demand)
+    return demand.zone[owners(demand.first_line)[line]] + np.searchsorted(ends, grams[line] * units)
 
 
 def _true(demand: Demand, costs: Costs, under: Under | None) -> Under:
+    """What the bound goes by: the costs themselves, if nothing else is given."""
     if under is not None:
         return under
-    none = np.zeros(demand.sku.size, np.int64)
-    return Under(costs, demand.zone, rates(demand), costs.shipment, none, np.full(1, np.iinfo(np.int64).max))
+    grams, ends = _weights(demand)
+    return Under(costs, demand.zone, demand.zone[owners(demand.first_line)], costs.shipment, grams, ends)
 
 
 def _orders(demand: Demand, skus: int, under: Under, kept: Any) -> Orders:
@@ -172,11 +184,13 @@ def _units(demand: Demand, stock: Any) -> Units:
     order_of_line = owners(demand.first_line)
     order = np.repeat(order_of_line, demand.quantity).astype(np.int32)
     sku = np.repeat(demand.sku, demand.quantity).astype(np.int32)
-    rate = np.repeat(rates(demand), demand.quantity).astype(np.int32)
+    line_grams, ends = _weights(demand)
+    rate = rows_of(demand, np.arange(demand.sku.size), 1)
+    rate = np.repeat(rate, demand.quantity).astype(np.int32)
     count = np.bincount(order, minlength=demand.zone.size)
     return Units(
         offsets(count).astype(np.int32), np.ascontiguousarray(demand.zone, np.int32), rate, order, sku,
-        np.lexsort((rate, sku)).astype(np.int32),
+        np.repeat(line_grams, demand.quantity), ends, np.lexsort((rate, sku)).astype(np.int32),
         offsets(np.bincount(sku, minlength=stock.shape[0])).astype(np.int32),
         np.full(order.size, -1, np.int32), stock.copy(), np.ones(1, np.int64), np.ones(stock.shape[0], np.int64),
         np.zeros(stock.shape[0], np.int64), np.zeros(demand.zone.size, np.int64),
@@ -232,14 +246,14 @@ def _parts(line: Any, lines: int, node: Any, nodes: int) -> Parts:
 
 
 def cost_of(demand: Demand, costs: Costs, parts: Parts) -> float:
-    """What parts cost together: shipments, units, what is short."""
+    """What parts cost together: shipments, units, what is short; by costs that know no weight."""
     order, line = owners(demand.first_line), owners(offsets(parts.part_count))
     given, nodes = parts.node != NO_NODE, costs.unit.shape[1]
     line, node, units = line[given], parts.node[given], parts.quantity[given]
     shipment = np.unique(order[line].astype(np.int64) * nodes + node)
     shipped = costs.shipment[demand.zone[shipment // nodes], shipment % nodes].sum()
     short = parts.quantity[~given].sum(dtype=np.int64)
-    return float(shipped + (units * costs.unit[rates(demand)[line], node]).sum() + short * costs.short)
+    return float(shipped + (units * costs.unit[demand.zone[order[line]], node]).sum() + short * costs.short)
 
 
 def extra_cost(demand: Demand, costs: Costs, stock: Any, parts: Parts) -> Any:
@@ -247,16 +261,18 @@ def extra_cost(demand: Demand, costs: Costs, stock: Any, parts: Parts) -> Any:
     has any of the SKU, as if the line were alone: each of its parts a shipment, nobody else wanting the stock. What is
     short costs nothing here. Rounded to whole units of the costs.
     """
-    rate, line = rates(demand), owners(offsets(parts.part_count))
+    line = owners(offsets(parts.part_count))
     given = parts.node != NO_NODE
     line, node, units = line[given], parts.node[given], parts.quantity[given]
-    paid = np.bincount(line, costs.shipment[rate[line], node] + units * costs.unit[rate[line], node], demand.sku.size)
-    quantity = np.bincount(line, units, demand.sku.size)
+    row = rows_of(demand, line, units)
+    paid = np.bincount(line, costs.shipment[row, node] + units * costs.unit[row, node], demand.sku.size)
+    quantity = np.bincount(line, units, demand.sku.size).astype(np.int64)
     extra = np.zeros(demand.sku.size, np.int64)
     for first in range(0, extra.size, COMPARED_LINES):
         lines = np.arange(first, min(first + COMPARED_LINES, extra.size))
         lines = lines[quantity[lines] > 0]
-        alone = costs.shipment[rate[lines]] + quantity[lines, None] * costs.unit[rate[lines]]
+        row = rows_of(demand, lines, quantity[lines])
+        alone = costs.shipment[row] + quantity[lines, None] * costs.unit[row]
         alone[stock[demand.sku[lines]] <= 0] = np.inf
         extra[lines] = np.rint(paid[lines] - alone.min(axis=1, initial=np.inf))
     return extra

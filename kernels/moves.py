@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kernels.options import F64, I32, I64, F64x2, I32x2, leaf
-from kernels.pricing import NOWHERE, Costs, find_room
+from kernels.pricing import NOWHERE, Costs, find_room, step_of
 
 WINDOW = 8  # units of an order that are placed at once
 GROUP_MAX = 6  # orders that are taken out together
@@ -24,10 +24,12 @@ class Units(NamedTuple):
     """Units of orders: those of order o are [first[o], first[o + 1])."""
 
     first: I32  # [order + 1]
-    zone: I32  # [order] row of the costs: what its shipments cost
-    rate: I32  # [unit] row of the costs: what it costs; shipments cost there what they cost its order
+    zone: I32  # [order] row of the costs of its lightest shipments; the rows of heavier ones follow
+    rate: I32  # [unit] row of the costs of a shipment of this unit alone
     order: I32  # [unit]
     sku: I32  # [unit]
+    grams: I64  # [unit]; 0: the weight does not matter
+    ends: I64  # [step] weights up to which each row of an order holds, ascending; the last one is above all
     by_sku: I32  # [unit] in the order of SKUs, and of rates within each
     sku_first: I32  # [sku + 1]
     at: I32  # [unit] node; the number of nodes: short
@@ -54,12 +56,15 @@ class Work(NamedTuple):
 
     alone: F64x2  # [row of the costs, node] a unit that is a shipment by itself
     seen: I64  # [node] stamp of the last order that was found there
+    load: I64  # [node] grams of that order there
     stamp: I64  # [1]
     cost: F64x2  # [window, node] of a unit at a node, shipments aside, where there is room
     room: I32x2  # [window, node] for so many units of its SKU
     more: F64x2  # [window, node] what each further one costs
     blur: F64x2  # [window, node] what is added to the costs of a unit while a choice is made
     like: I32  # [window] the units of its SKU, as bits
+    grams: I64  # [window] of a unit
+    weight: I64  # [subset]
     sums: F64x2  # [subset, node]
     best: F64  # [subset] at one node
     node: I32  # [subset] which
@@ -83,9 +88,11 @@ def room_for_work(units: Units, costs: Costs) -> tuple[Net, Work]:
             np.empty(nodes + 3, np.int32), np.empty(nodes + 3, np.int32),
         ),
         Work(
-            costs.shipment + costs.unit, np.zeros(nodes + 1, np.int64), np.zeros(1, np.int64),
+            costs.shipment + costs.unit, np.zeros(nodes + 1, np.int64), np.zeros(nodes + 1, np.int64),
+            np.zeros(1, np.int64),
             np.empty((WINDOW, nodes)), np.empty((WINDOW, nodes), np.int32), np.empty((WINDOW, nodes)),
-            np.zeros((WINDOW, nodes)), np.empty(WINDOW, np.int32), np.empty((SUBSETS, nodes)), np.empty(SUBSETS),
+            np.zeros((WINDOW, nodes)), np.empty(WINDOW, np.int32), np.zeros(WINDOW, np.int64),
+            np.zeros(SUBSETS, np.int64), np.empty((SUBSETS, nodes)), np.empty(SUBSETS),
             np.empty(SUBSETS, np.int32), np.empty(SUBSETS), np.empty(SUBSETS, np.int32),
             np.empty(log, np.int32), np.empty(log, np.int32), np.zeros(1, np.int64),
             np.zeros(units.at.size, np.int32),
@@ -100,21 +107,38 @@ def size_of(units: Units, order: int) -> int:
 
 @leaf
 def mark(units: Units, order: int, work: Work) -> int:
-    """Stamp the nodes where the order has units; the stamp."""
+    """Stamp the nodes where the order has units, and weigh these; the stamp."""
     work.stamp[0] += 1
     for unit in range(units.first[order], units.first[order + 1]):
-        if units.at[unit] >= 0:
-            work.seen[units.at[unit]] = work.stamp[0]
+        here = units.at[unit]
+        if here >= 0:
+            if work.seen[here] != work.stamp[0]:
+                work.load[here] = 0
+            work.seen[here] = work.stamp[0]
+            work.load[here] += units.grams[unit]
     return int(work.stamp[0])
 
 
 @leaf
-def _is_alone(units: Units, unit: int) -> bool:
-    order, here = units.order[unit], units.at[unit]
+def _beside(units: Units, unit: int, node: int) -> int:
+    """Grams of the other units of its order at a node; -1 where there are none."""
+    order, grams = units.order[unit], np.int64(-1)
     for other in range(units.first[order], units.first[order + 1]):
-        if other != unit and units.at[other] == here:
-            return False
-    return True
+        if other != unit and units.at[other] == node:
+            grams = max(grams, 0) + units.grams[other]
+            if units.ends.size == 1:
+                break
+    return int(grams)
+
+
+@leaf
+def further(units: Units, costs: Costs, order: int, node: int, grams: int, more: int) -> float:
+    """What a shipment of an order costs more when it gets heavier."""
+    if units.ends.size == 1:
+        return 0.0
+    row = units.zone[order]
+    after = costs.shipment[row + step_of(units.ends, grams + more), node]
+    return after - costs.shipment[row + step_of(units.ends, grams), node]
 
 
 @leaf
@@ -125,8 +149,10 @@ def _here(units: Units, costs: Costs, unit: int) -> float:
         return costs.short
     if here < 0:
         return 0.0
-    cost = costs.unit[rate, here]
-    return cost + costs.shipment[rate, here] if _is_alone(units, unit) else cost
+    cost, beside = costs.unit[rate, here], _beside(units, unit, here)
+    if beside < 0:
+        return cost + costs.shipment[rate, here]
+    return cost + further(units, costs, units.order[unit], here, beside, units.grams[unit])
 
 
 @leaf
@@ -182,7 +208,10 @@ def _look_from(units: Units, costs: Costs, unit: int, net: Net, work: Work) -> N
     for other in range(units.first[order], units.first[order + 1]):
         there = units.at[other]
         if there >= 0 and there < nodes and there != here:
-            net.move[here, there] = min(net.move[here, there], costs.unit[rate, there] - saved)
+            cost = costs.unit[rate, there]
+            if units.ends.size > 1:
+                cost += further(units, costs, order, there, _beside(units, unit, there), units.grams[unit])
+            net.move[here, there] = min(net.move[here, there], cost - saved)
 
 
 @leaf
@@ -226,10 +255,9 @@ def _mover(units: Units, costs: Costs, sku: int, but: int, here: int, to: int, w
             continue
         cost, rate = costs.short, units.rate[unit]
         if to < nodes:
-            cost = work.alone[rate, to]
-            for other in range(units.first[order], units.first[order + 1]):
-                if units.at[other] == to:
-                    cost = costs.unit[rate, to]
+            cost, beside = work.alone[rate, to], _beside(units, unit, to)
+            if beside >= 0:
+                cost = costs.unit[rate, to] + further(units, costs, order, to, beside, units.grams[unit])
         cost -= _here(units, costs, unit)
         if cost < best:
             best, found = cost, unit

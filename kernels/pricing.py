@@ -61,6 +61,15 @@ class _Work(NamedTuple):
 
 
 @leaf
+def step_of(ends: I64, grams: int) -> int:
+    """How many rows after its first one the fees of a shipment of so many grams stand."""
+    step = 0
+    while ends[step] < grams:
+        step += 1
+    return step
+
+
+@leaf
 def _add_up(orders: Orders, costs: Costs, prices: F64x2, lines: I32, count: int, work: _Work) -> None:
     """Of each subset of `count` lines: priced unit costs at every node, and its least cost. Leaves out no node."""
     nodes = costs.unit.shape[1]
@@ -81,15 +90,6 @@ def _add_up(orders: Orders, costs: Costs, prices: F64x2, lines: I32, count: int,
 
 
 @leaf
-def _row(orders: Orders, zone: int, grams: int) -> int:
-    """The row of the fees of a shipment of so many grams."""
-    step = 0
-    while orders.ends[step] < grams:
-        step += 1
-    return zone + step
-
-
-@leaf
 def _shipped(orders: Orders, zone: int, share: float, count: int, short: F64, work: _Work) -> None:
     """best and least of each subset. short: [line], what it costs not to ship it."""
     nodes = orders.fees.shape[1]
@@ -98,7 +98,7 @@ def _shipped(orders: Orders, zone: int, share: float, count: int, short: F64, wo
         for line in range(count):
             if subset >> line & 1:
                 best += short[line]
-        row = _row(orders, zone, work.grams[subset])
+        row = zone + step_of(orders.ends, work.grams[subset])
         for node in range(nodes):
             best = min(best, share * orders.fees[row, node] + work.sums[subset, node])
         work.best[subset] = best
@@ -152,11 +152,11 @@ def _marginal(
             count += 1
     _add_up(orders, costs, prices, lines, count, work)
     _shipped(orders, zone, share, count, short, work)
-    full, row = (1 << count) - 1, _row(orders, zone, orders.grams[line])
+    full, row = (1 << count) - 1, zone + step_of(orders.ends, orders.grams[line])
     for node in range(nodes):
         out[node] = work.least[full] + share * orders.fees[row, node]
     for subset in range(1, full + 1):
-        rest, row = work.least[full ^ subset], _row(orders, zone, work.grams[subset] + orders.grams[line])
+        rest, row = work.least[full ^ subset], zone + step_of(orders.ends, work.grams[subset] + orders.grams[line])
         for node in range(nodes):
             out[node] = min(out[node], work.sums[subset, node] + rest + share * orders.fees[row, node])
     for node in range(nodes):

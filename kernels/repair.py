@@ -24,6 +24,7 @@ from kernels.moves import (
     Net,
     Units,
     Work,
+    further,
     go,
     keep,
     look,
@@ -36,7 +37,7 @@ from kernels.moves import (
     walk,
 )
 from kernels.options import F64, I32, F64x2, kernel, leaf
-from kernels.pricing import NOWHERE, Costs, room_for_transport, transport
+from kernels.pricing import NOWHERE, Costs, room_for_transport, step_of, transport
 
 HOLDERS_MAX = 8  # orders that one is tried with at a node
 
@@ -147,7 +148,7 @@ def save_by_chains(units: Units, costs: Costs, skus: I32) -> float:
 @leaf
 def choose(units: Units, costs: Costs, order: int, count: int, work: Work) -> None:
     """The best nodes for `count` units of an order whose costs are known: least, part and node of every subset of them.
-    Nodes where the order has other units cost no shipment.
+    Nodes where the order has other units cost no shipment, or what it costs more as it gets heavier.
     """
     nodes, zone = costs.unit.shape[1], units.zone[order]
     stamp = mark(units, order, work)
@@ -163,11 +164,15 @@ def choose(units: Units, costs: Costs, order: int, count: int, work: Work) -> No
             size += subset >> j & 1
             alike += (before & work.like[k]) >> j & 1
         best = size * costs.short
+        work.weight[subset] = work.weight[before] + work.grams[k]
+        row = zone + step_of(units.ends, work.weight[subset])
         for node in range(nodes):
             cost = work.sums[before, node] + (work.cost[k, node] if alike < work.room[k, node] else work.more[k, node])
             work.sums[subset, node] = cost
             if work.seen[node] != stamp:
-                cost += costs.shipment[zone, node]
+                cost += costs.shipment[row, node]
+            elif units.ends.size > 1:
+                cost += further(units, costs, order, node, work.load[node], work.weight[subset])
             if cost < best:
                 best, where = cost, node
         work.best[subset], work.node[subset] = best, where
@@ -182,7 +187,7 @@ def choose(units: Units, costs: Costs, order: int, count: int, work: Work) -> No
 @leaf
 def set_alike(units: Units, first: int, count: int, work: Work) -> None:
     for k in range(count):
-        work.like[k] = 0
+        work.like[k], work.grams[k] = 0, units.grams[first + k]
         for j in range(count):
             if units.sku[first + j] == units.sku[first + k]:
                 work.like[k] |= 1 << j
@@ -360,11 +365,19 @@ def swap(units: Units, costs: Costs, prices: F64x2, orders: I32) -> float:
 
 
 @leaf
+def _shipping(units: Units, costs: Costs, order: int, node: int, stamp: int, grams: int, work: Work) -> float:
+    """What it costs to add so many grams to what is stamped of an order at a node, or to begin a shipment there."""
+    if work.seen[node] == stamp:
+        return further(units, costs, order, node, work.load[node], grams)
+    return float(costs.shipment[units.zone[order] + step_of(units.ends, grams), node])
+
+
+@leaf
 def _place_lines(units: Units, costs: Costs, order: int, prices: F64x2, work: Work) -> float:
     """Place the units of a large order that stand nowhere, line by line, at nodes that are cheap by price, and where it
     has a shipment; their cost.
     """
-    nodes, zone, total, stamp = costs.unit.shape[1], units.zone[order], 0.0, mark(units, order, work)
+    nodes, total, stamp = costs.unit.shape[1], 0.0, mark(units, order, work)
     unit, last = units.first[order], units.first[order + 1]
     while unit < last:
         sku, rate, end = units.sku[unit], units.rate[unit], unit
@@ -378,16 +391,16 @@ def _place_lines(units: Units, costs: Costs, order: int, prices: F64x2, work: Wo
                 if units.room[sku, node] > 0:
                     count = min(end - unit, units.room[sku, node])
                     cost = costs.unit[rate, node] + prices[sku, node]
-                    if work.seen[node] != stamp:
-                        cost += costs.shipment[zone, node] / count
+                    cost += _shipping(units, costs, order, node, stamp, count * units.grams[unit], work) / count
                     if cost < best:
                         best, where, taken = cost, node, count
             if where < nodes:
                 units.room[sku, where] -= taken
+                grams = taken * units.grams[unit]
                 total += taken * costs.unit[rate, where]
-                if work.seen[where] != stamp:
-                    work.seen[where] = stamp
-                    total += costs.shipment[zone, where]
+                total += _shipping(units, costs, order, where, stamp, grams, work)
+                work.load[where] = grams + (work.load[where] if work.seen[where] == stamp else 0)
+                work.seen[where] = stamp
             else:
                 total += taken * costs.short
             for _ in range(taken):

@@ -1,9 +1,8 @@
 """What one shipment costs by a service card: the cheapest service that the order allows and that serves its lane.
 
 A lane is where an order goes, whether it is paid in cash, and the service that it asks for. From a node to a lane the
-price is a staircase of the weight, for each service; the cheapest of them together are one more staircase. Plans are
-made with fees of a shipment and of its units (kernels/pricing.py `Costs`), so each staircase has two lines for an
-order: one *near* it, and one *under* it, which proves a bound.
+price is a staircase of the weight, for each service; the cheapest of them together are one more staircase. Plans and
+bounds go by that staircase, a row for each step; a bound over orders of many units goes by a line under it.
 """
 
 from dataclasses import dataclass
@@ -22,10 +21,10 @@ HEAVIER = np.int64(1) << 40  # grams that no service carries
 
 
 class Line(NamedTuple):
-    """A price of orders by units. Infinite base: it cannot be carried."""
+    """A price of orders by units. Infinite base: not one of them can be carried."""
 
     base: Any  # float64 [order, node] of the shipment
-    unit: Any  # float64 [line or order, node] of each unit
+    unit: Any  # float64 [order, node] of each unit
 
 
 @dataclass(frozen=True)
@@ -63,53 +62,24 @@ class Lanes:
             best, found = np.where(better, price, best), np.where(better, service, found).astype(np.int32)
         return best, found
 
-    def alike(self, weight: Any, lightest: Any) -> Any:
-        """bool: whether all shipments from the lightest unit up to the whole weight cost the same."""
-        if not self.whole:
-            return weight == lightest
-        return np.searchsorted(self.ends, weight) == np.searchsorted(self.ends, lightest)
-
-    def round_up(self, weight: Any) -> Any:
-        """int64: the heaviest weight that costs the same."""
-        return self.ends[np.searchsorted(self.ends, weight)] if self.whole else weight
-
-    def lines(self, lane: Any, first_line: Any, grams: Any, quantity: Any) -> tuple[Line, Line]:
-        """Lines near and under the prices of orders: lane [order]; first_line, grams, quantity as of a demand.
-
-        The near ones are exact for the whole order at one node and for each unit alone; a node from which the whole
-        cannot be carried has none. Those under are nowhere above the price of any shipment that some of the order's
-        units make: exact for the whole, where a line from there stays under the rest.
+    def under(self, lane: Any, first_line: Any, grams: Any, quantity: Any) -> Line:
+        """Lines that are nowhere above the price of any shipment of units of an order: exact for the whole
+        where that stays under the rest, else from 0. lane [order]; first_line, grams, quantity as of a demand.
         """
-        nodes = self.zone.shape[2]
-        near = Line(np.empty((lane.size, nodes)), np.empty((grams.size, nodes)))
-        under = Line(np.empty((lane.size, nodes)), np.empty((lane.size, nodes)))
+        out = Line(*(np.empty((lane.size, self.zone.shape[2])) for _ in range(2)))
         for first in range(0, lane.size, ORDERS_AT_ONCE):
             orders = slice(first, min(first + ORDERS_AT_ONCE, lane.size))
             lines = slice(first_line[orders.start], first_line[orders.stop])
             some = lane[orders], first_line[orders.start : orders.stop + 1] - lines.start, grams[lines], quantity[lines]
-            whole = self.cheapest(some[0][:, None], np.arange(nodes), _summed(some[1], some[2] * some[3])[:, None])[0]
-            near.base[orders], near.unit[lines] = self._near(*some, whole)
-            under.base[orders], under.unit[orders] = self._under(*some, whole)
-        return near, under
+            out.base[orders], out.unit[orders] = self._under(*some)
+        return out
 
-    def _near(self, lane: Any, first_line: Any, grams: Any, quantity: Any, whole: Any) -> tuple[Any, Any]:
-        """The line through the price of each unit alone and that of the whole; from 0 where the units cost less."""
-        of = owners(first_line)
-        alone = self.cheapest(lane[of][:, None], np.arange(whole.shape[1]), grams[:, None])[0]
-        units = _summed(first_line, quantity)[:, None]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            apart = np.add.reduceat(alone * quantity[:, None], first_line[:-1], axis=0)
-            base = np.where(units == 1, whole, (apart - whole) / (units - 1))
-            share = np.where(base < 0, whole / apart, 1.0)
-            unit = (alone * share[of]) - np.maximum(base, 0)[of]
-        fits = np.isfinite(whole)
-        return np.where(fits, np.maximum(base, 0), np.inf), np.where(fits[of], unit, 0.0)
-
-    def _under(self, lane: Any, first_line: Any, grams: Any, quantity: Any, whole: Any) -> tuple[Any, Any]:
+    def _under(self, lane: Any, first_line: Any, grams: Any, quantity: Any) -> tuple[Any, Any]:
         """The line that is exact for the whole and as flat as it may be; or, where that has a base below 0, the
         steepest one from 0. Units are all alike to it: of so many of an order the lightest ones cost least.
         """
-        node, units = np.arange(whole.shape[1]), _summed(first_line, quantity)
+        node, units = np.arange(self.zone.shape[2]), summed(first_line, quantity)
+        whole = self.cheapest(lane[:, None], node, summed(first_line, grams * quantity)[:, None])[0]
         lightest = _Lightest(first_line, grams, quantity)
         with np.errstate(invalid="ignore"):
             steep, low = np.zeros(whole.shape), whole / units[:, None]
@@ -154,7 +124,7 @@ class _Lightest:
         return self._sums[line] - sums - (self._units[line] - units - count) * self._grams[line]
 
 
-def _summed(first_line: Any, values: Any) -> Any:
+def summed(first_line: Any, values: Any) -> Any:
     """int64 [order]: the sums of lines, HEAVIER at most."""
     return np.minimum(np.add.reduceat(values.astype(np.int64), first_line[:-1]), HEAVIER)
 
