@@ -19,7 +19,6 @@ from engine.columns import Limits
 from engine.commands import (
     ORDER_OPTIONS,
     MoveStock,
-    Parts,
     PlaceOrders,
     PutChannels,
     PutNames,
@@ -30,7 +29,7 @@ from engine.commit import find_locations
 from engine.intake.decisions import POSTAL_AREA, DecisionWriter
 from engine.intake.nodes import NodeFile
 from engine.intake.orders import OrderFile
-from engine.intake.rate_card import RateCard, kilometres
+from engine.intake.rate_card import RateCard, fees_of, kilometres
 from engine.intake.rejects import Rejects
 from engine.intake.stock import StockFile
 from engine.intake.tables import IntakeError
@@ -38,6 +37,7 @@ from engine.journal.memory import MemoryJournal
 from engine.outcomes import Method, MovementKind, Namespace, Reply
 from engine.planning import Demand, Plan, cost_of, extra_cost, plan
 from engine.ragged import elements, offsets, owners
+from engine.replanning import in_order_of_nodes, on_terms
 from engine.sourcing import draw, rehearsal
 from engine.state import Coordinates, State
 from engine.terms import TERMS, asked
@@ -48,6 +48,7 @@ from kernels.pricing import Costs
 
 BATCH_ORDERS = 16_384
 STOCK_SOURCE = "file"
+_DEAR = 1000.0  # times the dearest order of single units: what a node that may not give costs the plan
 _WORDS = ("currency", "payment_method", "service_level")
 _REFUSALS = {
     Reply.KEY_CONFLICT: "the order id was used before with other content",
@@ -263,15 +264,15 @@ def plan_orders(engine: Engine, orders: OrderFile, card: RateCard) -> Plan:
     new = np.flatnonzero(find_locations(state, keys)[0] == ABSENT)
     lines = elements(orders.first_line, new)
     sku, sku_of = _in_turn(names[Namespace.SKU].find(orders.sku)[lines])
-    code, zone = _in_turn(names[Namespace.POSTAL_CODE].find(orders.postal_code)[new])
+    code, serves, zone = _zones(state, names[Namespace.POSTAL_CODE].find(orders.postal_code)[new], channel[new])
     places, at = state.postal_codes, state.nodes
     km = kilometres(
         places.latitude_e7[code, None] / 1e7, places.longitude_e7[code, None] / 1e7, at.latitude_e7[:nodes] / 1e7,
         at.longitude_e7[:nodes] / 1e7,
     )  # fmt: skip
-    costs = Costs(
-        card.shipment_fee + card.fee_per_km * km, card.handling_fee + card.fee_per_unit_km * km, card.shortage_penalty
-    )
+    shipment = card.shipment_fee + card.fee_per_km * km
+    shipment[~serves] += _DEAR * (1 + shipment.max(initial=0) + card.shortage_penalty)
+    costs = Costs(shipment, card.handling_fee + card.fee_per_unit_km * km, card.shortage_penalty)
     row = state.cells.row_of[sku]
     stock = np.where((row >= 0)[:, None] & (at.flag[:nodes] == 1), state.cells.available[row, :nodes], 0)
     first_line = offsets(np.diff(orders.first_line)[new])
@@ -281,10 +282,15 @@ def plan_orders(engine: Engine, orders: OrderFile, card: RateCard) -> Plan:
         channel[new], names[Namespace.POSTAL_CODE].find(orders.postal_code)[new], first_line,
         names[Namespace.SKU].find(orders.sku)[lines], demand.quantity, *asked(terms, new.size),
     )  # fmt: skip
-    found = _or_nearest(state, batch, demand, costs, stock, plan(demand, costs, stock))
-    part_count, extra_cost = np.zeros(len(orders.sku), np.int32), np.zeros(len(orders.sku), np.int64)
-    part_count[lines], extra_cost[lines] = found.parts.part_count, found.parts.extra_cost
-    return replace(found, parts=replace(found.parts, part_count=part_count, extra_cost=extra_cost))
+    found = plan(demand, costs, stock)
+    parts = on_terms(state, batch, found.parts, fees_of(card), row, found.prices)
+    if parts is not found.parts:
+        parts = replace(parts, extra_cost=extra_cost(demand, costs, stock, parts))
+        found = replace(found, parts=parts, cost=cost_of(demand, costs, parts))
+    found = _or_nearest(state, batch, demand, costs, stock, found)
+    part_count, extra = np.zeros(len(orders.sku), np.int32), np.zeros(len(orders.sku), np.int64)
+    part_count[lines], extra[lines] = found.parts.part_count, found.parts.extra_cost
+    return replace(found, parts=replace(found.parts, part_count=part_count, extra_cost=extra))
 
 
 def _or_nearest(state: State, batch: Batch, demand: Demand, costs: Costs, stock: Any, found: Plan) -> Plan:
@@ -292,12 +298,22 @@ def _or_nearest(state: State, batch: Batch, demand: Demand, costs: Costs, stock:
     drawn = draw(rehearsal(state), batch)
     if (drawn.outcome == Outcome.REFUSED).any():  # of other orders: their costs do not compare
         return found
-    by_node = np.lexsort((np.where(drawn.node == NO_NODE, NODES_MAX, drawn.node), owners(offsets(drawn.part_count))))
-    parts = Parts(drawn.part_count, drawn.node[by_node], drawn.quantity[by_node])
+    parts = in_order_of_nodes(drawn)
     cost = cost_of(demand, costs, parts)
     if cost >= found.cost:
         return found
     return replace(found, parts=replace(parts, extra_cost=extra_cost(demand, costs, stock, parts)), cost=cost, spared=0)
+
+
+def _zones(state: State, code: Any, channel: Any) -> tuple[Any, Any, Any]:
+    """Orders from one postal code by channels of one group are one zone: its code, bool [zone, node] whether a node may
+    give, and int32 [order] the zone of each."""
+    groups, group = np.unique(state.policies.nodes[channel], axis=0, return_inverse=True)
+    zones, zone = _in_turn(code.astype(np.int64) * len(groups) + group.reshape(-1))
+    bits = np.arange(state.node_count)
+    words = groups[zones % len(groups)][:, bits // 64] if len(groups) else np.zeros((0, bits.size), np.uint64)
+    serves = words >> (bits % 64).astype(np.uint64) & np.uint64(1)
+    return zones // max(1, len(groups)), serves != 0, zone
 
 
 def _in_turn(values: Any) -> tuple[Any, Any]:
