@@ -250,7 +250,7 @@ def check_that_it_was_a_trial(ended: Counter[tuple[str, str]]) -> None:
 
 
 def test_three_thousand_random_requests_are_answered_or_refused_with_a_reason(server: Server) -> None:
-    check_that_it_was_a_trial(fuzzed(server, 1, 3000, any_method))
+    check_that_it_was_a_trial(fuzzed(server, 5, 3000, any_method))
 
 
 @pytest.mark.soak
