@@ -15,6 +15,7 @@ import xxhash
 
 from engine.answers import NULL_I64, OrderAnswers
 from engine.apply import hash_keys
+from engine.capacity import columns_of, no_terms_of
 from engine.columns import Limits
 from engine.commands import (
     ORDER_OPTIONS,
@@ -145,8 +146,10 @@ def put_nodes(engine: Engine, nodes: NodeFile, stamp: int) -> tuple[Any, pa.Stri
     nothing more until a file names them again.
     """
     state, names = engine.state, engine.state.names[Namespace.NODE]
-    differs = _differing(state, Namespace.NODE, nodes.node_id, nodes.latitude_e7, nodes.longitude_e7)
     known = names.find(nodes.node_id)
+    other_terms = np.flatnonzero((known >= 0) & (state.days.terms[known] != nodes.terms).any(axis=1))
+    differs = _differing(state, Namespace.NODE, nodes.node_id, nodes.latitude_e7, nodes.longitude_e7)
+    differs = np.union1d(differs, other_terms)
     absent = np.setdiff1d(np.flatnonzero(state.nodes.flag[: state.node_count]), known).astype(np.int32)
     closed = names.texts(absent)
     if differs.size or absent.size:
@@ -157,6 +160,7 @@ def put_nodes(engine: Engine, nodes: NodeFile, stamp: int) -> tuple[Any, pa.Stri
                 np.append(nodes.latitude_e7[differs], state.nodes.latitude_e7[absent]),
                 np.append(nodes.longitude_e7[differs], state.nodes.longitude_e7[absent]),
                 np.repeat(np.array([1, 0], np.uint8), (differs.size, absent.size)),
+                **columns_of(np.concatenate([nodes.terms[differs], no_terms_of(absent.size)])),
             ),
             stamp,
         )
