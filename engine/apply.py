@@ -14,9 +14,10 @@ from engine import schema
 from engine.lifecycle import CHANGE_TABLE
 from engine.names import text_buffers
 from engine.outcomes import Method, Namespace, OutOfRoom
-from engine.ragged import owned
+from engine.ragged import offsets, owned, owners
+from engine.sourcing import read
 from engine.state import State
-from kernels.columns import NONE, POLICY_FIGURES, Head
+from kernels.columns import NONE, POLICY_FIGURES, Head, Stage
 from kernels.distance import rank
 from kernels.expiry import watch_expiries
 from kernels.fences import forget_drawn
@@ -70,6 +71,7 @@ def apply_nodes(state: State, columns: Columns) -> None:
     state.nodes.latitude_e7[node] = columns["latitude_e7"]
     state.nodes.longitude_e7[node] = columns["longitude_e7"]
     state.nodes.flag[node] = columns["active"]
+    state.days.put(node, columns)
     state.groups_since[:] = state.sequence + 1
     state.set_in_force()
 
@@ -177,6 +179,7 @@ def apply_orders(
     columns += [owned(parts[name]) for name in ("node", "stage", "quantity", "fenced")]
     entries = Entries(*columns)
     enter_orders(entries, location, stamp, False, state.book, state.cells, state.fences, rows)
+    state.days.count_orders(orders, lines, parts)
     locations = np.arange(location, location + count)
     if keys is None:
         insert_keys(state, _order_keys(state, orders), locations, rows)
@@ -210,11 +213,23 @@ def apply_moves(state: State, columns: Columns, stamp: int, claimed: bool = Fals
     """Units of parts change their stage."""
     moves = Moves(*(owned(columns[name]) for name in ("part", "to", "quantity", "node", "fenced")))
     move_units(moves, stamp, claimed, CHANGE_TABLE, state.book, state.cells, state.fences)
+    state.days.count_moves(columns)
 
 
 def apply_closures(state: State, columns: Columns) -> None:
     """Reservations end."""
+    if state.days.is_any:
+        state.days.count_ended(*held_at_nodes(state, columns["order"]))
     close_reservations(owned(columns["order"]), CHANGE_TABLE, state.book, state.cells, state.fences)
+
+
+def held_at_nodes(state: State, rows: Any) -> tuple[Any, Any, Any, Any]:
+    """What reservations hold, part by part: which of them, the commit that entered it, the node, the units."""
+    held = read(state, rows)
+    there = held.stage == Stage.RESERVED
+    order = owners(offsets(held.line_count))[owners(offsets(held.part_count))][there]
+    entered = state.book.orders.location[rows[order]] >> PLACE_BITS
+    return order, entered, held.node[there], held.part_quantity[there]
 
 
 def apply_movements(state: State, columns: Columns) -> None:
@@ -243,6 +258,7 @@ def apply_forgotten(state: State, columns: Columns) -> None:
 
 def apply_record(state: State, sequence: int, stamp: int, tables: Sequence[tuple[schema.Table, Columns]]) -> None:
     """Replay one record."""
+    state.days.begin(sequence, stamp)
     orders_seen = answers_seen = 0
     i = 0
     while i < len(tables):

@@ -15,6 +15,7 @@ import xxhash
 
 from engine import schema
 from engine.answers import Replies
+from engine.capacity import TERMS
 from engine.commands import Put, PutChannels, PutExceptions, PutFences, PutNames, PutNodes, PutPostalCodes
 from engine.commit import Commit, remember
 from engine.outcomes import Method, Namespace, OutOfRoom, Reply
@@ -53,7 +54,7 @@ def _content(command: Put) -> Any:
             hashed.update(np.ascontiguousarray(value).tobytes())
         elif isinstance(value, int):
             hashed.update(value.to_bytes(8, "little", signed=True))
-        elif field.name != "request_id":
+        elif field.name != "request_id" and value is not None:
             for text in value.to_pylist():
                 hashed.update(len(text).to_bytes(4, "little") + text.encode())
     digest = hashed.intdigest()
@@ -127,13 +128,11 @@ def _put_names(commit: Commit, command: PutNames) -> int:
 def _put_nodes(commit: Commit, command: PutNodes) -> int:
     state = commit.state
     node = _name(commit, Namespace.NODE, command.node_id).astype(np.int16)
-    commit.add(
-        schema.NODES,
-        {
-            "node": node, "latitude_e7": command.latitude_e7, "longitude_e7": command.longitude_e7,
-            "active": command.active,
-        },
-    )  # fmt: skip
+    columns = {
+        "node": node, "latitude_e7": command.latitude_e7, "longitude_e7": command.longitude_e7,
+        "active": command.active,
+    }  # fmt: skip
+    commit.add(schema.NODES, columns | {name: getattr(command, name) for name in TERMS})
     _measure(commit, np.arange(len(state.names[Namespace.POSTAL_CODE]), dtype=np.int32), node)
     return int(node.size)
 

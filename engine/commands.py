@@ -188,6 +188,10 @@ class PutNodes:
     latitude_e7: Any  # int32 [node] 1e-7 degrees
     longitude_e7: Any  # int32 [node]
     active: Any  # uint8 [node] 0: allocates nothing more
+    orders_per_day: Any = None  # int32 [node] engine.capacity.UNLIMITED: any number. None: no node has a limit
+    units_per_day: Any = None  # int32 [node] likewise
+    day_starts_at: Any = None  # int16 [node] minutes after midnight: orders after it count on the next day
+    utc_offset_minutes: Any = None  # int16 [node] of the node's clock
 
 
 @dataclass(frozen=True)

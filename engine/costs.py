@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine.commands import Parts
-from engine.intake.rate_card import RateCard, kilometres
+from engine.intake.rate_card import RateCard, fees_of, kilometres
 from engine.intake.tables import IntakeError
 from engine.intake.values import ABSENT
 from engine.outcomes import Namespace
@@ -24,11 +24,13 @@ from engine.rates.card import ServiceCard
 from engine.rates.lanes import Lanes, distinct, lanes, summed
 from engine.rates.tariff import Tariff, Terms
 from engine.state import State
+from kernels.cheapest import Fees
 from kernels.columns import NO_NODE, NONE
 from kernels.pricing import PIECE_LINES_MAX, Costs
 from kernels.promise import DAY_US
 
 CASH = ("CASH_ON_DELIVERY", "COD", "CASH")  # payment methods that are paid at the door, in any case of letters
+_DEAR = 1000.0  # times the dearest order of single units: what a node that may not give costs a plan by a rate card
 CELLS_MAX = 1 << 26  # rows of costs times nodes: half a gigabyte for each of two arrays
 
 
@@ -62,6 +64,8 @@ class RateCosts:
     card: RateCard
     state: State
     code: Any  # int32 [order] postal codes
+    serves: Any  # bool [group, node] whether a node may give to the channels of a group
+    group: Any  # int64 [order]
     grams: Any = None
 
     @property
@@ -69,9 +73,14 @@ class RateCosts:
         """Minor units, a unit that is not sent."""
         return self.card.shortage_penalty
 
+    @property
+    def fees(self) -> Fees:
+        """By the metre, as single orders are decided."""
+        return fees_of(self.card)
+
     def priced(self, order: Any, line: Any, demand: Demand) -> Priced:
-        """A row of the costs for each postal code."""
-        rows, zone = distinct(self.code[order])
+        """A row of the costs for each postal code, and the nodes that may give."""
+        rows, zone = distinct(self.code[order], self.group[order])
         code = self.code[order][rows]
         places, at, nodes = self.state.postal_codes, self.state.nodes, self.state.node_count
         km = kilometres(
@@ -79,10 +88,10 @@ class RateCosts:
             at.longitude_e7[:nodes] / 1e7,
         )  # fmt: skip
         card = self.card
-        costs = Costs(
-            card.shipment_fee + card.fee_per_km * km, card.handling_fee + card.fee_per_unit_km * km,
-            card.shortage_penalty,
-        )  # fmt: skip
+        shipment = card.shipment_fee + card.fee_per_km * km
+        closed = ~self.serves[self.group[order][rows]]
+        shipment[closed] += _DEAR * (1 + shipment.max(initial=0) + card.shortage_penalty)
+        costs = Costs(shipment, card.handling_fee + card.fee_per_unit_km * km, card.shortage_penalty)
         return Priced(demand._replace(zone=zone), costs, None)
 
     def cost(self, priced: Priced, order: Any, line: Any, parts: Parts) -> float:
@@ -115,11 +124,14 @@ class ServiceCosts:
     card: ServiceCard
     lanes: Lanes
     lane: Any  # int32 [order]
+    serves: Any  # bool [group, node] whether a node may give to the channels of a group
+    group: Any  # int64 [order]
     grams: Any  # int64 [line] of a unit
     fee: Any  # int64 [node] handling of a unit
     short: float
     tariff: Tariff
     now: int  # UTC us: when orders are placed that do not say it
+    fees: None = None  # no five fees by distance say what it costs
 
     @property
     def unserved(self) -> Any:
@@ -136,7 +148,7 @@ class ServiceCosts:
         units = summed(first_line, demand.quantity)
         ends = self.lanes.ends
         top = np.searchsorted(ends, summed(first_line, grams * demand.quantity))
-        kinds, kind = distinct(lane, units > 1)
+        kinds, kind = distinct(lane, units > 1, self.group[order])
         steps = np.zeros(kinds.size, np.int64)
         np.maximum.at(steps, kind, top + 1)
         first = offsets(steps)
@@ -147,6 +159,7 @@ class ServiceCosts:
             )
         of, node = owners(first), np.arange(self.fee.size)
         step, extra = np.arange(of.size) - first[of], self.card.split_penalty * (units > 1)[kinds][of, None]
+        extra = np.where(self.serves[self.group[order][kinds]][of], extra, np.inf)
         price = self.lanes.cheapest(lane[kinds][of, None], node, ends[step][:, None])[0] + extra
         never = self.short * float(units.max()) + 1  # to leave a whole order short costs less
         unit = np.broadcast_to(self.fee.astype(np.float64), price.shape).copy()
@@ -169,7 +182,8 @@ class ServiceCosts:
             return under
         lines, count = elements(demand.first_line, many), np.diff(demand.first_line)[many]
         line = self.lanes.under(lane[many], offsets(count), demand.grams[lines], demand.quantity[lines])
-        carried, never = np.isfinite(line.base), self.short * float(units.max()) + 1
+        never = self.short * float(units.max()) + 1
+        carried = np.isfinite(line.base) & (costs.shipment[demand.zone[many]] < never)
         zone, rate, grams, rows = demand.zone.copy(), rate.copy(), demand.grams.copy(), fees.shape[0]
         zone[many] = rows + np.arange(many.size)
         rate[lines] = np.repeat(zone[many], count)
@@ -304,11 +318,21 @@ def _tariff_terms(state: State, card: ServiceCard, now: int) -> tuple[Tariff, Te
     return tariff, tariff.terms(now, (0, 0), *texts[1:])
 
 
+def serving(state: State, channel: Any) -> tuple[Any, Any]:
+    """bool [group, node], int64 [order]: channels that the same nodes may give to as one group, and that of each order.
+    channel: int16 [order].
+    """
+    groups, group = np.unique(state.policies.nodes[channel], axis=0, return_inverse=True)
+    bits = np.arange(state.node_count)
+    words = groups[:, bits // 64] >> (bits % 64).astype(np.uint64) & np.uint64(1)
+    return words != 0, group.reshape(-1)
+
+
 def service_costs(
-    state: State, card: ServiceCard, code: Any, cash: Any, level: Any, sku: Any, now: int
+    state: State, card: ServiceCard, code: Any, channel: Any, cash: Any, level: Any, sku: Any, now: int
 ) -> ServiceCosts:  # fmt: skip
-    """The model of orders whose names the state knows. code, cash, level: of each order (`asked_for`); sku: of each
-    line; now: UTC us. Raises CardHole.
+    """The model of orders whose names the state knows. code, channel, cash, level: of each order (`asked_for`); sku: of
+    each line; now: UTC us. Raises CardHole.
     """
     tariff, terms = _tariff_terms(state, card, now)
     rows, place = distinct(code)
@@ -319,7 +343,8 @@ def service_costs(
     )
     assert card.shortage_penalty is not None
     return ServiceCosts(
-        card, found, lane, terms.charges.weight_g[sku], terms.charges.handling_fee, float(card.shortage_penalty),
+        card, found, lane, *serving(state, channel), terms.charges.weight_g[sku], terms.charges.handling_fee,
+        float(card.shortage_penalty),
         tariff, now,
     )  # fmt: skip
 

@@ -21,13 +21,13 @@ from engine.answers import (
     same_content,
     without_order,
 )
-from engine.apply import PLACE_BITS, PLACE_MASK, hash_keys
+from engine.apply import PLACE_BITS, PLACE_MASK, hash_keys, held_at_nodes
 from engine.commands import LINE_OPTIONS, ORDER_OPTIONS, ActOnUnits, Confirm, PlaceOrders, Release, Reserve
 from engine.commit import Commit, find_locations, remember
 from engine.lifecycle import CHANGE_TABLE, SOURCES, TARGET, Action
 from engine.outcomes import Cause, Method, MovementKind, Reply
 from engine.ragged import elements, offsets, owned, owners, rows_of
-from engine.reasons import LINE_REASONS, ORDER_REASONS, of_lines
+from engine.reasons import LINE_REASONS, ORDER_REASONS, of_lines, of_orders
 from engine.sourcing import draw, fitting, planned, read
 from engine.state import State
 from engine.stock import PARTS_OF_A_MOVE_MAX, release_over_committed, serve_back_orders, served_max
@@ -129,9 +129,13 @@ def _enter_in_turn(commit: Commit, command: PlaceOrders, keys: Any) -> OrderAnsw
         watch_expiries(placed.row, state.book, state.expiries)
     cut = {name: getattr(drawn, name)[:parts_drawn] for name in ("node", "quantity", "fenced", "metres")}
     drawn, placed = drawn._replace(**cut), placed._replace(stage=placed.stage[:parts_drawn])
-    tables = _tables(command.order_id, batch, drawn, placed, command.options)
+    options = command.options
+    if state.days.is_any:
+        options = {**options, **of_orders(drawn.full)}
+    tables = _tables(command.order_id, batch, drawn, placed, options)
     commit.entered(*tables)
     state.terms.enter(placed.row, tables[0])
+    state.days.count_orders(*tables)
     return _answers(batch, drawn, placed)
 
 
@@ -337,6 +341,7 @@ def _as_orders(
     if (held.stage == Stage.SHORT).any() or (place != book.postal_code[rows]).any():
         drawn = _source_again(state, int(rows[0]), batch)
         options = {name: column for name, column in options.items() if name not in (*ORDER_REASONS, *LINE_REASONS)}
+        options |= of_orders(drawn.full)
     else:  # decided when they were reserved: what `options` says of the reasons holds
         owner = owners(batch.first_line)[owners(offsets(held.part_count))]
         metres = state.places.metres[place[owner], held.node]
@@ -355,7 +360,10 @@ def _source_again(state: State, row: int, batch: Batch) -> Drawn:
     """How an order in place of one reservation is sourced, its own units counted as available; claims are put back."""
     remaining = state.fences.remaining[: state.fences_used].copy()
     lend_reservation(row, state.book, state.cells, state.fences)
+    if state.days.is_any:
+        state.days.lend(*held_at_nodes(state, np.array([row], np.int32))[1:])
     drawn = draw(state, batch)
+    state.days.refresh()
     state.fences.remaining[: state.fences_used] = remaining
     refresh_cells(batch.sku, state.cells)
     return drawn

@@ -21,7 +21,7 @@ from engine.journal import JournalStore
 from engine.outcomes import Method
 from engine.ragged import offsets, owners
 from engine.reading import Elsewhere
-from engine.reasons import passed_nodes
+from engine.reasons import full_nodes, passed_nodes
 from engine.sourcing import read
 from engine.state import State
 from engine.supply import promised_to
@@ -53,6 +53,7 @@ class Why(IntEnum):
     NODE_CLOSED = 5
     CHANNEL_CLOSED = 6
     PREFERRED = 7  # it had units, maybe all; the channel prefers the node that gave
+    NODE_FULL = 8  # it had units, but of its day's capacity too little for the whole order
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ class Decided:
     nodes_max: int  # it may leave from together; 0: any number
     ship_complete: bool  # all units or none
     lines: tuple[DecidedLine, ...]
+    full: set[int]  # nodes that had no capacity left for the order
     metres: list[int]  # [node] today
     ranked: list[int]  # nodes, the nearest first, today
     barred: dict[int, Why]  # nodes that may not give to the channel today
@@ -153,6 +155,7 @@ def decided(
         number, int(orders["outcome"][place]), Rule(_option(orders, "rule", place) or 0), sequence,
         sequence if decided_in is None else decided_in, int(orders["reservation"][place]),
         _option(orders, "nodes_max", place) or 0, bool(_option(orders, "ship_complete", place)), tuple(taken),
+        full_nodes(orders, place),
         state.places.metres[code, :nodes].tolist(), state.places.rank[code, :nodes].tolist(), _barred(state, channel),
         {node for node in range(nodes) if _has_bit(state.policies.preferred, channel, node)},
         int(state.groups_since[channel]), units_now(state, row, number),
@@ -245,6 +248,8 @@ def _explained_line(order: Decided, line: DecidedLine, rank: dict[int, int]) -> 
 
 
 def _why(order: Decided, line: DecidedLine, node: int) -> Why:
+    if node in line.passed and node in order.full:
+        return Why.NODE_FULL
     if node in line.passed:
         given = {giver for giver, *_ in line.parts}
         if choice_of(order) is Choice.ONE_NODE and given <= order.preferred and node not in order.preferred:

@@ -59,6 +59,7 @@ class Cause(IntEnum):
     REEVALUATED = 12  # another node is cheaper
     SUPPLY = 13  # dated supply was put, moved, cut or taken back
     CATALOGUE = 14  # nodes or channels were put
+    NEW_DAY = 15  # a node's next day began
 
 
 class MovementKind(IntEnum):

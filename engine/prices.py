@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from engine.intake.rate_card import RateCard
+from engine.intake.rate_card import RateCard, fees_of
 from engine.outcomes import Namespace
 from engine.state import State
-from kernels.cheapest import Fees
 from kernels.columns import NODES_MAX, Head
 from kernels.forecast import price_by_forecast
 from kernels.pricing import Costs
@@ -70,8 +69,7 @@ class Pricing:
         lasts_days: until more stock comes; it may be set anew, where that is known.
         """
         self.lasts_days = lasts_days
-        fees = Fees(card.shipment_fee, card.fee_per_km / 1000, card.handling_fee, card.fee_per_unit_km / 1000)
-        state.decide_by_cost(fees)
+        state.decide_by_cost(fees_of(card))
         self._state, self._card, self._refreshed = state, card, 0
         self._forecast = Forecast()
         self._available = np.zeros((0, 0), np.int32)  # as of the last prices

@@ -36,8 +36,11 @@ class Foreseen:
     expected_at: Any  # int64 [cart] UTC us, when all that is short would be there; NONE: nobody knows, or nothing is
 
 
-def foresee(state: State, batch: Batch, known: tuple[int, int]) -> Foreseen:
-    """Each cart as if it were ordered now, and alone. known: postal codes and SKUs that the tariff has taken in."""
+def foresee(state: State, batch: Batch, known: tuple[int, int], now: int = 0) -> Foreseen:
+    """Each cart as if it were ordered now, and alone. known: postal codes and SKUs that the tariff has taken in.
+
+    now: UTC us: a node whose next day has begun has all its capacity, though no commit says so yet.
+    """
     room = kernels.parts_max(batch.quantity, state.node_count)
     drawn = kernels.empty_drawn(batch.channel.size, batch.sku.size, room, state.node_count)
     count = kernels.foresee(
@@ -48,7 +51,7 @@ def foresee(state: State, batch: Batch, known: tuple[int, int]) -> Foreseen:
         state.policies,
         state.places,
         state.prices,
-        state.capacity,
+        state.days.capacity_at(now),
         drawn,
     )
     drawn = drawn._replace(**{name: getattr(drawn, name)[:count] for name in ("node", "quantity", "fenced", "metres")})

@@ -96,6 +96,8 @@ class NodePage:
     latitude_e7: Any  # int32 [node]
     longitude_e7: Any  # int32 [node]
     active: Any  # uint8 [node]
+    terms: Any  # int64 [node] as engine.capacity.TERMS
+    taken: Any  # int64 [node, 2] orders and units, on the day of the last commit; 0 where there is no limit
     next_node: int  # NONE: this is the last page
 
 
@@ -205,7 +207,8 @@ def nodes(engine: Engine, first: int, count: int) -> NodePage:
     latitude, longitude, active = (
         column[rows].copy() for column in (place.latitude_e7, place.longitude_e7, place.flag)
     )
-    return NodePage(texts, latitude, longitude, active, following)
+    days = engine.state.days
+    return NodePage(texts, latitude, longitude, active, days.terms[rows].copy(), days.taken[rows].copy(), following)
 
 
 def skus(engine: Engine, first: int, count: int) -> SkuPage:

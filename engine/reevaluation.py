@@ -16,6 +16,7 @@ import pyarrow as pa
 import xxhash
 
 from engine.answers import Reevaluated
+from engine.capacity import beyond
 from engine.commands import Reevaluate
 from engine.commit import Commit
 from engine.intake.rate_card import RateCard, kilometres
@@ -70,6 +71,7 @@ def window(state: State) -> Window:
     zones, zone = np.unique(keys, axis=0, return_inverse=True)
     bits = np.arange(nodes)
     serves = zones[:, 1:].view(np.uint64)[:, bits // 64] >> (bits % 64).astype(np.uint64) & np.uint64(1)
+    serves[:, state.days.full()[:nodes]] = 0  # a plan that sends units there is not carried out
     places, of = state.postal_codes, state.nodes
     code = zones[:, 0]
     km = kilometres(
@@ -257,6 +259,8 @@ def _fitting(state: State, command: Reevaluate) -> Any:
     cells, cell = np.unique(
         np.concatenate([row * NODES_MAX + node for node in (command.node, command.to_node)]), return_inverse=True
     )
+    of = same[order]
+    same[beyond(state.capacity, order[of], command.to_node[of], command.quantity[of])] = False
     free = _free(state, cells // NODES_MAX, cells % NODES_MAX)
     leaves, arrives = cell[: order.size], cell[order.size :]
     return _with_room(free, np.flatnonzero(same), command.first_move, leaves, arrives, command.quantity)

@@ -52,7 +52,11 @@ OPTIONAL = True
 
 # Catalogue. `names` binds a text to the next index of its namespace (enum Namespace); indices are dense from 0.
 NAMES = _table(1, "names", ("namespace", U8), ("index", I32), ("text", TEXT))
-NODES = _table(2, "nodes", ("node", I16), ("latitude_e7", I32), ("longitude_e7", I32), ("active", U8))
+NODES = _table(
+    2, "nodes", ("node", I16), ("latitude_e7", I32), ("longitude_e7", I32), ("active", U8),
+    ("orders_per_day", I32, OPTIONAL), ("units_per_day", I32, OPTIONAL),  # engine/capacity.py; none: no node has one
+    ("day_starts_at", I16, OPTIONAL), ("utc_offset_minutes", I16, OPTIONAL),
+)  # fmt: skip
 POSTAL_CODES = _table(
     3, "postal_codes", ("postal_code", I32), ("latitude_e7", I32), ("longitude_e7", I32), ("area", U8)
 )
@@ -82,6 +86,7 @@ ORDERS = _table(
     ("customer", TEXT, OPTIONAL),
     ("rule", U8, OPTIONAL), ("decided_in", I64, OPTIONAL),  # engine/reasons.py; the sequence where it is another's
     ("nodes_max", U8, OPTIONAL), ("ship_complete", U8, OPTIONAL),  # engine/terms.py; 0 where it was not asked
+    ("full_0", U64, OPTIONAL), ("full_1", U64, OPTIONAL), ("full_2", U64, OPTIONAL), ("full_3", U64, OPTIONAL),
 )  # fmt: skip
 LINES = _table(
     11, "lines", ("sku", I32), ("quantity", I32), ("part_count", I32),

@@ -29,6 +29,7 @@ from kernels.keys import SEGMENT_USED_MAX, Size, entries_of, fill_segments
 PREFIX, SUFFIX = "snapshot-", ".snap"
 SNAPSHOTS_KEPT = 2
 _ALIGNMENT = 64
+DAYS = ("terms", "number", "taken", "since")
 
 
 def snapshot_name(sequence: int) -> str:
@@ -58,6 +59,9 @@ def _columns(state: State) -> Iterator[tuple[str, Any]]:
     for name, place, count in (("nodes", state.nodes, nodes), ("postal_codes", state.postal_codes, codes)):
         for field in ("latitude_e7", "longitude_e7", "flag"):
             yield f"{name}_{field}", getattr(place, field)[:count]
+    if state.days.is_any:
+        for field in DAYS:
+            yield f"days_{field}", getattr(state.days, field)[:nodes]
     yield "metres", np.ascontiguousarray(state.places.metres[:codes, :nodes])
     yield "groups", state.groups[:channels]
     for name, column in (("excluded", state.excluded), ("preferred", state.policies.preferred)):
@@ -171,6 +175,8 @@ def _fill(state: State, columns: dict[str, Any]) -> None:
     for name, place in (("nodes", state.nodes), ("postal_codes", state.postal_codes)):
         for field in ("latitude_e7", "longitude_e7", "flag"):
             _put(getattr(place, field), columns[f"{name}_{field}"])
+    if "days_terms" in columns:
+        state.days.fill(*(columns[f"days_{field}"] for field in DAYS))
     codes, nodes = columns["metres"].shape
     state.places.metres[:codes, :nodes] = columns["metres"]
     if codes:

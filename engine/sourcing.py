@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.capacity import beyond
 from engine.columns import reserve
 from engine.commands import Parts
 from engine.ragged import offsets, owned, owners
@@ -102,6 +103,7 @@ def rehearsal(state: State) -> State:
     out = copy.copy(state)
     out.cells = cells._replace(available=_copied(cells.available, rows), stocked=_copied(cells.stocked, rows))
     out.fences = state.fences._replace(remaining=_copied(state.fences.remaining, fences))
+    out.capacity = state.capacity._replace(left=state.capacity.left.copy())
     return out
 
 
@@ -131,8 +133,8 @@ def node_bits(row: Any, node: Any, rows: int) -> Any:
 
 
 def fitting(state: State, batch: Batch, parts: Parts) -> Any:
-    """Which orders get what is planned for them, bool [order]: the stock covers all of these together, no units are
-    kept for a channel, and their channels have no rule that the plan breaks. Who comes first gets the last units.
+    """Which orders get what is planned for them, bool [order]: stock and capacity cover all of these together, no units
+    are kept for a channel, and their channels have no rule that the plan breaks. Who comes first gets the last units.
     """
     fences, policies, nodes = state.fences, state.policies, state.node_count
     order_of, line = owners(batch.first_line), owners(offsets(parts.part_count))
@@ -164,6 +166,8 @@ def fitting(state: State, batch: Batch, parts: Parts) -> Any:
     row = state.cells.row_of[cell // nodes]
     available = np.where(row < 0, 0, state.cells.available[row, cell % nodes])
     fits[order[drawn[so_far - before[np.cumsum(starts) - 1] > available]]] = False
+    drawn = np.flatnonzero(given & fits[order])
+    fits[beyond(state.capacity, order[drawn], node[drawn], parts.quantity[drawn])] = False
     return fits
 
 

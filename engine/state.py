@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import xxhash
 
+from engine.capacity import Days
 from engine.columns import Limits, reserve
 from engine.expected import Expected
 from engine.names import Names
@@ -131,6 +132,7 @@ class State:
         self.places = self._reserve_places(NODE_STRIDE)
         self.prices = no_prices()
         self.capacity = no_capacity()
+        self.days = Days(self.capacity)
 
     def _reserve_cells(self, stride: int, row_of: Any) -> Cells:
         skus = self.limits.skus_max
@@ -263,6 +265,8 @@ class State:
             for column in (place.latitude_e7, place.longitude_e7, place.flag):
                 content.update(column[:count].tobytes())
         content.update(np.ascontiguousarray(self.places.metres[:codes, :nodes]).tobytes())
+        if self.days.is_any:
+            content.update(self.days.digest())
         put = (self.groups, self.excluded, self.on_short, self.closed)
         for column in (*put, *self.policies[1:9], self.policies.preferred):
             content.update(column[:channels].tobytes())

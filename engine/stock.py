@@ -14,7 +14,7 @@ from engine import schema
 from engine.answers import Replies
 from engine.commands import MoveStock
 from engine.commit import Commit, remember
-from engine.outcomes import Cause, Method, MovementKind, Reply
+from engine.outcomes import Cause, Method, MovementKind, Namespace, Reply
 from engine.ragged import offsets, owners
 from engine.sourcing import draw_in_turn, node_bits, read
 from engine.state import State
@@ -261,6 +261,23 @@ def serve_back_orders(commit: Commit, sku: Any, cause: Cause, lost: _Lost = _NON
             state, waiting_part[got], to, drawn.quantity[got], cause, drawn.node[got], drawn.fenced[got]
         )
         commit.move(columns, claimed=True)
+
+
+def serve_new_day(commit: Commit, begins: Any) -> None:
+    """Source anew what waits for SKUs that nodes have whose day begins, bool [node]."""
+    sku = waiting_for(commit.state, begins)
+    if sku.size:
+        serve_back_orders(commit, sku, Cause.NEW_DAY)
+
+
+def waiting_for(state: State, nodes: Any) -> Any:
+    """SKUs that units wait for, and that some of these nodes, bool [node], have available."""
+    if not nodes.any() or state.head(Head.WAITING_PARTS) == 0:
+        return np.empty(0, np.int32)
+    sku = np.flatnonzero(state.book.waiting[: len(state.names[Namespace.SKU])] != NONE).astype(np.int32)
+    sku = sku[state.cells.row_of[sku] != NONE]
+    available = state.cells.available[state.cells.row_of[sku]]
+    return sku[(available[:, np.flatnonzero(nodes)] > 0).any(axis=1)]
 
 
 def _units_lost(line: Any, lost: _Lost) -> Any:

@@ -1,8 +1,8 @@
 """Verify a data folder: replay its journal into an empty state, and check every invariant of RELIABILITY on the way.
 
 What is checked: every byte against its checksum, sequence and stamp without gap or step back, the digest after each
-record, conservation of stock by a second count that knows only movements, what orders ask of the
-nodes by one that knows only parts and moves, the audit of every row, and that each
+record, conservation of stock by a second count that knows only movements, what orders ask of the nodes by one that
+knows only parts and moves, the days of nodes by another (engine/day_count.py), the audit of every row, and that each
 snapshot equals the replay at its sequence. Read-only; it may run beside a live writer.
 """
 
@@ -16,6 +16,7 @@ import numpy as np
 from engine import schema
 from engine.apply import StateDiverged, apply_record
 from engine.columns import RoomAhead
+from engine.day_count import DayCount
 from engine.disk import Disk
 from engine.journal import JournalDamaged, JournalMissing
 from engine.journal.records import RecordUnreadable, decode
@@ -273,12 +274,12 @@ def verify(
         if from_snapshot and found:
             result.started_from = found[-1][1]
             load_snapshot(disk, found[-1][1], state)
-        count, terms = StockCount(state), TermsCount(state)
+        count, terms, days = StockCount(state), TermsCount(state), DayCount(state)
         kept = {sequence: name for sequence, name in found if sequence > state.sequence}
-        _replay(journal, state, count, terms, kept, empty, disk, result, progress)
+        _replay(journal, state, (count, terms, days), kept, empty, disk, result, progress)
         for name in kept.values():
             result.faults.append(f"{name}: the journal ends at {state.sequence}: records are missing at its end")
-        result.faults += count.differences(state)
+        result.faults += count.differences(state) + days.faults + days.differences(state)
     except (JournalDamaged, JournalMissing, RecordUnreadable, StateDiverged) as error:
         result.faults.append(str(error))
     except AssertionError as error:
@@ -290,7 +291,7 @@ def verify(
 
 
 def _replay(
-    journal: Journal, state: State, count: StockCount, terms: TermsCount, kept: dict[int, str],
+    journal: Journal, state: State, counts: tuple[StockCount, TermsCount, DayCount], kept: dict[int, str],
     empty: Callable[[], State], disk: Disk, result: Verification, progress: Callable[[int, int], None] | None,
 ) -> None:  # fmt: skip
     last = journal.next_sequence - 1
@@ -301,8 +302,9 @@ def _replay(
             tables = decode(record.body)
             apply_record(state, record.sequence, record.stamp, tables)
             room_ahead.want()
-            count.take(tables)
-            result.faults += terms.take(tables, record.sequence)
+            counts[0].take(tables)
+            result.faults += counts[1].take(tables, record.sequence)
+            counts[2].take(record.sequence, record.stamp, tables, state)
             result.records += 1
             result.orders += sum(columns["number"].size for table, columns in tables if table is schema.ORDERS)
             if record.sequence in kept:

@@ -50,7 +50,7 @@ from engine.reallocation import reallocate, reallocated_parts_max
 from engine.reevaluation import reevaluate
 from engine.snapshot import start_state
 from engine.state import State
-from engine.stock import PARTS_OF_A_MOVE_MAX, lost_max, move_stock, served_max
+from engine.stock import PARTS_OF_A_MOVE_MAX, lost_max, move_stock, serve_new_day, served_max, waiting_for
 from engine.supply import BINDING_BYTES_MAX, bind_all, check_supply_room, put_supply, rebind
 from engine.upkeep import forget, retire
 from kernels.columns import Head
@@ -175,6 +175,8 @@ class Engine:
             raise
         finally:
             self._building = None
+            if commit.is_empty:
+                self.state.days.undo()
         if commit.is_empty:
             return Pending(self, self.state.sequence, answers, None)
         try:
@@ -188,9 +190,10 @@ class Engine:
             raise
         return Pending(self, commit.sequence, answers, changes)
 
-    def _check_room(self, commands: Sequence[Command]) -> None:
+    def _check_room(self, commands: Sequence[Command], stamp: int) -> None:
         """Raise OutOfRoom where the columns might not hold what is asked for: before anything is decided."""
-        orders = lines = parts = keys = supply = 0
+        orders = lines = keys = supply = 0
+        parts = served_max(self.state, waiting_for(self.state, self.state.days.begins(stamp)), 0)
         for command in commands:
             if isinstance(command, PlaceOrders):
                 orders += len(command.order_id)
@@ -230,10 +233,12 @@ class Engine:
 
     def _decide(self, commit: Commit, commands: Sequence[Command]) -> list[Any]:
         book = self.state.book
-        self._check_room(commands)
+        self._check_room(commands, commit.stamp)
+        begins = self.state.days.begin(commit.sequence, commit.stamp)
         if self.state.head(Head.EXPIRIES) and self.state.expiries.at[0] <= commit.stamp:
             due = np.empty(self.state.head(Head.EXPIRIES), np.int32)
             expire_due(commit, due[: take_due(commit.stamp, book, self.state.expiries, due)])
+        serve_new_day(commit, begins)
         answers = [_DECIDE[type(command)](commit, command) for command in commands]
         if self.state.expected.is_used:
             rebind(commit)

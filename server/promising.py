@@ -149,7 +149,7 @@ class Promising:
             if tariff is None or len(tariff.node_ids) != state.node_count:
                 nodes = np.arange(state.node_count, dtype=np.int32)
                 tariff = Tariff(card, state.names[Namespace.NODE].texts(nodes).to_pylist())
-            return tariff, foresee(state, batch, tariff.known)
+            return tariff, foresee(state, batch, tariff.known, int(self._clock() * 1e6))
 
         return self._batcher.read(look, deadline)
 

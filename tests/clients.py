@@ -101,7 +101,8 @@ class Clients:
         else:
             id = self._id(kind)
             known.append((channel, id))
-        return asks.Cart(id, lines, channel, code, expires_at)
+        limit = self.chance.choice([0, 0, 0, 0, 1, 2, 3])
+        return asks.Cart(id, lines, channel, code, expires_at, limit, self.chance.random() < 0.2)
 
     def _place(self) -> Any:
         return asks.Place(tuple(self._cart("order") for _ in self._some()))
@@ -162,6 +163,7 @@ class Clients:
             self.chance.choice(list(OnShort)), self.chance.randrange(3), self.chance.choice([1_000_000, 333_333, 0]),
             self.chance.randrange(3), self.chance.choice([UNITS_MAX, 5]), self.chance.randrange(3),
             self.chance.choice([0, 0, 150_000]), self.chance.random() < 0.2,
+            *(frozenset(self.chance.sample(range(NODES), self.chance.randrange(2))) for _ in range(2)),
         )  # fmt: skip
         return asks.Channels(self._id("policy"), ((self.chance.randrange(CHANNELS), policy),))
 

@@ -127,6 +127,7 @@ def _catalogue(asked: Any, places: list[tuple[int, int]]) -> Any:
         return asked_of.PutNodes(
             asked.request, texts([f"node-{node}" for node, _ in asked.rows]), i32(a for a, _ in at),
             i32(b for _, b in at), u8(active for _, active in asked.rows),
+            *(kind(column) for kind, column in zip((i32, i32, i16, i16), zip(*asked.terms, strict=True), strict=False)),
         )  # fmt: skip
     if isinstance(asked, asks.Exceptions):
         channel, sku, *figures = zip(*asked.rows, strict=True)
@@ -273,6 +274,8 @@ class Pair:
     Nodes lie on a line, postal code i beside node i, so that from code 0 the nodes are ranked 0, 1, 2, ...
     """
 
+    model_of = Model
+
     def __init__(
         self,
         nodes: int = 2,
@@ -295,7 +298,7 @@ class Pair:
         self._catalogue(codes, policies)
         state = self.engine.state
         metres = state.places.metres[:codes, :nodes].tolist()
-        self.model = Model(metres, policies, ["nodes", "codes", "names", "channels"])
+        self.model = self.model_of(metres, policies, ["nodes", "codes", "names", "channels"])
         self.model.sequence = state.sequence
         self.model.stamp = state.stamp
         self.check()

@@ -131,8 +131,9 @@ def true_ats(state: State, channel: int, sku: int) -> int:
     """What a channel may be told that it can sell, as RULES.md words it, from the state's figures."""
     own = free = 0
     kept = fences(state)
+    group = int(state.groups[channel, 0] & ~state.excluded[channel, 0])
     for node in range(NODES):
-        if int(state.groups[channel, 0]) >> node & 1 and state.nodes.flag[node] and not state.closed[channel]:
+        if group >> node & 1 and state.nodes.flag[node] and not state.closed[channel]:
             units = figures_of(state, sku, node)[1]
             of = backed({c: u for (s, n, c), u in kept.items() if (s, n) == (sku, node)}, units)
             own += of.get(channel, 0)

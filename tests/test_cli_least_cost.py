@@ -164,3 +164,49 @@ def test_least_cost_needs_a_rate_card_and_policies_have_names(shop: Shop):
     assert (found.code, "--rate-card" in found.err) == (2, True)
     found = run(*shop.allocate("--policy", "cheapest"))
     assert (found.code, "there are nearest and least-cost" in found.err) == (2, True)
+
+
+def _with_terms(shop: Shop, nodes_max: int, ship_complete: str) -> None:
+    header, *rows = shop.orders.read_text().splitlines()
+    rows = [f"{row},{nodes_max},{ship_complete}" for row in rows]
+    shop.orders.write_text("\n".join([f"{header},nodes_max,ship_complete", *rows]) + "\n")
+
+
+@pytest.mark.parametrize(("nodes_max", "ship_complete"), [(1, "no"), (2, "yes"), (0, "yes")])
+def test_a_plan_keeps_to_what_orders_ask_for(shop: Shop, nodes_max: int, ship_complete: str):
+    free = planned(shop)
+    _with_terms(shop, nodes_max, ship_complete)
+    data = shop.folder / "data"
+    found = planned(shop, "--data", data)
+    assert (found.code, found.json["unplanned_orders"]) == (0, 0)
+    nearest = run(*shop.allocate("--rate-card", shop.folder / "card.toml", "--json"))
+    assert found.json["bound"] <= free.json["cost"]
+    assert found.json["bound"] == free.json["bound"] <= found.json["cost"] <= nearest.json["cost"]
+    assert run("verify", "--data", data).code == 0  # which checks terms
+    planned(shop)
+    nodes: dict[str, set[str]] = {}
+    for row in csv.DictReader(shop.decisions.read_text().splitlines()):
+        nodes.setdefault(row["order_id"], set()).add(row["node_id"])
+    assert max(len(of - {""}) for of in nodes.values()) <= (nodes_max or 9)
+    assert ship_complete == "no" or not any("" in of and len(of) > 1 for of in nodes.values())
+
+
+def test_a_plan_offers_no_node_that_the_channel_excludes(shop: Shop):
+    data = shop.folder / "data"
+    header = shop.orders.read_text().splitlines()[0]
+    assert run(*shop.allocate("--data", data, orders=write_csv(shop.folder / "none.csv", header, []))).code == 0
+    with Engine.open(data) as engine:
+        everywhere, none = np.full((1, 4), np.iinfo(np.uint64).max, np.uint64), np.zeros((1, 4), np.uint64)
+        channels = PutChannels(
+            "not there", pa.array(["shop"]), everywhere, np.zeros(1, np.int32), np.array([OnShort.KEEP], np.uint8),
+            np.ones(1, np.uint8), np.full(1, 1_000_000, np.int32), np.zeros(1, np.int32),
+            np.full(1, np.iinfo(np.int32).max, np.int32), np.zeros(1, np.int32), np.zeros(1, np.int32),
+            np.zeros(1, np.uint8), none, none | np.array([1, 0, 0, 0], np.uint64),
+        )  # fmt: skip
+        engine.commit(channels, engine.state.stamp)
+    found = planned(shop, "--data", data)
+    assert (found.json["unplanned_orders"], found.json["bound"] <= found.json["cost"]) == (0, True)
+    given = {row["node_id"] for row in csv.DictReader(shop.decisions.read_text().splitlines())} - {""}
+    planned(shop)
+    assert given < {row["node_id"] for row in csv.DictReader(shop.decisions.read_text().splitlines())} - {""}
+    assert run("verify", "--data", data).code == 0

@@ -93,7 +93,10 @@ def world(
     stock = np.floor(spread + chance.random((skus, len(NODES)))).astype(np.int32)
     zones = terms.zones._replace(by_code=np.ascontiguousarray(terms.zones.by_code[:, : len(CODES)]))
     found, lane = lanes(terms.services, zones, metres, code, cash, level)
-    model = ServiceCosts(made, found, lane, grams_of[sku], terms.charges.handling_fee, float(SHORT), tariff, 0)
+    everywhere = np.ones((1, len(NODES)), bool), np.zeros(orders, np.int64)
+    model = ServiceCosts(
+        made, found, lane, *everywhere, grams_of[sku], terms.charges.handling_fee, float(SHORT), tariff, 0
+    )
     demand = Demand(offsets(lines), np.empty(0, np.int32), sku, quantity)
     return World(made, metres, code, cash, level, grams_of, demand, stock, model)
 

@@ -79,6 +79,10 @@ BAD_NODES = {
     "node_id,latitude,longitude\nN1,nan,1\n": "row 1, latitude: 'nan'",
     "node_id,latitude,longitude\nN1,,\n": "row 1, latitude '': is missing",
     "node_id,postal_code\nN1,110001\nN2,\n": "row 2, postal_code '': is missing",
+    "node_id,postal_code,orders_per_day\nN1,110001,\nN2,110001,-1\n": "row 2, orders_per_day '-1': NEGATIVE",
+    "node_id,postal_code,units_per_day\nN1,110001,1.5\n": "row 1, units_per_day '1.5': FRACTION",
+    "node_id,postal_code,day_starts_at\nN1,110001,1440\n": "row 1, day_starts_at '1440': ABOVE_LIMIT",
+    "node_id,postal_code,utc_offset_minutes\nN1,110001,east\n": "row 1, utc_offset_minutes 'east': NOT_A_NUMBER",
     "node_id,postal_code\nN1,999999\n": "row 1, postal_code '999999': is not known",
     "node_id,postal_code\n" + "".join(f"N{n},110001\n" for n in range(NODES_MAX + 1)): "257 nodes; there may be 256",
 }
@@ -90,6 +94,13 @@ def test_one_wrong_node_stops_the_job_and_names_the_row(tmp_path: Path, text: st
         nodes(tmp_path, text)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_limits_of_days_are_read_and_an_empty_cell_is_none(tmp_path: Path) -> None:
+    head = "node_id,postal_code,orders_per_day,units_per_day,day_starts_at,utc_offset_minutes\n"
+    read = nodes(tmp_path, head + "N1,110001,40,,900,330\nN2,110001,,0,,-60\nN3,110001,,,,\n")
+    assert read.terms.tolist() == [[40, -1, 900, 330], [-1, 0, 0, -60], [-1, -1, 0, 0]]
+    assert nodes(tmp_path, "node_id,postal_code\nN1,110001\n").terms.tolist() == [[-1, -1, 0, 0]]
 
 
 def test_as_many_nodes_as_the_limit_are_taken(tmp_path: Path) -> None:

@@ -94,6 +94,30 @@ def test_nodes_are_listed_as_they_were_put(tmp_path: Path) -> None:
     at_desk(tmp_path, test)
 
 
+def test_limits_of_nodes_are_put_listed_and_refused_by_name(tmp_path: Path) -> None:
+    async def test(desk: Desk) -> None:
+        node = pb.Node(node_id="A", latitude=20, longitude=70, orders_per_day=2, day_starts_at=900)
+        node.utc_offset_minutes = -330
+        request = pb.PutNodesRequest(request_id="limits", nodes=[node])
+        assert not (await desk.catalogue.PutNodes(request, CALL)).again
+        first, second = (await desk.catalogue.ListNodes(pb.ListNodesRequest(), CALL)).nodes
+        node.orders_taken = node.units_taken = 0
+        assert first == node
+        assert not second.HasField("orders_per_day")
+        assert not second.HasField("orders_taken")
+        for name, value in (("orders_per_day", -1), ("units_per_day", 1_000_000_001), ("day_starts_at", 1440),
+                            ("utc_offset_minutes", 841)):  # fmt: skip
+            wrong = pb.Node(node_id="A", latitude=20, longitude=70, **{name: value})
+            request = pb.PutNodesRequest(request_id=f"wrong {name}", nodes=[wrong])
+            refusal = await refused(desk.catalogue.PutNodes(request, CALL))
+            assert (refusal.field, refusal.reason) == (f"nodes[0].{name}", "OUT_OF_RANGE")
+        request = pb.PutNodesRequest(request_id="none", nodes=[pb.Node(node_id="A", latitude=20, longitude=70)])
+        await desk.catalogue.PutNodes(request, CALL)
+        assert not (await desk.catalogue.ListNodes(pb.ListNodesRequest(), CALL)).nodes[0].HasField("orders_per_day")
+
+    at_desk(tmp_path, test)
+
+
 def test_a_node_is_where_its_postal_code_was_put_before_all_else(tmp_path: Path) -> None:
     async def test(desk: Desk) -> None:
         code = pb.PostalCode(postal_code="110001", latitude=1, longitude=2)

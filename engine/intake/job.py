@@ -15,6 +15,7 @@ import xxhash
 
 from engine.answers import NULL_I64, OrderAnswers
 from engine.apply import hash_keys
+from engine.capacity import columns_of, no_terms_of
 from engine.columns import Limits
 from engine.commands import (
     ORDER_OPTIONS,
@@ -27,7 +28,7 @@ from engine.commands import (
     PutPostalCodes,
 )
 from engine.commit import find_locations
-from engine.costs import Model, RateCosts, Shipped, asked_for, service_costs
+from engine.costs import Model, RateCosts, Shipped, asked_for, service_costs, serving
 from engine.intake.decisions import POSTAL_AREA, DecisionWriter
 from engine.intake.nodes import NodeFile
 from engine.intake.orders import OrderFile
@@ -41,6 +42,7 @@ from engine.planning import Demand, Plan, extra_cost, plan
 from engine.ragged import elements, offsets, owners
 from engine.rates.card import ServiceCard
 from engine.rates.tariff import Tariff
+from engine.replanning import in_order_of_nodes, on_terms
 from engine.sourcing import draw, rehearsal
 from engine.state import Coordinates, State
 from engine.terms import TERMS, asked
@@ -170,8 +172,10 @@ def put_nodes(engine: Engine, nodes: NodeFile, stamp: int) -> tuple[Any, pa.Stri
     nothing more until a file names them again.
     """
     state, names = engine.state, engine.state.names[Namespace.NODE]
-    differs = _differing(state, Namespace.NODE, nodes.node_id, nodes.latitude_e7, nodes.longitude_e7)
     known = names.find(nodes.node_id)
+    other_terms = np.flatnonzero((known >= 0) & (state.days.terms[known] != nodes.terms).any(axis=1))
+    differs = _differing(state, Namespace.NODE, nodes.node_id, nodes.latitude_e7, nodes.longitude_e7)
+    differs = np.union1d(differs, other_terms)
     absent = np.setdiff1d(np.flatnonzero(state.nodes.flag[: state.node_count]), known).astype(np.int32)
     closed = names.texts(absent)
     if differs.size or absent.size:
@@ -182,6 +186,7 @@ def put_nodes(engine: Engine, nodes: NodeFile, stamp: int) -> tuple[Any, pa.Stri
                 np.append(nodes.latitude_e7[differs], state.nodes.latitude_e7[absent]),
                 np.append(nodes.longitude_e7[differs], state.nodes.longitude_e7[absent]),
                 np.repeat(np.array([1, 0], np.uint8), (differs.size, absent.size)),
+                **columns_of(np.concatenate([nodes.terms[differs], no_terms_of(absent.size)])),
             ),
             stamp,
         )
@@ -301,10 +306,11 @@ def model_of(engine: Engine, orders: OrderFile, card: RateCard | ServiceCard, no
     """What the orders of a file cost, in an engine that knows their names. now: UTC us."""
     state = engine.state
     code = state.names[Namespace.POSTAL_CODE].find(orders.postal_code)
+    channel = state.names[Namespace.CHANNEL].find(orders.channel)
     if isinstance(card, RateCard):
-        return RateCosts(card, state, code)
-    asked = asked_for(card, len(orders.order_id), orders.options)
-    return service_costs(state, card, code, *asked, state.names[Namespace.SKU].find(orders.sku), now)
+        return RateCosts(card, state, code, *serving(state, channel))
+    wanted = asked_for(card, len(orders.order_id), orders.options)
+    return service_costs(state, card, code, channel, *wanted, state.names[Namespace.SKU].find(orders.sku), now)
 
 
 def plan_orders(engine: Engine, orders: OrderFile, model: Model) -> Plan:
@@ -331,6 +337,11 @@ def plan_orders(engine: Engine, orders: OrderFile, model: Model) -> Plan:
         names[Namespace.SKU].find(orders.sku)[lines], demand.quantity, *asked(terms, new.size),
     )  # fmt: skip
     found = model.settled(priced, new, lines, stock, plan(demand, costs, stock, under=priced.under))
+    if model.fees is not None:
+        parts = on_terms(state, batch, found.parts, model.fees, row, found.prices)
+        if parts is not found.parts:
+            parts = replace(parts, extra_cost=extra_cost(demand, costs, stock, parts))
+            found = replace(found, parts=parts, cost=model.cost(priced, new, lines, parts))
     rehearsed = _rehearsed(state, batch)
     if rehearsed is not None:  # where nearest costs less, what it does is the plan: least cost is never the dearer one
         parts = model.sent(priced, new, lines, rehearsed)
@@ -346,10 +357,7 @@ def plan_orders(engine: Engine, orders: OrderFile, model: Model) -> Plan:
 def _rehearsed(state: State, batch: Batch) -> Parts | None:
     """What nearest would do; None where it refuses orders: the costs of the others do not compare."""
     drawn = draw(rehearsal(state), batch)
-    if (drawn.outcome == Outcome.REFUSED).any():
-        return None
-    by_node = np.lexsort((np.where(drawn.node == NO_NODE, NODES_MAX, drawn.node), owners(offsets(drawn.part_count))))
-    return Parts(drawn.part_count, drawn.node[by_node], drawn.quantity[by_node])
+    return None if (drawn.outcome == Outcome.REFUSED).any() else in_order_of_nodes(drawn)
 
 
 def _in_turn(values: Any) -> tuple[Any, Any]:

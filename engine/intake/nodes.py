@@ -1,4 +1,5 @@
-"""Reads the nodes file: what they are called and where they are. Every row must be right: all orders rest on it."""
+"""Reads the nodes file: what they are called, where they are, and what they take on a day. Every row must be right: all
+orders rest on it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from engine.capacity import TERM_RANGES, TERMS, no_terms_of
 from engine.intake.postal_codes import LATITUDE_DEGREES_MAX, LONGITUDE_DEGREES_MAX, Places, degrees_e7
 from engine.intake.tables import FileTable, IntakeError, need_rows, read_table
-from engine.intake.values import text_faults
+from engine.intake.values import ABSENT, text_faults, whole_numbers
 from kernels.columns import NODES_MAX
 
 NODE_ID_CHARACTERS_MAX = 64
@@ -23,14 +25,17 @@ class NodeFile:
     node_id: pa.StringArray  # [node], distinct
     latitude_e7: Any  # int32 [node] 1e-7 degrees
     longitude_e7: Any  # int32 [node]
+    terms: Any  # int64 [node] as engine.capacity.TERMS: what each takes on a day
 
 
 def read_nodes(path: Path, places: Places) -> NodeFile:
-    """Column node_id; latitude and longitude in degrees, or postal_code in the rows that leave them empty.
+    """Column node_id; latitude and longitude in degrees, or postal_code in the rows that leave them empty; and, where
+    there are limits, TERMS: orders and units of a day, minutes after midnight at which it starts, the clock's offset.
 
-    Raises IntakeError, naming the row, where a node is there twice, or its place is missing, unknown or off the globe.
+    Raises IntakeError, naming the row, where a node is there twice, its place is missing, unknown or off the globe, or
+    a term is no whole number in its range.
     """
-    table = read_table(path, ("node_id",), ("latitude", "longitude", "postal_code"))
+    table = read_table(path, ("node_id",), ("latitude", "longitude", "postal_code", *TERMS))
     if not ({"latitude", "longitude"} <= table.columns.keys() or "postal_code" in table.columns):
         raise IntakeError(f"{path}: where are the nodes? add columns latitude and longitude, or postal_code")
     need_rows(table)
@@ -47,7 +52,7 @@ def read_nodes(path: Path, places: Places) -> NodeFile:
         if seen.setdefault(name, at) != at:
             raise _fault(table, at, "node_id", f"the node is in row {seen[name] + 1} too; remove one")
     latitude_e7, longitude_e7 = _coordinates(table, places)
-    return NodeFile(node_id, latitude_e7, longitude_e7)
+    return NodeFile(node_id, latitude_e7, longitude_e7, _terms(table))
 
 
 def _coordinates(table: FileTable, places: Places) -> tuple[Any, Any]:
@@ -69,6 +74,19 @@ def _coordinates(table: FileTable, places: Places) -> tuple[Any, Any]:
     ):
         out[rows] = degrees_e7(table.name, of_row, name, texts.take(pa.array(rows)), most)
     return latitude_e7, longitude_e7
+
+
+def _terms(table: FileTable) -> Any:
+    """int64 [node] as TERMS; an empty cell is the usual one: no limit, midnight, UTC."""
+    terms = no_terms_of(table.rows)
+    for at, (name, (low, high)) in enumerate(TERM_RANGES.items()):
+        if name in table.columns:
+            values, faults = whole_numbers(table.columns[name], low, high)
+            for reason, failing in faults:
+                for row in np.flatnonzero(failing)[:1]:
+                    raise _fault(table, row, name, f"{reason}; give a whole number from {low} to {high}, or nothing")
+            terms[:, at] = np.where(values == ABSENT, terms[:, at], values)
+    return terms
 
 
 def _fault(table: FileTable, at: int, column: str, why: str) -> IntakeError:

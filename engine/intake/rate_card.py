@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from engine.intake.tables import IntakeError
+from kernels.cheapest import Fees
 
 EARTH_RADIUS_KM = 6371.0088  # mean radius
 FEE_MAX = 1_000_000_000_000  # minor units: far above any tariff, far below where doubles lose whole units
@@ -89,3 +90,8 @@ def _check_fee(path: str | Path, name: str, card: dict[str, object]) -> None:
         raise IntakeError(
             f"{path}: {name} is {fee!r}; it must be a number from 0 to {FEE_MAX}, in minor currency units"
         )
+
+
+def fees_of(card: RateCard) -> Fees:
+    """The card by the metre, as kernels take it."""
+    return Fees(card.shipment_fee, card.fee_per_km / 1000, card.handling_fee, card.fee_per_unit_km / 1000)

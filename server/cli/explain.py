@@ -28,6 +28,7 @@ _REASONS = {
     "NODE_CLOSED": "is closed",
     "CHANNEL_CLOSED": "the channel is closed",
     "PREFERRED": "had units, but the channel prefers the node that gave all",
+    "NODE_FULL": "had no capacity left for the order on that day",
 }
 
 

@@ -25,7 +25,7 @@ NEAREST, LEAST_COST = "nearest", "least-cost"
 POLICIES = (NEAREST, LEAST_COST)
 FILE_HELP = {
     "orders": "order_id, channel, placed_at, postal_code, sku, quantity and more.",
-    "nodes": "node_id and latitude, longitude in degrees, or postal_code.",
+    "nodes": "node_id and latitude, longitude in degrees, or postal_code; limits of a day.",
     "stock": "sku, node_id, on_hand.",
 }
 
@@ -75,7 +75,7 @@ def without(files: Files, closed: Sequence[str]) -> Files:
         card=card.without(closed) if isinstance(card, ServiceCard) else card,
         nodes=replace(
             nodes, node_id=nodes.node_id.filter(pa.array(kept)), latitude_e7=nodes.latitude_e7[kept],
-            longitude_e7=nodes.longitude_e7[kept],
+            longitude_e7=nodes.longitude_e7[kept], terms=nodes.terms[kept],
         ),
         stock=replace(
             stock, sku=stock.sku.filter(pa.array(cells)), node=place[stock.node[cells]].astype(np.int16),

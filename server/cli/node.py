@@ -1,6 +1,6 @@
 """`allot node`: the places that fulfil, on a running server."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,20 +18,26 @@ def put(
     longitude: Annotated[float | None, typer.Option(help="Degrees east.")] = None,
     postal_code: Annotated[str, typer.Option(help="Where it is, instead of latitude and longitude.")] = "",
     closed: Annotated[bool, typer.Option("--closed", help="It allocates nothing more.")] = False,
+    orders_per_day: Annotated[int | None, typer.Option(help="Orders that it takes on a day; else any number.")] = None,
+    units_per_day: Annotated[int | None, typer.Option(help="Units that it takes on a day; else any number.")] = None,
+    day_starts_at: Annotated[str, typer.Option(help="Its cut-off, HH:MM: orders after it are the next day's.")] = "",
+    utc_offset_minutes: Annotated[int, typer.Option(help="Of the clock that tells it; 330 in India.")] = 0,
     request_id: RequestId = "",
     server: Server = DEFAULT_SERVER,
     token_file: TokenFile = None,
     ca: Ca = None,
     json: Json = False,
 ) -> None:
-    """Add a node, move it, open or close it.
+    """Add a node, move it, open or close it, and limit its days. What is not given is set to the default.
 
     Example: allot node put BLR --postal-code 560001
     """
     if (latitude is None) != (longitude is None):
         fail("--latitude and --longitude: give both or neither", BAD_USAGE)
     node = {
-        "node_id": node_id, "latitude": latitude, "longitude": longitude, "postal_code": postal_code, "closed": closed
+        "node_id": node_id, "latitude": latitude, "longitude": longitude, "postal_code": postal_code, "closed": closed,
+        "orders_per_day": orders_per_day, "units_per_day": units_per_day, "day_starts_at": _minutes(day_starts_at),
+        "utc_offset_minutes": utc_offset_minutes,
     }  # fmt: skip
     with connected(server, token_file, ca) as client:
         answer = client.put_nodes([node], request_id=request_id)
@@ -43,6 +49,21 @@ def put(
         from server.cli.answers import again
 
         say(f"node {node_id} is {'closed' if closed else 'open'}{again(answer)}")
+
+
+def _minutes(text: str) -> int:
+    """Minutes after midnight of HH:MM; 0 where nothing is given."""
+    hours, colon, minutes = text.partition(":")
+    if text and not (colon and hours.isdecimal() and minutes.isdecimal() and int(hours) < 24 and int(minutes) < 60):
+        fail(f"--day-starts-at {text}: give a time of day as HH:MM, such as 15:00", BAD_USAGE)
+    return 60 * int(hours) + int(minutes) if text else 0
+
+
+def _of(node: Any, what: str) -> str:
+    """What a node has taken of a limit, as `taken / limit`."""
+    if not node.HasField(f"{what}_per_day"):
+        return "-"
+    return f"{getattr(node, f'{what}_taken'):,} / {getattr(node, f'{what}_per_day'):,}"
 
 
 @app.command("reallocate")
@@ -86,5 +107,13 @@ def list_(server: Server = DEFAULT_SERVER, token_file: TokenFile = None, ca: Ca 
     if json:
         show_json([as_dict(node) for node in nodes])
     else:
-        rows = [(node.node_id, f"{node.latitude:.4f}", f"{node.longitude:.4f}", node.closed) for node in nodes]
-        show_rows(f"nodes: {len(nodes):,}", ("node", "latitude", "longitude", "closed"), rows)
+        rows = [
+            (
+                node.node_id, f"{node.latitude:.4f}", f"{node.longitude:.4f}", node.closed, _of(node, "orders"),
+                _of(node, "units"),
+            )
+            for node in nodes
+        ]  # fmt: skip
+        show_rows(
+            f"nodes: {len(nodes):,}", ("node", "latitude", "longitude", "closed", "orders today", "units today"), rows
+        )

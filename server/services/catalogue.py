@@ -10,6 +10,7 @@ import pyarrow as pa
 from allot.v1 import catalogue_pb2 as pb
 from allot.v1 import catalogue_pb2_grpc
 from engine import reading
+from engine.capacity import TERMS, UNLIMITED
 from engine.commands import Command
 from engine.outcomes import Namespace
 from kernels.columns import NODES_MAX, NONE, OnShort
@@ -97,14 +98,7 @@ class CatalogueService(catalogue_pb2_grpc.CatalogueServiceServicer):
     async def ListNodes(self, request: pb.ListNodesRequest, context: Any) -> pb.ListNodesResponse:  # noqa: N802
         """A page of nodes."""
         page = await self._page("nodes", reading.nodes, request, context)
-        columns = zip(
-            page.node_id.to_pylist(), page.latitude_e7.tolist(), page.longitude_e7.tolist(), page.active.tolist(),
-            strict=True,
-        )  # fmt: skip
-        nodes = [
-            pb.Node(node_id=node_id, latitude=latitude / 1e7, longitude=longitude / 1e7, closed=not active)
-            for node_id, latitude, longitude, active in columns
-        ]
+        nodes = [_node(page, row) for row in range(len(page.node_id))]
         return pb.ListNodesResponse(nodes=nodes, next_page_token=_token("nodes", page.next_node))
 
     async def ListSkus(self, request: pb.ListSkusRequest, context: Any) -> pb.ListSkusResponse:  # noqa: N802
@@ -133,6 +127,17 @@ def _named(words: Any, node_ids: list[str]) -> list[str]:
     """The nodes of a group of bits."""
     bits = np.unpackbits(words.view(np.uint8), bitorder="little")[:NODES_MAX]
     return [node_ids[node] for node in np.flatnonzero(bits).tolist()]
+
+
+def _node(page: reading.NodePage, row: int) -> pb.Node:
+    terms = dict(zip(TERMS, page.terms[row].tolist(), strict=True))
+    is_limited = any(terms[name] != UNLIMITED for name in asked.MAY_BE_ABSENT)
+    orders, units = page.taken[row].tolist() if is_limited else (None, None)
+    return pb.Node(
+        node_id=page.node_id[row].as_py(), latitude=page.latitude_e7[row] / 1e7, longitude=page.longitude_e7[row] / 1e7,
+        closed=not page.active[row], orders_taken=orders, units_taken=units,
+        **{name: value for name, value in terms.items() if value != UNLIMITED or name not in asked.MAY_BE_ABSENT},
+    )  # fmt: skip
 
 
 def _channel(page: reading.ChannelPage, row: int, node_ids: list[str]) -> pb.Channel:

@@ -19,18 +19,30 @@ ON_SHORT_BACK_ORDER: OnShort
 ON_SHORT_KEEP: OnShort
 
 class Node(_message.Message):
-    __slots__ = ("node_id", "latitude", "longitude", "postal_code", "closed")
+    __slots__ = ("node_id", "latitude", "longitude", "postal_code", "closed", "orders_per_day", "units_per_day", "day_starts_at", "utc_offset_minutes", "orders_taken", "units_taken")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     LATITUDE_FIELD_NUMBER: _ClassVar[int]
     LONGITUDE_FIELD_NUMBER: _ClassVar[int]
     POSTAL_CODE_FIELD_NUMBER: _ClassVar[int]
     CLOSED_FIELD_NUMBER: _ClassVar[int]
+    ORDERS_PER_DAY_FIELD_NUMBER: _ClassVar[int]
+    UNITS_PER_DAY_FIELD_NUMBER: _ClassVar[int]
+    DAY_STARTS_AT_FIELD_NUMBER: _ClassVar[int]
+    UTC_OFFSET_MINUTES_FIELD_NUMBER: _ClassVar[int]
+    ORDERS_TAKEN_FIELD_NUMBER: _ClassVar[int]
+    UNITS_TAKEN_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     latitude: float
     longitude: float
     postal_code: str
     closed: bool
-    def __init__(self, node_id: _Optional[str] = ..., latitude: _Optional[float] = ..., longitude: _Optional[float] = ..., postal_code: _Optional[str] = ..., closed: _Optional[bool] = ...) -> None: ...
+    orders_per_day: int
+    units_per_day: int
+    day_starts_at: int
+    utc_offset_minutes: int
+    orders_taken: int
+    units_taken: int
+    def __init__(self, node_id: _Optional[str] = ..., latitude: _Optional[float] = ..., longitude: _Optional[float] = ..., postal_code: _Optional[str] = ..., closed: _Optional[bool] = ..., orders_per_day: _Optional[int] = ..., units_per_day: _Optional[int] = ..., day_starts_at: _Optional[int] = ..., utc_offset_minutes: _Optional[int] = ..., orders_taken: _Optional[int] = ..., units_taken: _Optional[int] = ...) -> None: ...
 
 class PutNodesRequest(_message.Message):
     __slots__ = ("request_id", "nodes")

@@ -35,6 +35,7 @@ class Cause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CAUSE_REEVALUATED: _ClassVar[Cause]
     CAUSE_SUPPLY: _ClassVar[Cause]
     CAUSE_CATALOGUE: _ClassVar[Cause]
+    CAUSE_NEW_DAY: _ClassVar[Cause]
 
 class MovementKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -67,6 +68,7 @@ CAUSE_REALLOCATED: Cause
 CAUSE_REEVALUATED: Cause
 CAUSE_SUPPLY: Cause
 CAUSE_CATALOGUE: Cause
+CAUSE_NEW_DAY: Cause
 MOVEMENT_KIND_UNSPECIFIED: MovementKind
 MOVEMENT_KIND_RECEIVED: MovementKind
 MOVEMENT_KIND_COUNTED: MovementKind

@@ -29,6 +29,7 @@ class PassedReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PASSED_REASON_NODE_CLOSED: _ClassVar[PassedReason]
     PASSED_REASON_CHANNEL_CLOSED: _ClassVar[PassedReason]
     PASSED_REASON_PREFERRED: _ClassVar[PassedReason]
+    PASSED_REASON_NODE_FULL: _ClassVar[PassedReason]
 CHOICE_UNSPECIFIED: Choice
 CHOICE_ONE_NODE: Choice
 CHOICE_PAIR: Choice
@@ -44,6 +45,7 @@ PASSED_REASON_NOT_IN_GROUP: PassedReason
 PASSED_REASON_NODE_CLOSED: PassedReason
 PASSED_REASON_CHANNEL_CLOSED: PassedReason
 PASSED_REASON_PREFERRED: PassedReason
+PASSED_REASON_NODE_FULL: PassedReason
 
 class PlaceOrderRequest(_message.Message):
     __slots__ = ("order",)

@@ -1,0 +1,79 @@
+"""Plans of orders with terms: a plan of least cost knows none, so what breaks them is planned again.
+
+    plan  ->  engine/sourcing.py: which orders fit  ->  those with terms that do not: by price, over what is left
+
+By price as single orders are (kernels/cheapest.py), at the plan's own prices, each order on its terms. So a plan never
+breaks what an order asks for, and the engine has fewer orders to decide by distance alone.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from engine.commands import Parts
+from engine.ragged import elements, offsets, owners
+from engine.sourcing import draw, fitting, rehearsal
+from engine.state import State
+from kernels.cheapest import Fees
+from kernels.columns import NO_NODE, NODES_MAX, Batch, Drawn, Outcome
+
+VALUE_MAX = 1 << 30  # of a unit, minor units
+
+
+def on_terms(state: State, batch: Batch, parts: Parts, fees: Fees, rows: Any, prices: Any) -> Parts:
+    """The plan, with orders that break their terms planned again; where that comes to nothing but a refusal, as it was.
+
+    rows: int32 [sku] cell rows; prices: float64 [sku, node] of a unit of stock, minor units.
+    """
+    asks = (batch.nodes_max > 0) | (batch.complete != 0)
+    if not asks.any():
+        return parts
+    fits = fitting(state, batch, parts)
+    anew = np.flatnonzero(asks & ~fits)
+    if anew.size == 0:
+        return parts
+    left = rehearsal(state)
+    left.decide_by_cost(fees)
+    known = rows >= 0
+    left.prices.value[rows[known], : prices.shape[1]] = np.minimum(prices[known], VALUE_MAX)
+    _claim(left, batch, parts, fits)
+    again = _some(batch, anew)
+    drawn = draw(left, again)
+    taken = drawn.outcome != Outcome.REFUSED
+    lines_again = elements(batch.first_line, anew[taken])
+    others = np.setdiff1d(np.arange(batch.sku.size), lines_again)
+    lines, found = np.concatenate([others, lines_again]), in_order_of_nodes(drawn)
+    found = found.take(elements(again.first_line, np.flatnonzero(taken)))
+    kept = parts.take(others)
+    both = Parts(*(np.concatenate([getattr(kept, name), getattr(found, name)]) for name in _COLUMNS))
+    return both.take(np.argsort(lines, kind="stable"))
+
+
+_COLUMNS = ("part_count", "node", "quantity")
+
+
+def in_order_of_nodes(drawn: Drawn) -> Parts:
+    """What was drawn as a plan has it: the nodes of a line ascending, what is short last."""
+    node = np.where(drawn.node == NO_NODE, NODES_MAX, drawn.node)
+    turn = np.lexsort((node, owners(offsets(drawn.part_count))))
+    return Parts(drawn.part_count, drawn.node[turn], drawn.quantity[turn])
+
+
+def _claim(state: State, batch: Batch, parts: Parts, orders: Any) -> None:
+    """Take what a plan gives to some orders, bool [order], off the claims of a rehearsal."""
+    line = owners(offsets(parts.part_count))
+    taken = orders[owners(batch.first_line)[line]] & (parts.node != NO_NODE)
+    row, node = state.cells.row_of[batch.sku[line[taken]]], parts.node[taken].astype(np.int64)
+    np.subtract.at(state.cells.available, (row, node), parts.quantity[taken])
+    empty = state.cells.available[row, node] == 0
+    bits = np.uint64(1) << (node[empty] & 63).astype(np.uint64)
+    np.bitwise_and.at(state.cells.stocked, (row[empty], node[empty] >> 6), ~bits)
+
+
+def _some(batch: Batch, orders: Any) -> Batch:
+    """Some orders of a batch."""
+    lines = elements(batch.first_line, orders)
+    return Batch(
+        batch.channel[orders], batch.postal_code[orders], offsets(np.diff(batch.first_line)[orders]), batch.sku[lines],
+        batch.quantity[lines], batch.nodes_max[orders], batch.complete[orders],
+    )  # fmt: skip
