@@ -190,7 +190,8 @@ def _units(demand: Demand, stock: Any) -> Units:
     count = np.bincount(order, minlength=demand.zone.size)
     return Units(
         offsets(count).astype(np.int32), np.ascontiguousarray(demand.zone, np.int32), rate, order, sku,
-        np.repeat(line_grams, demand.quantity), ends, np.lexsort((rate, sku)).astype(np.int32),
+        np.repeat(line_grams, demand.quantity), ends, demand.grams is not None,
+        np.lexsort((rate, sku)).astype(np.int32),
         offsets(np.bincount(sku, minlength=stock.shape[0])).astype(np.int32),
         np.full(order.size, -1, np.int32), stock.copy(), np.ones(1, np.int64), np.ones(stock.shape[0], np.int64),
         np.zeros(stock.shape[0], np.int64), np.zeros(demand.zone.size, np.int64),

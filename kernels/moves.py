@@ -30,6 +30,7 @@ class Units(NamedTuple):
     sku: I32  # [unit]
     grams: I64  # [unit]; 0: the weight does not matter
     ends: I64  # [step] weights up to which each row of an order holds, ascending; the last one is above all
+    weighs: bool  # whether weights matter: nothing is weighed where they do not, and no array looked at that says so
     by_sku: I32  # [unit] in the order of SKUs, and of rates within each
     sku_first: I32  # [sku + 1]
     at: I32  # [unit] node; the number of nodes: short
@@ -112,11 +113,20 @@ def mark(units: Units, order: int, work: Work) -> int:
     for unit in range(units.first[order], units.first[order + 1]):
         here = units.at[unit]
         if here >= 0:
-            if work.seen[here] != work.stamp[0]:
-                work.load[here] = 0
+            if units.weighs:
+                before = work.load[here] if work.seen[here] == work.stamp[0] else 0
+                work.load[here] = before + units.grams[unit]
             work.seen[here] = work.stamp[0]
-            work.load[here] += units.grams[unit]
     return int(work.stamp[0])
+
+
+@leaf
+def _is_alone(units: Units, unit: int) -> bool:
+    order, here = units.order[unit], units.at[unit]
+    for other in range(units.first[order], units.first[order + 1]):
+        if other != unit and units.at[other] == here:
+            return False
+    return True
 
 
 @leaf
@@ -126,15 +136,13 @@ def _beside(units: Units, unit: int, node: int) -> int:
     for other in range(units.first[order], units.first[order + 1]):
         if other != unit and units.at[other] == node:
             grams = max(grams, 0) + units.grams[other]
-            if units.ends.size == 1:
-                break
     return int(grams)
 
 
 @leaf
 def further(units: Units, costs: Costs, order: int, node: int, grams: int, more: int) -> float:
     """What a shipment of an order costs more when it gets heavier."""
-    if units.ends.size == 1:
+    if not units.weighs:
         return 0.0
     row = units.zone[order]
     after = costs.shipment[row + step_of(units.ends, grams + more), node]
@@ -149,7 +157,10 @@ def _here(units: Units, costs: Costs, unit: int) -> float:
         return costs.short
     if here < 0:
         return 0.0
-    cost, beside = costs.unit[rate, here], _beside(units, unit, here)
+    cost = costs.unit[rate, here]
+    if not units.weighs:
+        return cost + costs.shipment[rate, here] if _is_alone(units, unit) else cost
+    beside = _beside(units, unit, here)
     if beside < 0:
         return cost + costs.shipment[rate, here]
     return cost + further(units, costs, units.order[unit], here, beside, units.grams[unit])
@@ -209,7 +220,7 @@ def _look_from(units: Units, costs: Costs, unit: int, net: Net, work: Work) -> N
         there = units.at[other]
         if there >= 0 and there < nodes and there != here:
             cost = costs.unit[rate, there]
-            if units.ends.size > 1:
+            if units.weighs:
                 cost += further(units, costs, order, there, _beside(units, unit, there), units.grams[unit])
             net.move[here, there] = min(net.move[here, there], cost - saved)
 
@@ -255,9 +266,13 @@ def _mover(units: Units, costs: Costs, sku: int, but: int, here: int, to: int, w
             continue
         cost, rate = costs.short, units.rate[unit]
         if to < nodes:
-            cost, beside = work.alone[rate, to], _beside(units, unit, to)
-            if beside >= 0:
-                cost = costs.unit[rate, to] + further(units, costs, order, to, beside, units.grams[unit])
+            cost = work.alone[rate, to]
+            for other in range(units.first[order], units.first[order + 1]):
+                if units.at[other] == to:
+                    cost = costs.unit[rate, to]
+            if units.weighs:
+                beside = _beside(units, unit, to)
+                cost += further(units, costs, order, to, beside, units.grams[unit]) if beside >= 0 else 0.0
         cost -= _here(units, costs, unit)
         if cost < best:
             best, found = cost, unit

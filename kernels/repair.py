@@ -164,14 +164,16 @@ def choose(units: Units, costs: Costs, order: int, count: int, work: Work) -> No
             size += subset >> j & 1
             alike += (before & work.like[k]) >> j & 1
         best = size * costs.short
-        work.weight[subset] = work.weight[before] + work.grams[k]
-        row = zone + step_of(units.ends, work.weight[subset])
+        row = zone
+        if units.weighs:
+            work.weight[subset] = work.weight[before] + work.grams[k]
+            row += step_of(units.ends, work.weight[subset])
         for node in range(nodes):
             cost = work.sums[before, node] + (work.cost[k, node] if alike < work.room[k, node] else work.more[k, node])
             work.sums[subset, node] = cost
             if work.seen[node] != stamp:
                 cost += costs.shipment[row, node]
-            elif units.ends.size > 1:
+            elif units.weighs:
                 cost += further(units, costs, order, node, work.load[node], work.weight[subset])
             if cost < best:
                 best, where = cost, node
@@ -187,7 +189,9 @@ def choose(units: Units, costs: Costs, order: int, count: int, work: Work) -> No
 @leaf
 def set_alike(units: Units, first: int, count: int, work: Work) -> None:
     for k in range(count):
-        work.like[k], work.grams[k] = 0, units.grams[first + k]
+        work.like[k] = 0
+        if units.weighs:
+            work.grams[k] = units.grams[first + k]
         for j in range(count):
             if units.sku[first + j] == units.sku[first + k]:
                 work.like[k] |= 1 << j
