@@ -93,8 +93,8 @@ def test_what_does_not_fit_of_a_plan_is_decided_by_nearest_and_the_summary_says_
     assert run(*shop.allocate()).code == 0
     by_nearest = shop.decisions.read_bytes()
 
-    def wrong(*given: Any) -> Plan:
-        made = plan(*given)
+    def wrong(*given: Any, **limits: Any) -> Plan:
+        made = plan(*given, **limits)
         return replace(made, parts=spoilt(made.parts))
 
     monkeypatch.setattr("engine.intake.job.plan", wrong)
@@ -147,7 +147,7 @@ def rows_by_line(path: Path) -> dict[tuple[str, int, str], int]:
 
 
 def test_a_plan_is_never_dearer_than_nearest(shop: Shop, monkeypatch: pytest.MonkeyPatch):
-    def all_short(demand: Any, costs: Any, stock: Any) -> Plan:
+    def all_short(demand: Any, costs: Any, stock: Any, capacity: Any) -> Plan:
         parts = Parts(np.ones_like(demand.quantity), np.full(demand.quantity.size, NO_NODE, np.int16), demand.quantity)
         return Plan(parts, float(demand.quantity.sum() * costs.short), 1.0, np.zeros(stock.shape), 1)
 

@@ -73,6 +73,7 @@ class Summary:
     units: int = 0
     allocated_units: int = 0
     short_units: int = 0
+    capacity_short_units: int = 0  # of these, such as nodes with a limit still have
     split_orders: int = 0
     shipments: int = 0
     rejected_lines: int = 0
@@ -286,7 +287,7 @@ def plan_orders(engine: Engine, orders: OrderFile, card: RateCard) -> Plan:
         channel[new], names[Namespace.POSTAL_CODE].find(orders.postal_code)[new], first_line,
         names[Namespace.SKU].find(orders.sku)[lines], demand.quantity, *asked(terms, new.size),
     )  # fmt: skip
-    found = plan(demand, costs, stock)
+    found = plan(demand, costs, stock, capacity=state.capacity)
     parts = on_terms(state, batch, found.parts, fees_of(card), row, found.prices)
     if parts is not found.parts:
         parts = replace(parts, extra_cost=extra_cost(demand, costs, stock, parts))
@@ -370,6 +371,23 @@ def allocate(
     if out:
         out[-1][1].wait()
     return out
+
+
+def short_for_capacity(engine: Engine, answered: list[tuple[OrderFile, Pending]]) -> int:
+    """Units that are short though nodes with a limit have them: on their day there was no room for the orders."""
+    state = engine.state
+    limited = np.flatnonzero(state.days.limited[: state.node_count])
+    if limited.size == 0:
+        return 0
+    short = np.zeros(len(state.names[Namespace.SKU]), np.int64)
+    for _, pending in answered:
+        answers: OrderAnswers = pending.wait()[0]
+        is_short = answers.node == NO_NODE
+        np.add.at(short, answers.sku[owners(answers.first_part)[is_short]], answers.part_quantity[is_short])
+    sku = np.flatnonzero(short)
+    row = state.cells.row_of[sku]
+    left = np.where(row < 0, 0, state.cells.available[row][:, limited].sum(axis=1, dtype=np.int64))
+    return int(np.minimum(short[sku], left).sum())
 
 
 def count_unplanned(answered: list[tuple[OrderFile, Pending]], planned: Plan) -> int:

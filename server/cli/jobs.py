@@ -106,7 +106,15 @@ def read_files(
 
 def decide(engine: "Engine", files: Files, policy: str, stamp: int, with_options: bool, progress: Bar) -> Run:
     """Let an engine decide the orders upon nodes and stock of the files. stamp: UTC us."""
-    from engine.intake.job import Summary, allocate, check_channels, count_stock, put_catalogue, put_nodes
+    from engine.intake.job import (
+        Summary,
+        allocate,
+        check_channels,
+        count_stock,
+        put_catalogue,
+        put_nodes,
+        short_for_capacity,
+    )
 
     summary = Summary()
     check_channels(engine, files.orders_path, files.orders)
@@ -118,6 +126,12 @@ def decide(engine: "Engine", files: Files, policy: str, stamp: int, with_options
     planned = _planned(engine, files, progress, summary) if policy == LEAST_COST else None
     progress.stage("allocating", len(files.orders.order_id))
     answered = allocate(engine, files.orders, stamp, with_options, progress.advance, planned)
+    summary.capacity_short_units = short_for_capacity(engine, answered)
+    if summary.capacity_short_units:
+        summary.notes.append(
+            f"{summary.capacity_short_units:,} units are short though nodes with a limit have them: their day had no "
+            "room left for the orders"
+        )
     return Run(answered, planned, summary)
 
 
@@ -132,7 +146,7 @@ def _planned(engine: "Engine", files: Files, progress: Bar, summary: "Summary") 
         planned = plan_orders(engine, files.orders, files.card)
     except TooManyUnits as error:
         fail(f"{files.orders_path}: quantity: {error}: split the file", BAD_USAGE)
-    if planned.spared:
+    if planned.spared and not engine.state.days.is_any:
         summary.notes.append(
             f"{planned.spared:,} units are short though there is stock: by the rate card a short unit costs "
             f"{files.card.shortage_penalty:g}, and to ship these would cost more"
