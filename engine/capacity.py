@@ -57,7 +57,7 @@ class Days:
         self.taken = np.zeros((NODES_MAX, 2), np.int64)  # [node] orders and units, on that day
         self.since = np.zeros(NODES_MAX, np.int64)  # [node] from this commit on, all that was taken is in `taken`
         self.sequence = self.stamp = 0  # of the commit under way
-        self._limited = np.zeros(NODES_MAX, bool)
+        self.limited = np.zeros(NODES_MAX, bool)
         self._before: tuple[Any, Any, Any] | None = None
         self.is_any = False  # whether any node has a limit
 
@@ -76,7 +76,7 @@ class Days:
 
     def begins(self, stamp: int) -> Any:
         """bool [node]: the nodes whose next day begins with a commit at a moment, UTC us."""
-        return self._limited & (self._numbers(stamp) > self.number) if self.is_any else self._limited
+        return self.limited & (self._numbers(stamp) > self.number) if self.is_any else self.limited
 
     def undo(self) -> None:
         """The commit came to nothing: its stamp does not count."""
@@ -99,17 +99,17 @@ class Days:
     def put(self, node: Any, columns: Mapping[str, Any]) -> None:
         """Nodes are put: with the terms that the columns have, or with none. What a node took before it had a limit,
         or on another day, does not count."""
-        before = self._limited.copy(), self.number.copy()
+        before = self.limited.copy(), self.number.copy()
         for at, (name, none) in enumerate(zip(TERMS, NO_TERMS, strict=True)):
             values = columns.get(name)
             self.terms[node, at] = none if values is None else values
         self._set_limited()
-        self.number[node] = np.where(self._limited[node], self._numbers(self.stamp)[node], 0)
+        self.number[node] = np.where(self.limited[node], self._numbers(self.stamp)[node], 0)
         anew = np.zeros(NODES_MAX, bool)
         anew[node] = True
-        anew &= ~(before[0] & self._limited) | (before[1] != self.number)
+        anew &= ~(before[0] & self.limited) | (before[1] != self.number)
         self.taken[anew] = 0
-        self.since[anew] = np.where(self._limited[anew], self.sequence + 1, 0)
+        self.since[anew] = np.where(self.limited[anew], self.sequence + 1, 0)
         self.refresh()
 
     def digest(self) -> bytes:
@@ -124,9 +124,9 @@ class Days:
         self.refresh()
 
     def _set_limited(self) -> None:
-        self._limited = (self.terms[:, : _UNITS + 1] != UNLIMITED).any(axis=1)
-        self.is_any = bool(self._limited.any())
-        self.capacity.limited[:] = np.packbits(self._limited, bitorder="little").view(np.uint64)
+        self.limited = (self.terms[:, : _UNITS + 1] != UNLIMITED).any(axis=1)
+        self.is_any = bool(self.limited.any())
+        self.capacity.limited[:] = np.packbits(self.limited, bitorder="little").view(np.uint64)
 
     def refresh(self) -> None:
         """Bring what is left up to date: what was drawn, and did not come to a table, is left again."""
@@ -138,7 +138,7 @@ class Days:
 
     def full(self) -> Any:
         """bool [node]: the nodes that can be given nothing more today."""
-        return self._limited & (self.capacity.left < 1).any(axis=1)
+        return self.limited & (self.capacity.left < 1).any(axis=1)
 
     # What is taken, from tables as they are applied
 
@@ -148,7 +148,7 @@ class Days:
             return
         order = owners(offsets(orders["line_count"]))[owners(offsets(lines["part_count"]))]
         node = parts["node"]
-        counts = self._limited[node] & (node != NO_NODE)
+        counts = self.limited[node] & (node != NO_NODE)
         decided_in = orders.get("decided_in")
         if decided_in is not None:
             counts &= (decided_in[order] == NULL_I64) | (decided_in[order] >= self.since[node])
@@ -160,19 +160,19 @@ class Days:
             return
         node, to = moves["node"], moves["to"]
         gets = (np.isin(moves["from"], _WAITING) & (to == Stage.ALLOCATED)) | (moves["from"] == to)
-        gets &= self._limited[node] & (node != NO_NODE)
+        gets &= self.limited[node] & (node != NO_NODE)
         if gets.any():
             _, order = np.unique(moves["number"][gets], return_inverse=True)
             self._take(order, node[gets], moves["quantity"][gets], 1)
 
     def count_ended(self, order: Any, entered: Any, node: Any, units: Any) -> None:
         """Reservations end. Of each part that holds units: whose it is, the commit that entered that, node, units."""
-        back = self._limited[node] & (entered >= self.since[node])
+        back = self.limited[node] & (entered >= self.since[node])
         self._take(order[back], node[back], units[back], -1)
 
     def lend(self, entered: Any, node: Any, units: Any) -> None:
         """Let what a reservation holds be drawn as if it had ended, until `refresh`."""
-        back = self._limited[node] & (entered >= self.since[node])
+        back = self.limited[node] & (entered >= self.since[node])
         self.capacity.left[:, _UNITS] += np.bincount(node[back], units[back], NODES_MAX).astype(np.int64)
         self.capacity.left[np.unique(node[back]), _ORDERS] += 1
 

@@ -6,7 +6,7 @@ Prices are advice: they may come from an earlier plan, and nothing rests on them
 when the engine commits it (engine/decide.py).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -14,14 +14,21 @@ import numpy as np
 
 from engine.commands import Parts
 from engine.ragged import offsets, owners
-from kernels.columns import NO_NODE
+from engine.within import ROUNDS_OF_FEES, Fees, keep_within, room_of, taken, with_fees
+from kernels.columns import NO_NODE, Capacity
 from kernels.moves import MOVED_UNITS_MAX, WINDOW, Units
 from kernels.pricing import PIECE_LINES_MAX, Costs, Orders, bound, raise_prices
 from kernels.repair import HOLDERS_MAX, place_again, place_by_price, place_rest, place_singles, save_by_chains, swap
 from kernels.ruin import ruin
+from kernels.within import share_singles
 
 UNITS_MAX = 1 << 23  # of one plan
 ROUNDS_OF_PRICES = 8  # for SKUs of orders of several lines; those of single lines are exact after one
+SAMPLED_LINES = 8_000  # from twice as many on, so many find the fees of nodes before all do
+LINES_OF_SAMPLED = 1.3  # of an order, on average: a part of the SKUs would show too little of larger ones
+ROUNDS_AFTER_SAMPLE, STEPS_AFTER_SAMPLE = 16, (0.03, 0.1)
+ROUNDS_OF_PLACING, STEPS_OF_PLACING = 12, (0.1, 0.2)
+LARGER_UNITS = 0.1  # of all: where fewer are of orders of several, these hardly change the fees
 ROUNDS_OF_MOVES = 6  # at most; fewer where a round saves less than
 ROUNDS_OF_SWAPS = 2  # the dear ones: later they find little
 SAVING_MIN = 5e-5  # of the cost
@@ -87,10 +94,12 @@ def _unwatched(what: str, figure: float) -> None:
 
 
 def plan(
-    demand: Demand, costs: Costs, stock: Any, prices: Any = None, watch: Watch = _unwatched, under: Under | None = None
+    demand: Demand, costs: Costs, stock: Any, prices: Any = None, watch: Watch = _unwatched,
+    under: Under | None = None, capacity: Capacity | None = None,
 ) -> Plan:  # fmt: skip
     """The cheapest plan that is found. stock: int32 [sku, node], what may be taken; prices: to begin from; under: what
-    the bound is worked out by, where `costs` are not the true ones (engine/costs.py).
+    the bound is worked out by, where `costs` are not the true ones (engine/costs.py); capacity: what nodes may take, in
+    orders and units, where there are limits (engine/within.py): by weight the bound knows none of it.
 
     The same demand gets the same plan. Raises TooManyUnits.
     """
@@ -100,13 +109,24 @@ def plan(
     stock = np.ascontiguousarray(stock, np.int32)
     prices = np.zeros(stock.shape) if prices is None else np.array(prices, np.float64, order="C")
     merged, in_turn, kept = _merged(demand)
-    true = _true(demand, costs, under)
-    least = _priced(_orders(merged, stock.shape[0], true, kept), true.costs, stock, prices, watch)
-    units = _units(merged, stock)
-    cost = _placed(units, costs, prices, watch)
+    units, room = _units(merged, stock), room_of(capacity, stock.shape[1])
+    if room is None or under is not None:
+        true = _true(demand, costs, under)
+        least = _priced(_orders(merged, stock.shape[0], true, kept), true.costs, stock, prices, watch)
+        cost = _placed(units, costs, prices, watch if room is None else _unwatched)
+        if room is not None:
+            keep_within(units, costs, costs, prices, room)
+    else:
+        least, fees = _priced_within(merged, costs, stock, prices, room, watch)
+        priced = with_fees(costs, fees.value)
+        _placed(units, priced, prices, _unwatched)
+        keep_within(units, costs, priced, prices, room)
     line = np.repeat(in_turn, demand.quantity[in_turn])
     parts = _parts(line, demand.sku.size, units.at, stock.shape[1])
     parts = replace(parts, extra_cost=extra_cost(demand, costs, stock, parts))
+    if room is not None:
+        cost = cost_of(demand, costs, parts)
+        watch("cost", cost)
     wanted = np.bincount(demand.sku, demand.quantity, stock.shape[0])
     missing = int(np.maximum(0, wanted - stock.sum(1, dtype=np.int64)).sum())
     short = int(parts.quantity[parts.node == NO_NODE].sum(dtype=np.int64))
@@ -169,6 +189,11 @@ def _orders(demand: Demand, skus: int, under: Under, kept: Any) -> Orders:
     )  # fmt: skip
 
 
+def _plain_orders(demand: Demand, costs: Costs, skus: int) -> Orders:
+    """A merged demand for pricing, where the weight does not matter."""
+    return _orders(demand, skus, _true(demand, costs, None), np.arange(demand.sku.size))
+
+
 def _priced(orders: Orders, costs: Costs, stock: Any, prices: Any, watch: Watch) -> float:
     """Raise prices round by round; the best bound."""
     best = max(0.0, bound(orders, costs, np.zeros_like(prices), stock))
@@ -178,6 +203,70 @@ def _priced(orders: Orders, costs: Costs, stock: Any, prices: Any, watch: Watch)
         best = max(best, bound(orders, costs, prices, stock))
         watch("bound", best)
     return best
+
+
+def _priced_within(
+    demand: Demand, costs: Costs, stock: Any, prices: Any, room: Any, watch: Watch
+) -> tuple[float, Fees]:  # fmt: skip
+    """Fees of nodes and prices at these; the best bound. Where most orders have one line, a part of the SKUs goes
+    first."""
+    fees, rounds = Fees(costs, room), ROUNDS_OF_FEES
+    if demand.sku.size >= 2 * SAMPLED_LINES and demand.sku.size <= LINES_OF_SAMPLED * demand.zone.size:
+        some, share = _sampled(demand)
+        for _ in _rounds_of_fees(some, costs, stock, prices, room * share, fees, ROUNDS_OF_FEES):
+            pass
+        fees.begin(*STEPS_AFTER_SAMPLE)
+        rounds = ROUNDS_AFTER_SAMPLE
+    orders, best = _plain_orders(demand, costs, stock.shape[0]), 0.0
+    for placing in (False, True) if _has_larger(demand) else (False,):
+        if placing:
+            fees.begin(*STEPS_OF_PLACING)
+        some_rounds = ROUNDS_OF_PLACING if placing else rounds
+        for priced in _rounds_of_fees(demand, costs, stock, prices, room, fees, some_rounds, placing):
+            best = max(best, bound(orders._replace(fees=priced.shipment), priced, prices, stock) - fees.paid)
+            watch("bound", best)
+    fees.end()
+    priced = with_fees(costs, fees.value)
+    orders = orders._replace(fees=priced.shipment)
+    return max(best, _priced(orders, priced, stock, prices, _unwatched) - fees.paid), fees
+
+
+def _has_larger(demand: Demand) -> bool:
+    """Whether a tenth of the units or more are of orders of several."""
+    units = np.add.reduceat(demand.quantity, demand.first_line[:-1]) if demand.zone.size else demand.quantity
+    return bool(units[units > 1].sum() > LARGER_UNITS * units.sum())
+
+
+def _sampled(demand: Demand) -> tuple[Demand, Any]:
+    """The lines of some SKUs, about SAMPLED_LINES of them; and which part of all orders and units that is."""
+    lines = np.flatnonzero(demand.sku % (demand.sku.size // SAMPLED_LINES) == 0)
+    orders, count = np.unique(owners(demand.first_line)[lines], return_counts=True)
+    some = Demand(offsets(count), demand.zone[orders], demand.sku[lines], demand.quantity[lines])
+    return some, np.array([orders.size / demand.zone.size, some.quantity.sum() / demand.quantity.sum()])
+
+
+def _rounds_of_fees(
+    demand: Demand, costs: Costs, stock: Any, prices: Any, room: Any, fees: Fees, rounds: int, placing: bool = False
+) -> Iterator[Costs]:  # fmt: skip
+    """Round by round the costs with fees, when prices have been raised to them; the fees move before the next, by what
+    orders would take that may share shipments (what the bound counts with), or, placing, by what whole ones do."""
+    orders, units = _plain_orders(demand, costs, stock.shape[0]), _units(demand, stock)
+    skus, nodes = np.unique(demand.sku), stock.shape[1]
+    sizes = np.diff(units.first if placing else demand.first_line)
+    several = np.flatnonzero(sizes > 1).astype(np.int32)
+    for _ in range(rounds):
+        priced = with_fees(costs, fees.value)
+        raise_prices(orders._replace(fees=priced.shipment), priced, stock, skus, prices)
+        yield priced
+        units.at[:], units.room[:] = -1, stock
+        place_by_price(units, priced, prices, several)
+        if placing:
+            place_singles(units, priced, prices)
+        took = taken(units, nodes).astype(np.float64)
+        if not placing:
+            share_singles(units, priced, prices, took)
+        if not fees.move(took, room):
+            return
 
 
 def _units(demand: Demand, stock: Any) -> Units:

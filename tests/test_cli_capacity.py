@@ -55,6 +55,9 @@ def test_no_node_takes_more_than_its_day_has(shop: Shop, policy: str, with_data:
     assert 0 < orders["DEL"] <= 4
     assert 0 < units["BOM"] <= 7
     assert units.total() == found.json["allocated_units"]
+    assert 0 < found.json["capacity_short_units"] <= found.json["short_units"]
+    assert any("their day had no room" in note for note in found.json["notes"])
+    assert free.json["capacity_short_units"] == 0
     if policy == "least-cost":
         assert found.json["bound"] <= found.json["cost"]
     if with_data:

@@ -147,7 +147,7 @@ def rows_by_line(path: Path) -> dict[tuple[str, int, str], int]:
 
 
 def test_a_plan_is_never_dearer_than_nearest(shop: Shop, monkeypatch: pytest.MonkeyPatch):
-    def all_short(demand: Any, costs: Any, stock: Any, under: Any) -> Plan:
+    def all_short(demand: Any, costs: Any, stock: Any, **named: Any) -> Plan:
         parts = Parts(np.ones_like(demand.quantity), np.full(demand.quantity.size, NO_NODE, np.int16), demand.quantity)
         return Plan(parts, float(demand.quantity.sum() * costs.short), 1.0, np.zeros(stock.shape), 1)
 

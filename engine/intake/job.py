@@ -75,6 +75,7 @@ class Summary:
     units: int = 0
     allocated_units: int = 0
     short_units: int = 0
+    capacity_short_units: int = 0  # of these, such as nodes with a limit still have
     split_orders: int = 0
     shipments: int = 0
     rejected_lines: int = 0
@@ -336,7 +337,8 @@ def plan_orders(engine: Engine, orders: OrderFile, model: Model) -> Plan:
         channel[new], names[Namespace.POSTAL_CODE].find(orders.postal_code)[new], first_line,
         names[Namespace.SKU].find(orders.sku)[lines], demand.quantity, *asked(terms, new.size),
     )  # fmt: skip
-    found = model.settled(priced, new, lines, stock, plan(demand, costs, stock, under=priced.under))
+    found = plan(demand, costs, stock, under=priced.under, capacity=state.capacity)
+    found = model.settled(priced, new, lines, stock, found)
     if model.fees is not None:
         parts = on_terms(state, batch, found.parts, model.fees, row, found.prices)
         if parts is not found.parts:
@@ -410,6 +412,23 @@ def allocate(
     if out:
         out[-1][1].wait()
     return out
+
+
+def short_for_capacity(engine: Engine, answered: list[tuple[OrderFile, Pending]]) -> int:
+    """Units that are short though nodes with a limit have them: on their day there was no room for the orders."""
+    state = engine.state
+    limited = np.flatnonzero(state.days.limited[: state.node_count])
+    if limited.size == 0:
+        return 0
+    short = np.zeros(len(state.names[Namespace.SKU]), np.int64)
+    for _, pending in answered:
+        answers: OrderAnswers = pending.wait()[0]
+        is_short = answers.node == NO_NODE
+        np.add.at(short, answers.sku[owners(answers.first_part)[is_short]], answers.part_quantity[is_short])
+    sku = np.flatnonzero(short)
+    row = state.cells.row_of[sku]
+    left = np.where(row < 0, 0, state.cells.available[row][:, limited].sum(axis=1, dtype=np.int64))
+    return int(np.minimum(short[sku], left).sum())
 
 
 def count_unplanned(answered: list[tuple[OrderFile, Pending]], planned: Plan) -> int:

@@ -126,7 +126,16 @@ def read_files(
 
 def decide(engine: "Engine", files: Files, policy: str, stamp: int, with_options: bool, progress: Bar) -> Run:
     """Let an engine decide the orders upon nodes and stock of the files. stamp: UTC us."""
-    from engine.intake.job import Summary, allocate, check_channels, count_stock, model_of, put_catalogue, put_nodes
+    from engine.intake.job import (
+        Summary,
+        allocate,
+        check_channels,
+        count_stock,
+        model_of,
+        put_catalogue,
+        put_nodes,
+        short_for_capacity,
+    )
 
     summary = Summary()
     check_channels(engine, files.orders_path, files.orders)
@@ -139,6 +148,12 @@ def decide(engine: "Engine", files: Files, policy: str, stamp: int, with_options
     planned = _planned(engine, files, model, progress, summary) if model and policy == LEAST_COST else None
     progress.stage("allocating", len(files.orders.order_id))
     answered = allocate(engine, files.orders, stamp, with_options, progress.advance, planned)
+    summary.capacity_short_units = short_for_capacity(engine, answered)
+    if summary.capacity_short_units:
+        summary.notes.append(
+            f"{summary.capacity_short_units:,} units are short though nodes with a limit have them: their day had no "
+            "room left for the orders"
+        )
     return Run(answered, planned, model, summary)
 
 
@@ -153,7 +168,7 @@ def _planned(engine: "Engine", files: Files, model: "Model", progress: Bar, summ
         planned = plan_orders(engine, files.orders, model)
     except (TooManyUnits, TooManyRows) as error:
         fail(f"{files.orders_path}: quantity: {error}: split the file", BAD_USAGE)
-    if planned.spared:
+    if planned.spared and not engine.state.days.is_any:
         summary.notes.append(
             f"{planned.spared:,} units are short though there is stock: by the card a short unit costs "
             f"{model.short:g}, and to ship these would cost more{_or_not_carried(model)}"
