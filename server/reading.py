@@ -22,6 +22,7 @@ from engine.history import Kind
 from engine.intake.orders import CHANNEL_CHARACTERS_MAX, ORDER_ID_CHARACTERS_MAX
 from engine.outcomes import Namespace, Reply
 from engine.reading import Elsewhere, OrderNow, order_now
+from engine.supply import promised_to
 from engine.views import Answer, Views, ViewsMissing
 from kernels.columns import NO_NODE, Outcome, Stage
 from server.batcher import Batcher
@@ -69,7 +70,13 @@ class OrderReading:
         answer = await self._ask(ask, sequence if found is Elsewhere.IN_VIEWS else 0, deadline)
         if not answer.rows:
             raise _not_found(order_id)
-        return orders_pb2.GetOrderResponse(order=self._as_viewed(answer.rows[0]), sequence=answer.view_sequence)
+        order = self._as_viewed(answer.rows[0])
+        if any(part.stage == types_pb2.STAGE_BACK_ORDERED for part in order.parts):
+            skus = [self._lookup.find(Namespace.SKU, line.sku) for line in order.lines]
+            promised = partial(promised_to, number=order.number, skus=skus)
+            expected = await self._batcher.read(lambda engine: promised(engine.state), deadline)
+            order.expected.extend(expected_units(expected, self._batcher.engine.state.names))
+        return orders_pb2.GetOrderResponse(order=order, sequence=answer.view_sequence)
 
     async def explain(
         self, request: orders_pb2.ExplainOrderRequest, deadline: float

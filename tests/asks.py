@@ -85,6 +85,15 @@ class Stock:
     rows: tuple[tuple[int, int, MovementKind, int], ...]  # (SKU, node, kind, units)
     source: int = -1
     counted_at: int = 0
+    reference: int = 0
+
+
+@dataclass(frozen=True)
+class Supply:
+    """Units that are expected; the model knows nothing of it."""
+
+    request: str
+    rows: tuple[tuple[int, int, int, int, int], ...]  # (SKU, node, reference, units, due at)
 
 
 @dataclass(frozen=True)

@@ -41,8 +41,8 @@ class Clients:
         self._asked: deque[Any] = deque(maxlen=40)
         self._weights = {
             self._place: 8, self._reserve: 4, self._confirm: 4, self._release: 1, self._act: 9, self._receive: 5,
-            self._count: 3, self._leave: 2, self._fence: 1, self._open: 1, self._policy: 1, self._exception: 1,
-            self._name: 1,
+            self._count: 3, self._expect: 3, self._leave: 2, self._fence: 1, self._open: 1, self._policy: 1,
+            self._exception: 1, self._name: 1,
         }  # fmt: skip
 
     def catalogue(self) -> list[Any]:
@@ -139,12 +139,24 @@ class Clients:
     def _receive(self) -> Any:
         kinds = [MovementKind.RECEIVED] * 3 + [MovementKind.ADJUSTED, MovementKind.UNAVAILABLE]
         rows = tuple((*self._cell(), self.chance.choice(kinds), self.chance.randint(-3, 12)) for _ in self._some())
-        return asks.Stock(self._id("stock"), rows)
+        return asks.Stock(self._id("stock"), rows, reference=self.chance.choice([0, 1, 2]))
 
     def _count(self) -> Any:
         kinds = [MovementKind.COUNTED, MovementKind.COUNTED, MovementKind.SAFETY_STOCK]
         rows = tuple((*self._cell(), self.chance.choice(kinds), self.chance.randint(0, 15)) for _ in self._some())
         return asks.Stock(self._id("count"), rows, self.chance.randint(-1, 1), self.chance.randrange(9))
+
+    def _expect(self) -> Any:
+        rows = tuple(
+            (
+                *self._cell(),
+                self.chance.randint(1, 2),
+                self.chance.randint(0, 9),
+                self.clock + self.chance.randint(1, 99),
+            )
+            for _ in self._some()
+        )
+        return asks.Supply(self._id("expect"), rows)
 
     def _leave(self) -> Any:
         nodes = frozenset(self.chance.sample(range(NODES), self.chance.randint(1, 2)))

@@ -89,8 +89,13 @@ def columns(asked: Any, places: list[tuple[int, int]]) -> Any:
     if isinstance(asked, asks.Stock):
         sku, node, kind, units = zip(*asked.rows, strict=True)
         return asked_of.MoveStock(
-            asked.request, i32(sku), i16(node), u8(kind), i32(units), asked.source, asked.counted_at
-        )
+            asked.request, i32(sku), i16(node), u8(kind), i32(units), asked.source, asked.counted_at,
+            reference=asked.reference,
+        )  # fmt: skip
+    if isinstance(asked, asks.Supply):
+        sku, node, reference, units, due = zip(*asked.rows, strict=True)
+        by, at = np.array(reference, np.int64), np.array(due, np.int64)
+        return asked_of.PutSupply(asked.request, i32(sku), i16(node), by, i32(units), at)
     if isinstance(asked, asks.Reallocate):
         nodes = np.zeros(NODES_MAX, np.uint8)
         nodes[list(asked.nodes)] = 1

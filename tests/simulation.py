@@ -373,6 +373,11 @@ class Simulation:
         check(state.digest() == other.digest(), f"sequence {state.sequence}: another digest than the twin's")
         faults = audit_state(state)
         check(not faults, faults)
+        bound, others = state.expected.bound, other.expected.bound
+        check(bound.keys() == others.keys(), f"sequence {state.sequence}: supply is bound of other SKUs")
+        for sku, columns_of_it in bound.items():
+            is_same = all(np.array_equal(one, two) for one, two in zip(columns_of_it, others[sku], strict=True))
+            check(is_same, f"sequence {state.sequence}: SKU {sku} is bound otherwise")
 
     def _check_published(self) -> None:
         """7: no version goes back through a restart, and every figure is the true one."""

@@ -86,7 +86,7 @@ async def refused(call: Any) -> Rejection:
 
 def in_order(message: types_pb2.Order) -> types_pb2.Order:
     parts = sorted(message.parts, key=lambda part: (part.line, part.stage, part.node_id))
-    del message.parts[:]
+    del message.parts[:], message.expected[:]  # what is expected is the state's to tell
     message.parts.extend(parts)
     return message
 
@@ -164,6 +164,19 @@ def test_an_order_says_all_that_was_told(tmp_path: Path) -> None:
         (listed,) = (await orders.list()).orders
         del given.lines[:], given.parts[:]
         assert listed == given
+
+    with_orders(tmp_path, test)
+
+
+def test_an_order_whose_record_was_moved_away_tells_what_it_waits_for(tmp_path: Path, monkeypatch: Any) -> None:
+    async def test(orders: Orders) -> None:
+        await orders.ask(place("waits", (3, 20), channel=1), asks.Supply("supply", ((3, 0, 7, 5, 9),)))
+        orders.catch_up()
+        whole = (await orders.get("waits", 1)).order
+        assert [(units.line, units.quantity, units.due_at_us, units.node_id, units.reference)
+                for units in whole.expected] == [(1, 5, 9, "node-0", 7)]  # fmt: skip
+        monkeypatch.setattr(orders.edge.engine.first_answers, "orders_of", lambda sequence: None)
+        assert (await orders.get("waits", 1)).order.expected == whole.expected
 
     with_orders(tmp_path, test)
 

@@ -94,7 +94,7 @@ def test_an_order_is_as_the_views_have_it(seed: int, tmp_path: Path) -> None:
     for command in clients.catalogue():
         engine.commit(columns(command, PLACES), START)
     ids: list[tuple[int, str, bool]] = []
-    for _ in range(80):
+    for _ in range(120):
         batch = clients.batch(engine.state.sequence)
         for asked in batch.asked:
             if isinstance(asked, asks.Place | asks.Reserve):

@@ -77,11 +77,7 @@ class Supplied:
         return f"request {self.requests}"
 
     def expect(self, *rows: Row, request: str = "") -> Any:
-        sku, node, reference, units, due = zip(*rows, strict=True)
-        command = asked_of.PutSupply(
-            request or self.request(), i32(sku), i16(node), np.array(reference, np.int64), i32(units),
-            np.array(due, np.int64),
-        )  # fmt: skip
+        command = columns(asks.Supply(request or self.request(), rows), self.pair.places)
         for sku, node, reference, units, due in rows:
             self.expected[sku].pop((node, reference), None)
             if units:
