@@ -98,8 +98,9 @@ def bound_now(state: State, sku: int) -> Bound:
         return NOTHING_BOUND
     rows = np.empty(state.head(Head.WAITING_PARTS), np.int32)
     rows = rows[: waiting_orders(np.array([sku], np.int32), book, rows)]
-    room, rows = rows.size + supply.units.size, np.unique(rows)
+    room = rows.size + supply.units.size
     rows = rows[np.lexsort((book.orders.number[rows], state.policies.priority[book.orders.channel[rows]]))]
+    rows = rows[np.diff(rows, prepend=NONE) != 0]  # an order with several such lines came several times
     found = empty_bindings(room)
     left = Supply(supply.node, supply.units.copy())
     asking = Asking(state.policies.split, state.serving, state.terms.nodes_max, state.terms.ship_complete)
@@ -177,6 +178,7 @@ def _concerned(commit: Commit) -> dict[int, int]:
 
 def _changed_lines(state: State, before: Bound, after: Bound) -> Iterator[tuple[int, int, list[_Change]]]:
     """(order's number, line from 1, what changed) of each line that has units with another date than before."""
+    before, after = _where_they_differ(before, after)
     number, position, due_at = (
         np.concatenate([getattr(before, name), getattr(after, name)]) for name in ("number", "position", "due_at")
     )
@@ -202,6 +204,25 @@ def _changed_lines(state: State, before: Bound, after: Bound) -> Iterator[tuple[
             units_before, row = waited[key]
             gone = max(0, units_before - _waiting(state, row, *key))
         yield *key, list(_matched(changes, gone))
+
+
+def _where_they_differ(before: Bound, after: Bound) -> tuple[Bound, Bound]:
+    """Bindings without those at their beginnings and ends that are the same, which is most of them most of the time."""
+    size = min(before.units.size, after.units.size)
+    names = ("number", "position", "due_at", "units")
+    pairs = [(getattr(before, name), getattr(after, name)) for name in names]
+    first = _equal_rows([(old[:size], new[:size]) for old, new in pairs])
+    rest = size - first
+    last = _equal_rows([(old[::-1][:rest], new[::-1][:rest]) for old, new in pairs])
+    return tuple(Bound(*(column[first : column.size - last] for column in bound)) for bound in (before, after))  # type: ignore[return-value]
+
+
+def _equal_rows(pairs: list[tuple[Any, Any]]) -> int:
+    """How many rows are equal until the first that is not."""
+    differs = np.zeros(pairs[0][0].size, bool)
+    for old, new in pairs:
+        differs |= old != new
+    return int(differs.argmax()) if differs.any() else differs.size
 
 
 def _waiting(state: State, row: int, number: int, position: int) -> int:

@@ -271,9 +271,11 @@ class Engine:
 
     def _told_bytes_max(self, commands: Sequence[Command]) -> int:
         """What a record may tell of promised dates."""
-        expected = self.state.expected
-        rows = sum([command.sku.size for command in commands if isinstance(command, PutSupply)])
-        if not expected.is_used and not rows:
+        expected, rows = self.state.expected, 0
+        for command in commands:
+            if type(command) is PutSupply:
+                rows += command.sku.size
+        if not rows and not expected.is_used:
             return 0
         rows += expected.rows + self.state.head(Head.WAITING_PARTS)
         rows += sum([command.sku.size for command in commands if isinstance(command, PlaceOrders)])

@@ -392,6 +392,17 @@ def test_a_repeat_gets_the_first_answer_and_other_content_is_refused():
     shop.close()
 
 
+def test_another_supply_is_another_digest() -> None:
+    shop = Supplied()
+    shop.expect((0, 1, 7, 2, FIRST))
+    for units, due in ((3, FIRST), (2, LATER), (0, 0)):
+        state = replay_of(shop.engine)
+        row = {"sku": [0], "node": [1], "reference": [7], "units": [units], "due_at": [due]}
+        state.expected.set({name: np.array(values) for name, values in row.items()})
+        assert state.digest() != shop.state.digest()
+    shop.close()
+
+
 def test_the_last_row_of_a_key_counts():
     shop = Supplied()
     answer = shop.expect((0, 1, 7, 2, FIRST), (0, 1, 7, 5, LATER))
