@@ -16,7 +16,7 @@ from engine.commands import Parts
 from engine.ragged import offsets, owners
 from engine.within import ROUNDS_OF_FEES, Fees, keep_within, room_of, taken, with_fees
 from kernels.columns import NO_NODE, Capacity
-from kernels.moves import MOVED_UNITS_MAX, WINDOW, Units
+from kernels.moves import MOVED_UNITS_MAX, WINDOW, Units, WeighedUnits
 from kernels.pricing import PIECE_LINES_MAX, Costs, Orders, bound, raise_prices
 from kernels.repair import HOLDERS_MAX, place_again, place_by_price, place_rest, place_singles, save_by_chains, swap
 from kernels.ruin import ruin
@@ -35,7 +35,7 @@ SAVING_MIN = 5e-5  # of the cost
 CHAINED_UNITS_MAX = 4096  # of a SKU: more are left as they were placed, the time grows with their square
 LOOKS_MAX = 8_000_000  # at units, by the orders that one round takes out: about a second
 TRIES_OF_ONE = 64  # to ruin and recreate groups, for each order of several units
-TRIES_MAX = 10_000  # of one plan: a third of a second
+TRIES_MAX = 6_000  # of one plan: a quarter of a second
 RUIN_LOOKS_MAX = 20_000_000  # at units
 BLUR = 0.5  # of the mean cost of a unit
 COMPARED_LINES = 1 << 16  # at once, with every node: `extra_cost` needs no room for all of them
@@ -277,10 +277,10 @@ def _units(demand: Demand, stock: Any) -> Units:
     rate = rows_of(demand, np.arange(demand.sku.size), 1)
     rate = np.repeat(rate, demand.quantity).astype(np.int32)
     count = np.bincount(order, minlength=demand.zone.size)
-    return Units(
+    kind = Units if demand.grams is None else WeighedUnits
+    return kind(
         offsets(count).astype(np.int32), np.ascontiguousarray(demand.zone, np.int32), rate, order, sku,
-        np.repeat(line_grams, demand.quantity), ends, demand.grams is not None,
-        np.lexsort((rate, sku)).astype(np.int32),
+        np.repeat(line_grams, demand.quantity), ends, np.lexsort((rate, sku)).astype(np.int32),
         offsets(np.bincount(sku, minlength=stock.shape[0])).astype(np.int32),
         np.full(order.size, -1, np.int32), stock.copy(), np.ones(1, np.int64), np.ones(stock.shape[0], np.int64),
         np.zeros(stock.shape[0], np.int64), np.zeros(demand.zone.size, np.int64),

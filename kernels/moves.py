@@ -5,9 +5,10 @@ an order at a node: changes are exact, logged, and undone where they do not save
 move between each two nodes makes a net; its cheapest paths make room where there is none.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numba.extending import overload
 
 from kernels.options import F64, I32, I64, F64x2, I32x2, leaf
 from kernels.pricing import NOWHERE, Costs, find_room, step_of
@@ -30,7 +31,6 @@ class Units(NamedTuple):
     sku: I32  # [unit]
     grams: I64  # [unit]; 0: the weight does not matter
     ends: I64  # [step] weights up to which each row of an order holds, ascending; the last one is above all
-    weighs: bool  # whether weights matter: nothing is weighed where they do not, and no array looked at that says so
     by_sku: I32  # [unit] in the order of SKUs, and of rates within each
     sku_first: I32  # [sku + 1]
     at: I32  # [unit] node; the number of nodes: short
@@ -39,6 +39,28 @@ class Units(NamedTuple):
     changed: I64  # [sku] the last one that concerned an order with units of it
     chained: I64  # [sku] as of when no chain saved
     tried: I64  # [order] as of when it could not be placed better
+
+
+class WeighedUnits(Units):
+    """The same where weights matter. It is a type of its own, so that kernels for the others weigh nothing: a branch
+    made them three times as slow.
+    """
+
+
+AnyUnits = Units | WeighedUnits
+
+
+def weighs(units: AnyUnits) -> bool:
+    """Whether weights matter."""
+    return isinstance(units, WeighedUnits)
+
+
+@overload(weighs, inline="always", strict=False)
+def _weighs(units: Any) -> Any:
+    """As it is compiled: what the type says."""
+    if issubclass(units.instance_class, WeighedUnits):
+        return lambda units: True
+    return lambda units: False
 
 
 class Net(NamedTuple):
@@ -66,6 +88,7 @@ class Work(NamedTuple):
     like: I32  # [window] the units of its SKU, as bits
     grams: I64  # [window] of a unit
     weight: I64  # [subset]
+    fee: F64  # [node] of a shipment, or what it costs more as it gets heavier
     sums: F64x2  # [subset, node]
     best: F64  # [subset] at one node
     node: I32  # [subset] which
@@ -78,7 +101,7 @@ class Work(NamedTuple):
 
 
 @leaf
-def room_for_work(units: Units, costs: Costs) -> tuple[Net, Work]:
+def room_for_work(units: AnyUnits, costs: Costs) -> tuple[Net, Work]:
     """A net, and the work. A log has room for the units of a group and the paths that make room for each."""
     nodes = costs.unit.shape[1]
     log = 2 * GROUP_MAX * WINDOW * (nodes + 4)
@@ -93,7 +116,7 @@ def room_for_work(units: Units, costs: Costs) -> tuple[Net, Work]:
             np.zeros(1, np.int64),
             np.empty((WINDOW, nodes)), np.empty((WINDOW, nodes), np.int32), np.empty((WINDOW, nodes)),
             np.zeros((WINDOW, nodes)), np.empty(WINDOW, np.int32), np.zeros(WINDOW, np.int64),
-            np.zeros(SUBSETS, np.int64), np.empty((SUBSETS, nodes)), np.empty(SUBSETS),
+            np.zeros(SUBSETS, np.int64), np.empty(nodes), np.empty((SUBSETS, nodes)), np.empty(SUBSETS),
             np.empty(SUBSETS, np.int32), np.empty(SUBSETS), np.empty(SUBSETS, np.int32),
             np.empty(log, np.int32), np.empty(log, np.int32), np.zeros(1, np.int64),
             np.zeros(units.at.size, np.int32),
@@ -102,18 +125,18 @@ def room_for_work(units: Units, costs: Costs) -> tuple[Net, Work]:
 
 
 @leaf
-def size_of(units: Units, order: int) -> int:
+def size_of(units: AnyUnits, order: int) -> int:
     return int(units.first[order + 1] - units.first[order])
 
 
 @leaf
-def mark(units: Units, order: int, work: Work) -> int:
+def mark(units: AnyUnits, order: int, work: Work) -> int:
     """Stamp the nodes where the order has units, and weigh these; the stamp."""
     work.stamp[0] += 1
     for unit in range(units.first[order], units.first[order + 1]):
         here = units.at[unit]
         if here >= 0:
-            if units.weighs:
+            if weighs(units):
                 before = work.load[here] if work.seen[here] == work.stamp[0] else 0
                 work.load[here] = before + units.grams[unit]
             work.seen[here] = work.stamp[0]
@@ -121,7 +144,7 @@ def mark(units: Units, order: int, work: Work) -> int:
 
 
 @leaf
-def _is_alone(units: Units, unit: int) -> bool:
+def _is_alone(units: AnyUnits, unit: int) -> bool:
     order, here = units.order[unit], units.at[unit]
     for other in range(units.first[order], units.first[order + 1]):
         if other != unit and units.at[other] == here:
@@ -130,7 +153,7 @@ def _is_alone(units: Units, unit: int) -> bool:
 
 
 @leaf
-def _beside(units: Units, unit: int, node: int) -> int:
+def _beside(units: AnyUnits, unit: int, node: int) -> int:
     """Grams of the other units of its order at a node; -1 where there are none."""
     order, grams = units.order[unit], np.int64(-1)
     for other in range(units.first[order], units.first[order + 1]):
@@ -140,9 +163,9 @@ def _beside(units: Units, unit: int, node: int) -> int:
 
 
 @leaf
-def further(units: Units, costs: Costs, order: int, node: int, grams: int, more: int) -> float:
+def further(units: AnyUnits, costs: Costs, order: int, node: int, grams: int, more: int) -> float:
     """What a shipment of an order costs more when it gets heavier."""
-    if not units.weighs:
+    if not weighs(units):
         return 0.0
     row = units.zone[order]
     after = costs.shipment[row + step_of(units.ends, grams + more), node]
@@ -150,7 +173,7 @@ def further(units: Units, costs: Costs, order: int, node: int, grams: int, more:
 
 
 @leaf
-def _here(units: Units, costs: Costs, unit: int) -> float:
+def _here(units: AnyUnits, costs: Costs, unit: int) -> float:
     """What its order would save without the unit."""
     here, rate = units.at[unit], units.rate[unit]
     if here == costs.unit.shape[1]:
@@ -158,7 +181,7 @@ def _here(units: Units, costs: Costs, unit: int) -> float:
     if here < 0:
         return 0.0
     cost = costs.unit[rate, here]
-    if not units.weighs:
+    if not weighs(units):
         return cost + costs.shipment[rate, here] if _is_alone(units, unit) else cost
     beside = _beside(units, unit, here)
     if beside < 0:
@@ -167,7 +190,7 @@ def _here(units: Units, costs: Costs, unit: int) -> float:
 
 
 @leaf
-def _go(units: Units, costs: Costs, unit: int, to: int) -> float:
+def _go(units: AnyUnits, costs: Costs, unit: int, to: int) -> float:
     """Move a unit; the change of cost."""
     nodes = costs.unit.shape[1]
     change = -_here(units, costs, unit)
@@ -181,7 +204,7 @@ def _go(units: Units, costs: Costs, unit: int, to: int) -> float:
 
 
 @leaf
-def go(units: Units, costs: Costs, unit: int, to: int, work: Work) -> float:
+def go(units: AnyUnits, costs: Costs, unit: int, to: int, work: Work) -> float:
     """Move a unit, and log it; the change of cost."""
     at = work.logged[0]
     work.log_unit[at], work.log_from[at] = unit, units.at[unit]
@@ -190,7 +213,7 @@ def go(units: Units, costs: Costs, unit: int, to: int, work: Work) -> float:
 
 
 @leaf
-def undo(units: Units, costs: Costs, work: Work) -> None:
+def undo(units: AnyUnits, costs: Costs, work: Work) -> None:
     """Take back what is logged."""
     while work.logged[0]:
         work.logged[0] -= 1
@@ -198,7 +221,7 @@ def undo(units: Units, costs: Costs, work: Work) -> None:
 
 
 @leaf
-def keep(units: Units, work: Work) -> None:
+def keep(units: AnyUnits, work: Work) -> None:
     """Note what the logged moves concern: every SKU of every order that moved."""
     units.clock[0] += 1
     for at in range(work.logged[0]):
@@ -209,7 +232,7 @@ def keep(units: Units, work: Work) -> None:
 
 
 @leaf
-def _look_from(units: Units, costs: Costs, unit: int, net: Net, work: Work) -> None:
+def _look_from(units: AnyUnits, costs: Costs, unit: int, net: Net, work: Work) -> None:
     """The moves of a unit of an order of several."""
     nodes, order, here = costs.unit.shape[1], units.order[unit], units.at[unit]
     rate, saved = units.rate[unit], _here(units, costs, unit)
@@ -220,13 +243,13 @@ def _look_from(units: Units, costs: Costs, unit: int, net: Net, work: Work) -> N
         there = units.at[other]
         if there >= 0 and there < nodes and there != here:
             cost = costs.unit[rate, there]
-            if units.weighs:
+            if weighs(units):
                 cost += further(units, costs, order, there, _beside(units, unit, there), units.grams[unit])
             net.move[here, there] = min(net.move[here, there], cost - saved)
 
 
 @leaf
-def look(units: Units, costs: Costs, sku: int, but: int, net: Net, work: Work) -> None:
+def look(units: AnyUnits, costs: Costs, sku: int, but: int, net: Net, work: Work) -> None:
     """The least moves of a SKU's units, without those of one order."""
     nodes = costs.unit.shape[1]
     net.count[:] = 0
@@ -256,7 +279,7 @@ def look(units: Units, costs: Costs, sku: int, but: int, net: Net, work: Work) -
 
 
 @leaf
-def _mover(units: Units, costs: Costs, sku: int, but: int, here: int, to: int, work: Work) -> int:
+def _mover(units: AnyUnits, costs: Costs, sku: int, but: int, here: int, to: int, work: Work) -> int:
     """The unit whose move from one node to another costs least."""
     nodes, best, found = costs.unit.shape[1], NOWHERE, -1
     for place in range(units.sku_first[sku], units.sku_first[sku + 1]):
@@ -270,7 +293,7 @@ def _mover(units: Units, costs: Costs, sku: int, but: int, here: int, to: int, w
             for other in range(units.first[order], units.first[order + 1]):
                 if units.at[other] == to:
                     cost = costs.unit[rate, to]
-            if units.weighs:
+            if weighs(units):
                 beside = _beside(units, unit, to)
                 cost += further(units, costs, order, to, beside, units.grams[unit]) if beside >= 0 else 0.0
         cost -= _here(units, costs, unit)
@@ -280,7 +303,7 @@ def _mover(units: Units, costs: Costs, sku: int, but: int, here: int, to: int, w
 
 
 @leaf
-def look_for_room(units: Units, costs: Costs, sku: int, but: int, net: Net, work: Work) -> None:
+def look_for_room(units: AnyUnits, costs: Costs, sku: int, but: int, net: Net, work: Work) -> None:
     """What room for a unit of the SKU costs at each node: `free` and `next` of the net."""
     nodes = costs.unit.shape[1]
     look(units, costs, sku, but, net, work)
@@ -290,7 +313,7 @@ def look_for_room(units: Units, costs: Costs, sku: int, but: int, net: Net, work
 
 
 @leaf
-def walk(units: Units, costs: Costs, sku: int, but: int, steps: int, net: Net, work: Work) -> float:
+def walk(units: AnyUnits, costs: Costs, sku: int, but: int, steps: int, net: Net, work: Work) -> float:
     """Move a unit along each step of the path [steps + 1]; the change of cost."""
     change = 0.0
     for step in range(steps):
@@ -301,7 +324,7 @@ def walk(units: Units, costs: Costs, sku: int, but: int, steps: int, net: Net, w
 
 
 @leaf
-def make_room(units: Units, costs: Costs, sku: int, but: int, node: int, net: Net, work: Work) -> float:
+def make_room(units: AnyUnits, costs: Costs, sku: int, but: int, node: int, net: Net, work: Work) -> float:
     """Carry out the path that makes room at a node; the change of cost. NOWHERE where it comes back to itself."""
     net.path[0], steps = node, 0
     while net.next[net.path[steps]] >= 0:

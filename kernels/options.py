@@ -1,9 +1,10 @@
 """How every kernel is compiled, and where the machine code is kept. All other files in this folder use `kernel` and
 `leaf`.
 
-A kernel is compiled for one explicit signature, read from its annotations, so that a wrong dtype is an error at the
-call and never a second compilation. Machine code of a module is cached in a folder named after a hash of its source and
-of all that it imports from here, because Numba's own cache does not notice a change in another file.
+A kernel is compiled for one explicit signature, read from its annotations (one for each type of a union), so that a
+wrong dtype is an error at the call and never another compilation. Machine code of a module is cached in a folder named
+after a hash of its source and of all that it imports from here, because Numba's own cache does not notice a change in
+another file.
 """
 
 import hashlib
@@ -15,7 +16,7 @@ import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from types import FunctionType
+from types import FunctionType, UnionType
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import numba
@@ -118,12 +119,21 @@ def brief(function: F) -> F:
     return _compiled(other, nogil=False)  # type: ignore[no-any-return]
 
 
+def _each_kind(annotations: list[Any]) -> list[tuple[Any, ...]]:
+    """For each argument its types, one for each compilation: several where an annotation is a union."""
+    count = max((len(get_args(kind)) for kind in annotations if isinstance(kind, UnionType)), default=1)
+    return [get_args(kind) if isinstance(kind, UnionType) else (kind,) * count for kind in annotations]
+
+
 def _compiled(function: Any, nogil: bool) -> Any:
     hints = get_type_hints(function, include_extras=True)
     names = function.__code__.co_varnames[: function.__code__.co_argcount]
-    signature = tuple(numba_type(hints[name]) for name in names)
+    signatures = [
+        tuple(numba_type(kind) for kind in kinds)
+        for kinds in zip(*_each_kind([hints[name] for name in names]), strict=True)
+    ]
     numba.config.CACHE_DIR = str(_folder_of(function.__module__))
-    compile_it = numba.njit(signature, cache=True, nogil=nogil, error_model="numpy")
+    compile_it = numba.njit(signatures, cache=True, nogil=nogil, error_model="numpy")
     started = time.perf_counter()
     try:
         compiled = compile_it(function)

@@ -21,8 +21,8 @@ from kernels.moves import (
     OUT,
     TINY,
     WINDOW,
+    AnyUnits,
     Net,
-    Units,
     Work,
     further,
     go,
@@ -35,6 +35,7 @@ from kernels.moves import (
     size_of,
     undo,
     walk,
+    weighs,
 )
 from kernels.options import F64, I32, F64x2, kernel, leaf
 from kernels.pricing import NOWHERE, Costs, room_for_transport, step_of, transport
@@ -43,7 +44,7 @@ HOLDERS_MAX = 8  # orders that one is tried with at a node
 
 
 @leaf
-def _one_of_a_pair(units: Units, nodes: int, work: Work) -> int:
+def _one_of_a_pair(units: AnyUnits, nodes: int, work: Work) -> int:
     """Of two units of one order that have moved, one that was not short; -1 where there are none."""
     for at in range(work.logged[0]):
         if work.log_from[at] < nodes:
@@ -55,13 +56,13 @@ def _one_of_a_pair(units: Units, nodes: int, work: Work) -> int:
 
 
 @leaf
-def _rest_no_more(units: Units, sku: int, work: Work) -> None:
+def _rest_no_more(units: AnyUnits, sku: int, work: Work) -> None:
     for place in range(units.sku_first[sku], units.sku_first[sku + 1]):
         work.rests[units.by_sku[place]] = 0
 
 
 @leaf
-def _find_chain(units: Units, sku: int, dist: F64, came: I32, net: Net) -> int:
+def _find_chain(units: AnyUnits, sku: int, dist: F64, came: I32, net: Net) -> int:
     """The steps of the cheapest chain or ring that saves, as a path; 0 where there is none."""
     nodes, last, end = dist.size - 1, -1, -1
     dist[:] = 0.0
@@ -103,7 +104,7 @@ def _find_chain(units: Units, sku: int, dist: F64, came: I32, net: Net) -> int:
 
 
 @leaf
-def _save_by_chains(units: Units, costs: Costs, sku: int, net: Net, dist: F64, came: I32, work: Work) -> float:
+def _save_by_chains(units: AnyUnits, costs: Costs, sku: int, net: Net, dist: F64, came: I32, work: Work) -> float:
     """Chains and rings of a SKU that save, one after the other; the change of cost."""
     nodes, total, resting = costs.unit.shape[1], 0.0, 0
     for _ in range(2 * (units.sku_first[sku + 1] - units.sku_first[sku])):
@@ -133,7 +134,7 @@ def _save_by_chains(units: Units, costs: Costs, sku: int, net: Net, dist: F64, c
 
 
 @kernel
-def save_by_chains(units: Units, costs: Costs, skus: I32) -> float:
+def save_by_chains(units: AnyUnits, costs: Costs, skus: I32) -> float:
     """Move units of these SKUs along chains and rings while that saves; the change of cost."""
     nodes = costs.unit.shape[1]
     net, work = room_for_work(units, costs)
@@ -146,14 +147,25 @@ def save_by_chains(units: Units, costs: Costs, skus: I32) -> float:
 
 
 @leaf
-def choose(units: Units, costs: Costs, order: int, count: int, work: Work) -> None:
+def _weigh(units: AnyUnits, costs: Costs, order: int, stamp: int, grams: int, work: Work) -> None:
+    """The fee of so many grams more at every node, where the stamped ones have some of the order."""
+    row = units.zone[order] + step_of(units.ends, grams)
+    for node in range(costs.unit.shape[1]):
+        work.fee[node] = costs.shipment[row, node]
+        if work.seen[node] == stamp:
+            work.fee[node] = further(units, costs, order, node, work.load[node], grams)
+
+
+@leaf
+def choose(units: AnyUnits, costs: Costs, order: int, count: int, work: Work) -> None:
     """The best nodes for `count` units of an order whose costs are known: least, part and node of every subset of them.
     Nodes where the order has other units cost no shipment, or what it costs more as it gets heavier.
     """
-    nodes, zone = costs.unit.shape[1], units.zone[order]
+    nodes = costs.unit.shape[1]
     stamp = mark(units, order, work)
     for node in range(nodes):
         work.sums[0, node] = 0.0
+        work.fee[node] = 0.0 if work.seen[node] == stamp else costs.shipment[units.zone[order], node]
     work.least[0] = 0.0
     for subset in range(1, 1 << count):
         k = 0
@@ -164,17 +176,13 @@ def choose(units: Units, costs: Costs, order: int, count: int, work: Work) -> No
             size += subset >> j & 1
             alike += (before & work.like[k]) >> j & 1
         best = size * costs.short
-        row = zone
-        if units.weighs:
+        if weighs(units):
             work.weight[subset] = work.weight[before] + work.grams[k]
-            row += step_of(units.ends, work.weight[subset])
+            _weigh(units, costs, order, stamp, work.weight[subset], work)
         for node in range(nodes):
             cost = work.sums[before, node] + (work.cost[k, node] if alike < work.room[k, node] else work.more[k, node])
             work.sums[subset, node] = cost
-            if work.seen[node] != stamp:
-                cost += costs.shipment[row, node]
-            elif units.weighs:
-                cost += further(units, costs, order, node, work.load[node], work.weight[subset])
+            cost += work.fee[node]
             if cost < best:
                 best, where = cost, node
         work.best[subset], work.node[subset] = best, where
@@ -187,10 +195,10 @@ def choose(units: Units, costs: Costs, order: int, count: int, work: Work) -> No
 
 
 @leaf
-def set_alike(units: Units, first: int, count: int, work: Work) -> None:
+def set_alike(units: AnyUnits, first: int, count: int, work: Work) -> None:
     for k in range(count):
         work.like[k] = 0
-        if units.weighs:
+        if weighs(units):
             work.grams[k] = units.grams[first + k]
         for j in range(count):
             if units.sku[first + j] == units.sku[first + k]:
@@ -199,7 +207,7 @@ def set_alike(units: Units, first: int, count: int, work: Work) -> None:
 
 @leaf
 def _set_priced(
-    units: Units, costs: Costs, first: int, count: int, prices: F64x2, only_room: bool, work: Work
+    units: AnyUnits, costs: Costs, first: int, count: int, prices: F64x2, only_room: bool, work: Work
 ) -> None:  # fmt: skip
     """What each unit costs at every node by prices; only_room: where there is room, else anywhere."""
     nodes = costs.unit.shape[1]
@@ -213,7 +221,7 @@ def _set_priced(
 
 
 @leaf
-def take_out(units: Units, costs: Costs, first: int, count: int, work: Work) -> float:
+def take_out(units: AnyUnits, costs: Costs, first: int, count: int, work: Work) -> float:
     change = 0.0
     for unit in range(first, first + count):
         change += go(units, costs, unit, OUT, work)
@@ -221,7 +229,7 @@ def take_out(units: Units, costs: Costs, first: int, count: int, work: Work) -> 
 
 
 @leaf
-def put_back(units: Units, costs: Costs, order: int, first: int, count: int, net: Net, work: Work) -> float:
+def put_back(units: AnyUnits, costs: Costs, order: int, first: int, count: int, net: Net, work: Work) -> float:
     """Put `count` units of an order that stand nowhere where it is best, where a node without room costs what the chain
     costs that makes some; the change of cost.
     """
@@ -255,7 +263,7 @@ def put_back(units: Units, costs: Costs, order: int, first: int, count: int, net
 
 
 @leaf
-def settle(units: Units, costs: Costs, change: float, work: Work) -> float:
+def settle(units: AnyUnits, costs: Costs, change: float, work: Work) -> float:
     """Keep a change that saves, undo one that does not; the change of cost."""
     if change > -TINY:
         undo(units, costs, work)
@@ -265,7 +273,7 @@ def settle(units: Units, costs: Costs, change: float, work: Work) -> float:
 
 
 @leaf
-def _is_settled(units: Units, order: int) -> bool:
+def _is_settled(units: AnyUnits, order: int) -> bool:
     """Whether nothing that concerns the order has changed since it could not be placed better."""
     last = 0
     for unit in range(units.first[order], units.first[order + 1]):
@@ -274,7 +282,7 @@ def _is_settled(units: Units, order: int) -> bool:
 
 
 @kernel
-def place_again(units: Units, costs: Costs, orders: I32) -> float:
+def place_again(units: AnyUnits, costs: Costs, orders: I32) -> float:
     """Take each of these orders out and put it back, where that saves; the change of cost."""
     net, work = room_for_work(units, costs)
     total = 0.0
@@ -292,7 +300,7 @@ def place_again(units: Units, costs: Costs, orders: I32) -> float:
 
 
 @leaf
-def _swap(units: Units, costs: Costs, order: int, other: int, net: Net, work: Work) -> float:
+def _swap(units: AnyUnits, costs: Costs, order: int, other: int, net: Net, work: Work) -> float:
     """Take two orders out and put them back, the first one first, where that saves; the change of cost."""
     work.logged[0] = 0
     change, first, its = 0.0, units.first[order], units.first[other]
@@ -304,7 +312,7 @@ def _swap(units: Units, costs: Costs, order: int, other: int, net: Net, work: Wo
 
 
 @leaf
-def _wants(units: Units, costs: Costs, order: int, prices: F64x2, wanted: I32, work: Work) -> int:
+def _wants(units: AnyUnits, costs: Costs, order: int, prices: F64x2, wanted: I32, work: Work) -> int:
     """Where prices would have the units of an order: wanted [unit] becomes the node, -1 where it stands there or there
     is room. Returns how many are wanted.
     """
@@ -330,7 +338,7 @@ def _wants(units: Units, costs: Costs, order: int, prices: F64x2, wanted: I32, w
 
 @leaf
 def _swap_with_holders(
-    units: Units, costs: Costs, order: int, sku: int, node: int, holders: I32, net: Net, work: Work
+    units: AnyUnits, costs: Costs, order: int, sku: int, node: int, holders: I32, net: Net, work: Work
 ) -> float:  # fmt: skip
     """Try an order with those of several units that hold units of a SKU at a node, until one saves."""
     count = 0
@@ -349,7 +357,7 @@ def _swap_with_holders(
 
 
 @kernel
-def swap(units: Units, costs: Costs, prices: F64x2, orders: I32) -> float:
+def swap(units: AnyUnits, costs: Costs, prices: F64x2, orders: I32) -> float:
     """Take each of these orders, of WINDOW units at most, out together with one that stands where prices would have it,
     where that saves; the change of cost.
     """
@@ -369,7 +377,7 @@ def swap(units: Units, costs: Costs, prices: F64x2, orders: I32) -> float:
 
 
 @leaf
-def _shipping(units: Units, costs: Costs, order: int, node: int, stamp: int, grams: int, work: Work) -> float:
+def _shipping(units: AnyUnits, costs: Costs, order: int, node: int, stamp: int, grams: int, work: Work) -> float:
     """What it costs to add so many grams to what is stamped of an order at a node, or to begin a shipment there."""
     if work.seen[node] == stamp:
         return further(units, costs, order, node, work.load[node], grams)
@@ -377,7 +385,7 @@ def _shipping(units: Units, costs: Costs, order: int, node: int, stamp: int, gra
 
 
 @leaf
-def _place_lines(units: Units, costs: Costs, order: int, prices: F64x2, work: Work) -> float:
+def _place_lines(units: AnyUnits, costs: Costs, order: int, prices: F64x2, work: Work) -> float:
     """Place the units of a large order that stand nowhere, line by line, at nodes that are cheap by price, and where it
     has a shipment; their cost.
     """
@@ -414,7 +422,7 @@ def _place_lines(units: Units, costs: Costs, order: int, prices: F64x2, work: Wo
 
 
 @kernel
-def place_rest(units: Units, costs: Costs, orders: I32) -> float:
+def place_rest(units: AnyUnits, costs: Costs, orders: I32) -> float:
     """Place what is short of these orders, which prices may have left so, where there is room; the change of cost."""
     _, work = room_for_work(units, costs)
     free, total = np.zeros(units.room.shape), 0.0
@@ -429,7 +437,7 @@ def place_rest(units: Units, costs: Costs, orders: I32) -> float:
 
 @leaf
 def _put_by_price(
-    units: Units, costs: Costs, order: int, first: int, count: int, prices: F64x2, work: Work
+    units: AnyUnits, costs: Costs, order: int, first: int, count: int, prices: F64x2, work: Work
 ) -> float:  # fmt: skip
     """Put `count` units of an order that stand nowhere where prices would have them, if there is room; their cost."""
     nodes, change, left = costs.unit.shape[1], 0.0, (1 << count) - 1
@@ -448,7 +456,7 @@ def _put_by_price(
 
 
 @kernel
-def place_by_price(units: Units, costs: Costs, prices: F64x2, orders: I32) -> float:
+def place_by_price(units: AnyUnits, costs: Costs, prices: F64x2, orders: I32) -> float:
     """Place the units of these orders, which stand nowhere, by prices where there is room; the cost of these."""
     _, work = room_for_work(units, costs)
     total = 0.0
@@ -463,7 +471,7 @@ def place_by_price(units: Units, costs: Costs, prices: F64x2, orders: I32) -> fl
 
 
 @kernel
-def place_singles(units: Units, costs: Costs, prices: F64x2) -> float:
+def place_singles(units: AnyUnits, costs: Costs, prices: F64x2) -> float:
     """Place the orders of one unit, which stand nowhere, in the cheapest way that the room allows; their cost.
 
     prices: [sku, node] where to begin.

@@ -9,7 +9,7 @@ alike, so the same demand gets the same plan.
 
 import numpy as np
 
-from kernels.moves import GROUP_MAX, MOVED_UNITS_MAX, WINDOW, Units, Work, room_for_work, size_of
+from kernels.moves import GROUP_MAX, MOVED_UNITS_MAX, WINDOW, AnyUnits, Work, room_for_work, size_of
 from kernels.options import I32, U64, kernel, leaf
 from kernels.pricing import Costs
 from kernels.repair import put_back, settle, take_out
@@ -31,7 +31,7 @@ def _draw(chance: U64, below: int) -> int:
 
 
 @leaf
-def _gather(units: Units, order: int, most: int, chance: U64, group: I32) -> int:
+def _gather(units: AnyUnits, order: int, most: int, chance: U64, group: I32) -> int:
     """Orders around one, each of which shares a SKU with another of them; how many."""
     group[0], count = order, 1
     for _ in range(_DRAWS * most):
@@ -53,7 +53,7 @@ def _gather(units: Units, order: int, most: int, chance: U64, group: I32) -> int
 
 
 @leaf
-def _looks(units: Units, first: int, count: int) -> int:
+def _looks(units: AnyUnits, first: int, count: int) -> int:
     """At how many units one looks to put these back."""
     looks = 0
     for unit in range(first, first + count):
@@ -69,7 +69,7 @@ def _blur(most: float, chance: U64, work: Work) -> None:
 
 
 @kernel
-def ruin(units: Units, costs: Costs, orders: I32, tries: int, looks_max: int, blur: float) -> float:
+def ruin(units: AnyUnits, costs: Costs, orders: I32, tries: int, looks_max: int, blur: float) -> float:
     """Try groups around these orders, of MOVED_UNITS_MAX units at most each; the change of cost. Of an order with more
     units than WINDOW, so many that stand side by side are taken out.
 
