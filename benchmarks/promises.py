@@ -115,5 +115,7 @@ def _tariff() -> Tariff:
     services = service("standard", "codes", 2), service("express", "codes", 1), service("bulk", "bands", 4)
     terms = NodeTerms(Calendar(_WEEK, ()), 330, 16 * 60, 1, 700)
     weights = pa.array([], pa.string()), np.empty(0, np.int64)
-    card = ServiceCard("card", "INR", 1500, 400, weights, zones, {"carrier": Calendar(_WEEK, ())}, services, terms, {})
+    card = ServiceCard(
+        "card", "INR", 1500, None, 400, weights, zones, {"carrier": Calendar(_WEEK, ())}, services, terms, {}
+    )
     return Tariff(card, node_ids)

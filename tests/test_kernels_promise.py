@@ -66,7 +66,7 @@ def random_card(rng: random.Random, node_ids: list[str]) -> ServiceCard:
         )  # fmt: skip
     weights = pa.array(["SKU-0", "SKU-2"]), np.array([rng.randint(1, 3000), 77], np.int64)
     return ServiceCard(
-        "card", "INR", rng.choice((0, 1500)), rng.randint(1, 900), weights, zones,
+        "card", "INR", rng.choice((0, 1500)), None, rng.randint(1, 900), weights, zones,
         {"x": random_calendar(rng), "y": random_calendar(rng)}, tuple(services), terms(),
         {node: terms() for node in rng.sample(node_ids, min(2, len(node_ids)))},
     )  # fmt: skip
@@ -168,7 +168,7 @@ def test_a_week_with_a_holiday_by_hand() -> None:
     service = Service("s", "x", "z", 1000, None, {"a": Slabs(500, 100, 500, 10, 2)})
     zones = {"z": ZoneTable("z", ("a",), {"": {"": 0}}, ())}
     weights = pa.array([], pa.string()), np.empty(0, np.int64)
-    card = ServiceCard("card", "INR", 0, 501, weights, zones, {"x": carrier}, (service,), node, {})
+    card = ServiceCard("card", "INR", 0, None, 501, weights, zones, {"x": carrier}, (service,), node, {})
     drawn = Drawn(
         np.ones(1, np.uint8), np.ones(1, np.int32), np.zeros(1, np.int16), np.ones(1, np.int32),
         np.zeros(1, np.int32), np.ones(1, np.int32), np.zeros(1, np.uint8), np.zeros((1, 1), np.uint64),
