@@ -47,31 +47,33 @@ _SCALARS = {int: types.int64, float: types.float64, bool: types.boolean}
 _BROKEN_CACHE = (EOFError, pickle.UnpicklingError, ValueError, AttributeError, ImportError)
 
 _IMPORT = re.compile(rb"^from kernels\.(\w+) import", re.MULTILINE)
+_HERE = Path(__file__).parent
 
 compiled_seconds: dict[str, float] = {}
 
 
 @cache
-def _source(module: str) -> bytes:
-    return (Path(__file__).parent / f"{module}.py").read_bytes()
+def _needs(path: Path) -> tuple[bytes, frozenset[str]]:
+    """A file's source, and the modules of this folder that it imports."""
+    source = path.read_bytes()
+    return source, frozenset(name.decode() for name in _IMPORT.findall(source))
 
 
-@cache
 def imported(module: str) -> frozenset[str]:
     """The other modules of this folder that one imports itself."""
-    return frozenset(name.decode() for name in _IMPORT.findall(_source(module)))
+    return _needs(_HERE / f"{module}.py")[1]
 
 
 @cache
-def _sources_hash(module: str) -> str:
-    """Of a module and of all that it imports, themselves or by others."""
-    needed, more = {"options"}, {module}
+def _sources_hash(path: Path) -> str:
+    """Of a file and of all that it imports from here, itself or by others."""
+    needed, more = {"options"}, _needs(path)[1]
     while more:
         needed |= more
-        more = {name for known in more for name in imported(known)} - needed
-    digest = hashlib.blake2b(digest_size=8)
+        more = frozenset(name for known in more for name in imported(known)) - needed
+    digest = hashlib.blake2b(_needs(path)[0], digest_size=8)
     for name in sorted(needed):
-        digest.update(name.encode() + b"\0" + _source(name))
+        digest.update(name.encode() + b"\0" + _needs(_HERE / f"{name}.py")[0])
     return digest.hexdigest()
 
 
@@ -83,9 +85,10 @@ def cache_folder() -> Path:
     return Path(base) / ("kernels-checked" if numba.config.BOUNDSCHECK else "kernels")
 
 
-def _folder_of(module: str) -> Path:
-    name = module.rpartition(".")[2]
-    return cache_folder() / f"{name}-{_sources_hash(name)}"
+def _folder_of(function: Any) -> Path:
+    """That of a function's file, which may be anywhere."""
+    path = Path(function.__code__.co_filename)
+    return cache_folder() / f"{path.stem}-{_sources_hash(path)}"
 
 
 def numba_type(annotation: Any) -> Any:
@@ -132,13 +135,13 @@ def _compiled(function: Any, nogil: bool) -> Any:
         tuple(numba_type(kind) for kind in kinds)
         for kinds in zip(*_each_kind([hints[name] for name in names]), strict=True)
     ]
-    numba.config.CACHE_DIR = str(_folder_of(function.__module__))
+    numba.config.CACHE_DIR = str(_folder_of(function))
     compile_it = numba.njit(signatures, cache=True, nogil=nogil, error_model="numpy")
     started = time.perf_counter()
     try:
         compiled = compile_it(function)
     except _BROKEN_CACHE:  # an entry that a kill cut short: drop the folder, compile again
-        shutil.rmtree(_folder_of(function.__module__), ignore_errors=True)
+        shutil.rmtree(_folder_of(function), ignore_errors=True)
         compiled = compile_it(function)
     compiled_seconds[f"{function.__module__}.{function.__name__}"] = time.perf_counter() - started
     return compiled

@@ -4,6 +4,7 @@ the bound is below it, the plan is near it, and what is planned is there."""
 import math
 from typing import NamedTuple
 
+import numba
 import numpy as np
 import pytest
 from scipy.optimize import Bounds, LinearConstraint, milp
@@ -15,6 +16,12 @@ from kernels.columns import NO_NODE
 from kernels.pricing import Costs, bound
 
 SHORT = 60_000.0
+
+
+@pytest.fixture(autouse=True)
+def few_tries_as_plain_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    if numba.config.DISABLE_JIT:
+        monkeypatch.setattr(planning, "TRIES_OF_ONE", 1)
 
 
 class Case(NamedTuple):
@@ -231,9 +238,9 @@ def test_who_watches_hears_better_and_better_figures_up_to_those_of_the_plan() -
 
 def test_groups_that_are_put_back_in_another_turn_save_and_never_cost(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the same orders, some of more units than are placed at once."""
-    saved = 0
-    for seed in range(12):
-        found = case(seed, orders=60, skus=8, nodes=6, lines_max=6, most=3)
+    saved, seeds = 0, 1 if numba.config.DISABLE_JIT else 12
+    for seed in range(seeds):
+        found = case(seed, orders=60 if seeds > 1 else 6, skus=8, nodes=6, lines_max=6, most=3)
         with_groups = plan(*found)
         assert cost_of(found, with_groups) == pytest.approx(with_groups.cost, rel=1e-9)
         with monkeypatch.context() as without:
@@ -242,13 +249,13 @@ def test_groups_that_are_put_back_in_another_turn_save_and_never_cost(monkeypatc
         assert with_groups.bound == alone.bound
         assert with_groups.cost <= alone.cost + 1e-6
         saved += with_groups.cost < alone.cost - 1e-6
-    assert saved >= 6, "groups hardly ever saved anything"
+    assert saved >= seeds // 2, "groups hardly ever saved anything"
 
 
 def test_a_large_order_is_not_left_short_of_what_is_there() -> None:
     """Prices may say that others need the stock more; what these leave in the end is its. A short unit costs more here
     than any shipment."""
-    for seed in range(20):
+    for seed in range(1 if numba.config.DISABLE_JIT else 20):
         chance = np.random.default_rng(seed)
         found = case(seed, orders=12, skus=3, lines_max=2)
         quantity, stock = found.demand.quantity.copy(), found.stock.copy()

@@ -230,7 +230,8 @@ class DayClients(Clients):
         if self.chance.random() < 0.06:
             self.clock += self.chance.choice([HOUR, DAY, 2 * DAY])
         batch = self.batch(pair.state.sequence)
-        asked = [one for one in batch.asked if not isinstance(one, (asks.Names, asks.Exceptions, asks.Forget))]
+        unknown = asks.Names, asks.Exceptions, asks.Forget, asks.Supply
+        asked = [one for one in batch.asked if not isinstance(one, unknown)]
         pair.stamp = batch.stamp
         pair.lowered = frozenset(range(NODES))
         pair.commit(*asked)
