@@ -158,9 +158,10 @@ def release_over_committed(commit: Commit, sku: Any, node: Any) -> None:
         part_rows, units_taken = (np.array(column, np.int32) for column in zip(*taken, strict=True))
         lines = book.parts.line[part_rows]
         is_order = book.orders.kind[book.lines.order[lines]] == OrderKind.ORDER
-        lost = _Lost(lines[is_order], units_taken[is_order])  # a reservation is sourced again when it is confirmed
+        short = is_order & ~_is_back_ordered(state, book.lines.order[lines])
+        lost = _Lost(lines[short], units_taken[short])  # a reservation is sourced again when it is confirmed
         make_short(commit, part_rows, units_taken, Cause.COUNT)
-        serve_back_orders(commit, np.unique(book.lines.sku[lost.line]), Cause.COUNT, lost)
+        serve_back_orders(commit, np.unique(book.lines.sku[lines[is_order]]), Cause.COUNT, lost)
 
 
 def _newest_first(state: State, parts: Any) -> Any:
@@ -188,11 +189,14 @@ def make_short(commit: Commit, part: Any, units: Any, cause: Cause) -> None:
     """Units of parts lose their node: they become short, or wait where the channel has back-orders."""
     book, state = commit.state.book, commit.state
     order = book.lines.order[book.parts.line[part]]
-    back_orders = (book.orders.kind[order] == OrderKind.ORDER) & (
-        state.on_short[book.orders.channel[order]] == OnShort.BACK_ORDER
-    )
-    to = np.where(back_orders, Stage.BACK_ORDERED, Stage.SHORT).astype(np.uint8)
+    to = np.where(_is_back_ordered(state, order), Stage.BACK_ORDERED, Stage.SHORT).astype(np.uint8)
     commit.move(move_columns(state, part, to, units, cause), claimed=False)
+
+
+def _is_back_ordered(state: State, order: Any) -> Any:
+    """bool: whether units that orders lose wait. order: rows."""
+    orders = state.book.orders
+    return (orders.kind[order] == OrderKind.ORDER) & (state.on_short[orders.channel[order]] == OnShort.BACK_ORDER)
 
 
 def move_columns(
