@@ -3,9 +3,7 @@ model (tests/day_model.py). After each, `allot verify` counts them again.
 """
 
 import random
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -233,17 +231,10 @@ class DayClients(Clients):
             self.clock += self.chance.choice([HOUR, DAY, 2 * DAY])
         batch = self.batch(pair.state.sequence)
         unknown = asks.Names, asks.Exceptions, asks.Forget, asks.Supply
-        asked = [_without_terms(one) for one in batch.asked if not isinstance(one, unknown)]
+        asked = [one for one in batch.asked if not isinstance(one, unknown)]
         pair.stamp = batch.stamp
         pair.lowered = frozenset(range(NODES))
         pair.commit(*asked)
-
-
-def _without_terms(one: Any) -> Any:
-    """The model of days does not know the terms of orders."""
-    if not isinstance(one, (asks.Place, asks.Reserve)):
-        return one
-    return replace(one, orders=tuple(replace(cart, nodes_max=0, ship_complete=False) for cart in one.orders))
 
 
 def run(seed: int, commits: int, path: Path) -> None:
