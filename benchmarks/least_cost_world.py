@@ -62,9 +62,7 @@ def instance(level: float, lines_max: int, basket: int, orders_max: int | None =
     wanted = np.bincount(sku, quantity, len(skus))
     units = (wanted * level + chance.random(len(skus))).astype(np.int64)
     spread = [chance.multinomial(count, chance.dirichlet(np.full(len(nodes), 2.0))) for count in units]
-    costs = Costs(
-        CARD.shipment_fee + CARD.fee_per_km * km, CARD.handling_fee + CARD.fee_per_unit_km * km, CARD.shortage_penalty
-    )
+    costs = Costs(*CARD.costs_over(km), CARD.shortage_penalty)
     demand = Demand(offsets(np.array([len(order) for order in orders])), zone, sku, quantity)
     return Instance(demand, costs, np.array(spread, np.int32), km)
 

@@ -142,10 +142,7 @@ def _km(world: World) -> Any:
 
 
 def _costs(world: World) -> Costs:
-    km = _km(world)
-    return Costs(
-        CARD.shipment_fee + CARD.fee_per_km * km, CARD.handling_fee + CARD.fee_per_unit_km * km, CARD.shortage_penalty
-    )
+    return Costs(*CARD.costs_over(_km(world)), CARD.shortage_penalty)
 
 
 def _replayed(world: World, stock: Any, by_price: bool) -> float:

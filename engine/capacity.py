@@ -22,9 +22,9 @@ UNLIMITED = -1
 PER_DAY_MAX = 1_000_000_000  # orders or units
 MINUTES_OF_A_DAY = 1440
 UTC_OFFSET_MINUTES_MAX = 14 * 60
-TERMS = ("orders_per_day", "units_per_day", "day_starts_at", "utc_offset_minutes")
-NO_TERMS = (UNLIMITED, UNLIMITED, 0, 0)
-TERM_RANGES = {
+DAY_TERMS = ("orders_per_day", "units_per_day", "day_starts_at", "utc_offset_minutes")
+NO_DAY_TERMS = (UNLIMITED, UNLIMITED, 0, 0)
+DAY_TERM_RANGES = {
     "orders_per_day": (0, PER_DAY_MAX), "units_per_day": (0, PER_DAY_MAX), "day_starts_at": (0, MINUTES_OF_A_DAY - 1),
     "utc_offset_minutes": (-UTC_OFFSET_MINUTES_MAX, UTC_OFFSET_MINUTES_MAX),
 }  # fmt: skip
@@ -34,17 +34,17 @@ _ENOUGH = 1 << 60  # what is left where there is no limit
 _WAITING = (Stage.SHORT, Stage.BACK_ORDERED)
 
 
-def no_terms_of(nodes: int) -> Any:
-    """int64 [node] as TERMS: nodes without limits."""
-    return np.tile(np.array(NO_TERMS, np.int64), (nodes, 1))
+def no_day_terms(nodes: int) -> Any:
+    """int64 [node] as DAY_TERMS: nodes without limits."""
+    return np.tile(np.array(NO_DAY_TERMS, np.int64), (nodes, 1))
 
 
-def columns_of(terms: Any) -> dict[str, Any]:
-    """The columns of PutNodes for int64 [node] as TERMS; none where no node has any."""
-    if (terms == NO_TERMS).all():
+def day_columns(terms: Any) -> dict[str, Any]:
+    """The columns of PutNodes for int64 [node] as DAY_TERMS; none where no node has any."""
+    if (terms == NO_DAY_TERMS).all():
         return {}
     kinds = (np.int32, np.int32, np.int16, np.int16)
-    return {name: terms[:, at].astype(kind) for at, (name, kind) in enumerate(zip(TERMS, kinds, strict=True))}
+    return {name: terms[:, at].astype(kind) for at, (name, kind) in enumerate(zip(DAY_TERMS, kinds, strict=True))}
 
 
 class Days:
@@ -52,7 +52,7 @@ class Days:
 
     def __init__(self, capacity: Capacity) -> None:
         self.capacity = capacity
-        self.terms = no_terms_of(NODES_MAX)  # [node] as TERMS
+        self.terms = no_day_terms(NODES_MAX)  # [node] as DAY_TERMS
         self.number = np.zeros(NODES_MAX, np.int64)  # [node] which day it is, of those with a limit
         self.taken = np.zeros((NODES_MAX, 2), np.int64)  # [node] orders and units, on that day
         self.since = np.zeros(NODES_MAX, np.int64)  # [node] from this commit on, all that was taken is in `taken`
@@ -100,7 +100,7 @@ class Days:
         """Nodes are put: with the terms that the columns have, or with none. What a node took before it had a limit,
         or on another day, does not count."""
         before = self.limited.copy(), self.number.copy()
-        for at, (name, none) in enumerate(zip(TERMS, NO_TERMS, strict=True)):
+        for at, (name, none) in enumerate(zip(DAY_TERMS, NO_DAY_TERMS, strict=True)):
             values = columns.get(name)
             self.terms[node, at] = none if values is None else values
         self._set_limited()

@@ -15,7 +15,7 @@ import xxhash
 
 from engine import schema
 from engine.answers import Replies
-from engine.capacity import TERMS
+from engine.capacity import DAY_TERMS
 from engine.commands import Put, PutChannels, PutExceptions, PutFences, PutNames, PutNodes, PutPostalCodes
 from engine.commit import Commit, remember
 from engine.outcomes import Method, Namespace, OutOfRoom, Reply
@@ -46,15 +46,15 @@ def _content(command: Put) -> Any:
     hashed = xxhash.xxh3_128(type(command).__name__.encode())
     for field in fields(command):
         value = getattr(command, field.name)
-        if field.default is None and value is not None:  # may be left out: which of them it is counts
-            hashed.update(field.name.encode())
         if value is None:
             continue
+        if field.default is None:  # it may be left out: which of those it is counts
+            hashed.update(field.name.encode())
         if isinstance(value, np.ndarray):
             hashed.update(np.ascontiguousarray(value).tobytes())
         elif isinstance(value, int):
             hashed.update(value.to_bytes(8, "little", signed=True))
-        elif field.name != "request_id" and value is not None:
+        elif field.name != "request_id":
             for text in value.to_pylist():
                 hashed.update(len(text).to_bytes(4, "little") + text.encode())
     digest = hashed.intdigest()
@@ -132,7 +132,7 @@ def _put_nodes(commit: Commit, command: PutNodes) -> int:
         "node": node, "latitude_e7": command.latitude_e7, "longitude_e7": command.longitude_e7,
         "active": command.active,
     }  # fmt: skip
-    commit.add(schema.NODES, columns | {name: getattr(command, name) for name in TERMS})
+    commit.add(schema.NODES, columns | {name: getattr(command, name) for name in DAY_TERMS})
     _measure(commit, np.arange(len(state.names[Namespace.POSTAL_CODE]), dtype=np.int32), node)
     return int(node.size)
 

@@ -14,14 +14,14 @@ import numpy as np
 import pyarrow as pa
 
 from engine.commands import Parts
-from engine.intake.rate_card import RateCard, fees_of, kilometres
+from engine.intake.rate_card import RateCard, fees_of, kilometres_to_nodes
 from engine.intake.tables import IntakeError
 from engine.intake.values import ABSENT
 from engine.outcomes import Namespace
-from engine.planning import COMPARED_LINES, Demand, Plan, Under, cost_of, extra_cost, rows_of
-from engine.ragged import elements, offsets, owners
+from engine.planning import COMPARED_LINES, Demand, Plan, Under, cost_of, cost_rows, extra_cost
+from engine.ragged import distinct, elements, offsets, owners
 from engine.rates.card import ServiceCard
-from engine.rates.lanes import Lanes, distinct, lanes, summed
+from engine.rates.lanes import Lanes, lanes, summed
 from engine.rates.tariff import Tariff, Terms
 from engine.state import State
 from kernels.cheapest import Fees
@@ -67,6 +67,7 @@ class RateCosts:
     serves: Any  # bool [group, node] whether a node may give to the channels of a group
     group: Any  # int64 [order]
     grams: Any = None
+    stock_fees: Any = None  # float64 [SKU, node] of a unit, which a plan counts and nobody pays (engine/stock_fees.py)
 
     @property
     def short(self) -> float:
@@ -81,18 +82,10 @@ class RateCosts:
     def priced(self, order: Any, line: Any, demand: Demand) -> Priced:
         """A row of the costs for each postal code, and the nodes that may give."""
         rows, zone = distinct(self.code[order], self.group[order])
-        code = self.code[order][rows]
-        places, at, nodes = self.state.postal_codes, self.state.nodes, self.state.node_count
-        km = kilometres(
-            places.latitude_e7[code, None] / 1e7, places.longitude_e7[code, None] / 1e7, at.latitude_e7[:nodes] / 1e7,
-            at.longitude_e7[:nodes] / 1e7,
-        )  # fmt: skip
-        card = self.card
-        shipment = card.shipment_fee + card.fee_per_km * km
+        shipment, unit = self.card.costs_over(kilometres_to_nodes(self.state, self.code[order][rows]))
         closed = ~self.serves[self.group[order][rows]]
-        shipment[closed] += _DEAR * (1 + shipment.max(initial=0) + card.shortage_penalty)
-        costs = Costs(shipment, card.handling_fee + card.fee_per_unit_km * km, card.shortage_penalty)
-        return Priced(demand._replace(zone=zone), costs, None)
+        shipment[closed] += _DEAR * (1 + shipment.max(initial=0) + self.short)
+        return Priced(demand._replace(zone=zone), Costs(shipment, unit, self.short), None)
 
     def cost(self, priced: Priced, order: Any, line: Any, parts: Parts) -> float:
         """What the plan goes by is what it costs."""
@@ -131,6 +124,7 @@ class ServiceCosts:
     short: float
     tariff: Tariff
     now: int  # UTC us: when orders are placed that do not say it
+    stock_fees: Any = None  # float64 [SKU, node] likewise
     fees: None = None  # no five fees by distance say what it costs
 
     @property
@@ -244,7 +238,7 @@ class ServiceCosts:
         demand = priced.demand
         of = owners(demand.first_line)
         several = np.bincount(of, demand.quantity, demand.zone.size) > 1
-        can, row = np.zeros(demand.zone.size, bool), rows_of(demand, np.arange(of.size), 1)
+        can, row = np.zeros(demand.zone.size, bool), cost_rows(demand, np.arange(of.size), 1)
         for first in range(0, of.size, COMPARED_LINES):
             lines = slice(first, first + COMPARED_LINES)
             can[of[lines][(priced.open[row[lines]] & (stock[demand.sku[lines]] > 0)).any(axis=1)]] = True

@@ -51,9 +51,8 @@ class Demand(NamedTuple):
     sku: Any  # int32 [line] row of the stock
     quantity: Any  # int32 [line]
     grams: Any = None  # int64 [line] of a unit; None: the weight does not matter
-    ends: Any = (
-        None  # int64 [step] weights up to which each row of an order holds, ascending; the last one is above all
-    )
+    ends: Any = None  # int64 [step] weights up to which rows of an order hold, ascending; the last one is above all
+    rate: Any = None  # int32 [line] row of the costs of a unit as a shipment; None: that of its order and weight
 
 
 @dataclass(frozen=True)
@@ -143,7 +142,8 @@ def _merged(demand: Demand) -> tuple[Demand, Any, Any]:
     lines = np.bincount(order[kept], minlength=demand.zone.size)
     grams = None if demand.grams is None else demand.grams[kept]
     units = quantity.astype(np.int32)
-    return Demand(offsets(lines), demand.zone, demand.sku[kept], units, grams, demand.ends), in_turn, kept
+    rate = None if demand.rate is None else demand.rate[kept]
+    return Demand(offsets(lines), demand.zone, demand.sku[kept], units, grams, demand.ends, rate), in_turn, kept
 
 
 def _weights(demand: Demand) -> tuple[Any, Any]:
@@ -153,10 +153,15 @@ def _weights(demand: Demand) -> tuple[Any, Any]:
     return demand.grams, demand.ends
 
 
-def rows_of(demand: Demand, line: Any, units: Any) -> Any:
+def cost_rows(demand: Demand, line: Any, units: Any) -> Any:
     """int64 [n]: the row of the costs for so many units of a line as a shipment."""
     grams, ends = _weights(demand)
     return demand.zone[owners(demand.first_line)[line]] + np.searchsorted(ends, grams[line] * units)
+
+
+def _rates(demand: Demand) -> Any:
+    """The row of the costs for a unit of each line as a shipment."""
+    return cost_rows(demand, np.arange(demand.sku.size), 1) if demand.rate is None else demand.rate
 
 
 def _true(demand: Demand, costs: Costs, under: Under | None) -> Under:
@@ -164,7 +169,7 @@ def _true(demand: Demand, costs: Costs, under: Under | None) -> Under:
     if under is not None:
         return under
     grams, ends = _weights(demand)
-    return Under(costs, demand.zone, demand.zone[owners(demand.first_line)], costs.shipment, grams, ends)
+    return Under(costs, demand.zone, _rates(demand), costs.shipment, grams, ends)
 
 
 def _orders(demand: Demand, skus: int, under: Under, kept: Any) -> Orders:
@@ -241,7 +246,8 @@ def _sampled(demand: Demand) -> tuple[Demand, Any]:
     """The lines of some SKUs, about SAMPLED_LINES of them; and which part of all orders and units that is."""
     lines = np.flatnonzero(demand.sku % (demand.sku.size // SAMPLED_LINES) == 0)
     orders, count = np.unique(owners(demand.first_line)[lines], return_counts=True)
-    some = Demand(offsets(count), demand.zone[orders], demand.sku[lines], demand.quantity[lines])
+    rate = None if demand.rate is None else demand.rate[lines]
+    some = Demand(offsets(count), demand.zone[orders], demand.sku[lines], demand.quantity[lines], rate=rate)
     return some, np.array([orders.size / demand.zone.size, some.quantity.sum() / demand.quantity.sum()])
 
 
@@ -274,8 +280,7 @@ def _units(demand: Demand, stock: Any) -> Units:
     order = np.repeat(order_of_line, demand.quantity).astype(np.int32)
     sku = np.repeat(demand.sku, demand.quantity).astype(np.int32)
     line_grams, ends = _weights(demand)
-    rate = rows_of(demand, np.arange(demand.sku.size), 1)
-    rate = np.repeat(rate, demand.quantity).astype(np.int32)
+    rate = np.repeat(_rates(demand), demand.quantity).astype(np.int32)
     count = np.bincount(order, minlength=demand.zone.size)
     kind = Units if demand.grams is None else WeighedUnits
     return kind(
@@ -343,7 +348,8 @@ def cost_of(demand: Demand, costs: Costs, parts: Parts) -> float:
     shipment = np.unique(order[line].astype(np.int64) * nodes + node)
     shipped = costs.shipment[demand.zone[shipment // nodes], shipment % nodes].sum()
     short = parts.quantity[~given].sum(dtype=np.int64)
-    return float(shipped + (units * costs.unit[demand.zone[order[line]], node]).sum() + short * costs.short)
+    row = demand.zone[order[line]] if demand.rate is None else demand.rate[line]
+    return float(shipped + (units * costs.unit[row, node]).sum() + short * costs.short)
 
 
 def extra_cost(demand: Demand, costs: Costs, stock: Any, parts: Parts) -> Any:
@@ -354,14 +360,14 @@ def extra_cost(demand: Demand, costs: Costs, stock: Any, parts: Parts) -> Any:
     line = owners(offsets(parts.part_count))
     given = parts.node != NO_NODE
     line, node, units = line[given], parts.node[given], parts.quantity[given]
-    row = rows_of(demand, line, units)
+    row = cost_rows(demand, line, units)
     paid = np.bincount(line, costs.shipment[row, node] + units * costs.unit[row, node], demand.sku.size)
     quantity = np.bincount(line, units, demand.sku.size).astype(np.int64)
     extra = np.zeros(demand.sku.size, np.int64)
     for first in range(0, extra.size, COMPARED_LINES):
         lines = np.arange(first, min(first + COMPARED_LINES, extra.size))
         lines = lines[quantity[lines] > 0]
-        row = rows_of(demand, lines, quantity[lines])
+        row = cost_rows(demand, lines, quantity[lines])
         alone = costs.shipment[row] + quantity[lines, None] * costs.unit[row]
         alone[stock[demand.sku[lines]] <= 0] = np.inf
         extra[lines] = np.rint(paid[lines] - alone.min(axis=1, initial=np.inf))

@@ -116,9 +116,5 @@ class Pricing:
         metres = places.metres[codes, :nodes]
         km = np.stack([np.bincount(zone, weight * metres[:, node]) / total for node in range(nodes)], 1) / 1000
         km = np.ascontiguousarray(km)
-        card = self._card
-        costs = Costs(
-            card.shipment_fee + card.fee_per_km * km, card.handling_fee + card.fee_per_unit_km * km,
-            card.shortage_penalty,
-        )  # fmt: skip
+        costs = Costs(*self._card.costs_over(km), self._card.shortage_penalty)
         return costs, np.cumsum(total) / total.sum()

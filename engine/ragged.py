@@ -1,7 +1,7 @@
 """Rows that own a varying number of other rows: orders and lines, lines and parts. Offsets, and how to take some of
 them.
 
-And `rows_of` any columns, and `owned`, for columns on their way into a kernel.
+And `rows_of` any columns, `distinct` rows of columns, and `owned`, for columns on their way into a kernel.
 """
 
 from collections.abc import Mapping
@@ -46,3 +46,22 @@ def owned(array: Any) -> Any:
     takes.
     """
     return array if array.flags.writeable else array.copy()
+
+
+def distinct(*columns: Any) -> tuple[Any, Any]:
+    """Where each distinct row of columns stands first, and which of these each row is, int32 [row]; in the order in
+    which they come.
+    """
+    turn = np.lexsort(columns)
+    new = np.zeros(turn.size, bool)
+    new[:1] = True
+    for column in columns:
+        new[1:] |= column[turn[1:]] != column[turn[:-1]]
+    group = np.cumsum(new) - 1
+    first = turn[new]
+    by_place = np.argsort(first)  # a lexsort is stable: of equal rows the first one comes first
+    place = np.empty(first.size, np.int32)
+    place[by_place] = np.arange(first.size, dtype=np.int32)
+    of = np.empty(turn.size, np.int32)
+    of[turn] = place[group]
+    return first[by_place], of

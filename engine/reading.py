@@ -96,7 +96,7 @@ class NodePage:
     latitude_e7: Any  # int32 [node]
     longitude_e7: Any  # int32 [node]
     active: Any  # uint8 [node]
-    terms: Any  # int64 [node] as engine.capacity.TERMS
+    terms: Any  # int64 [node] as engine.capacity.DAY_TERMS
     taken: Any  # int64 [node, 2] orders and units, on the day of the last commit; 0 where there is no limit
     next_node: int  # NONE: this is the last page
 

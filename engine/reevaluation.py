@@ -19,7 +19,7 @@ from engine.answers import Reevaluated
 from engine.capacity import beyond
 from engine.commands import Reevaluate
 from engine.commit import Commit
-from engine.intake.rate_card import RateCard, kilometres
+from engine.intake.rate_card import RateCard, kilometres_to_nodes
 from engine.outcomes import Cause, Method, Reply
 from engine.ragged import elements, offsets, owners
 from engine.reallocation import by_node, first_by_node
@@ -72,12 +72,7 @@ def window(state: State) -> Window:
     bits = np.arange(nodes)
     serves = zones[:, 1:].view(np.uint64)[:, bits // 64] >> (bits % 64).astype(np.uint64) & np.uint64(1)
     serves[:, state.days.full()[:nodes]] = 0  # a plan that sends units there is not carried out
-    places, of = state.postal_codes, state.nodes
-    code = zones[:, 0]
-    km = kilometres(
-        places.latitude_e7[code, None] / 1e7, places.longitude_e7[code, None] / 1e7, of.latitude_e7[:nodes] / 1e7,
-        of.longitude_e7[:nodes] / 1e7,
-    )  # fmt: skip
+    km = kilometres_to_nodes(state, zones[:, 0])
     return Window(
         rows.astype(np.int32), book.orders.number[rows], _fingerprints(held), zone.reshape(-1).astype(np.int32),
         offsets(np.bincount(order_of_line[kept], minlength=rows.size)), held.line[kept], sku.astype(np.int32), at,
@@ -141,8 +136,7 @@ def better(seen: Window, card: RateCard, fee: int, request_id: str = "", asked: 
     from engine.planning import Demand, plan  # here, since its kernels are a tenth of a second of every start
     from kernels.pricing import Costs
 
-    shipment = card.shipment_fee + card.fee_per_km * seen.kilometres
-    unit = card.handling_fee + card.fee_per_unit_km * seen.kilometres
+    shipment, unit = card.costs_over(seen.kilometres)
     dear = _DEAR * (1 + shipment.max(initial=0) + unit.max(initial=0))
     quantity = seen.held.sum(axis=1, dtype=np.int32)
     costs = Costs(np.where(seen.serves, shipment, shipment + dear), unit, dear)

@@ -8,7 +8,7 @@ SKUs and in the orders and units of its day, so that no step breaks a limit that
 
 import numpy as np
 
-from kernels.moves import TINY, AnyUnits
+from kernels.moves import TINY, Units
 from kernels.options import F64, I32, I64, F64x2, I64x2, kernel, leaf
 from kernels.pricing import NOWHERE, Costs, room_for_transport, transport
 
@@ -16,7 +16,7 @@ _ORDERS, _UNITS = 0, 1
 
 
 @leaf
-def _group(units: AnyUnits, order: int, here: int, group: I32) -> int:
+def _group(units: Units, order: int, here: int, group: I32) -> int:
     """The units of an order that stand at a node; how many. Those of one SKU stand side by side."""
     count = 0
     for unit in range(units.first[order], units.first[order + 1]):
@@ -27,7 +27,7 @@ def _group(units: AnyUnits, order: int, here: int, group: I32) -> int:
 
 
 @leaf
-def _is_at(units: AnyUnits, order: int, node: int) -> bool:
+def _is_at(units: Units, order: int, node: int) -> bool:
     found = False
     for unit in range(units.first[order], units.first[order + 1]):
         found |= units.at[unit] == node
@@ -35,7 +35,7 @@ def _is_at(units: AnyUnits, order: int, node: int) -> bool:
 
 
 @leaf
-def _has_room(units: AnyUnits, group: I32, count: int, to: int, left: I64x2, is_there: bool) -> bool:
+def _has_room(units: Units, group: I32, count: int, to: int, left: I64x2, is_there: bool) -> bool:
     """Whether a node has the units of a group, and room for them in its day."""
     if left[to, _UNITS] < count or (not is_there and left[to, _ORDERS] < 1):
         return False
@@ -50,9 +50,8 @@ def _has_room(units: AnyUnits, group: I32, count: int, to: int, left: I64x2, is_
 
 @leaf
 def _best_step(
-    units: AnyUnits, costs: Costs, prices: F64x2, order: int, here: int, group: I32, count: int, whole: bool,
-    left: I64x2,
-) -> tuple[float, int]:  # fmt: skip
+    units: Units, costs: Costs, prices: F64x2, order: int, here: int, group: I32, count: int, whole: bool, left: I64x2
+) -> tuple[float, int]:
     """The cheapest other place for a group, and what it costs more. whole: nothing else of the order is here."""
     nodes, zone = costs.unit.shape[1], units.zone[order]
     now = 0.0
@@ -83,7 +82,7 @@ def _best_step(
 
 
 @leaf
-def _step(units: AnyUnits, order: int, here: int, group: I32, count: int, whole: bool, to: int, left: I64x2) -> None:
+def _step(units: Units, order: int, here: int, group: I32, count: int, whole: bool, to: int, left: I64x2) -> None:
     nodes = units.room.shape[1]
     if to < nodes:
         left[to, _UNITS] -= count
@@ -104,7 +103,7 @@ def _step(units: AnyUnits, order: int, here: int, group: I32, count: int, whole:
 
 @kernel
 def ways_out(
-    units: AnyUnits, costs: Costs, prices: F64x2, orders: I32, here: int, left: I64x2, cost: F64, size: I64
+    units: Units, costs: Costs, prices: F64x2, orders: I32, here: int, left: I64x2, cost: F64, size: I64
 ) -> None:  # fmt: skip
     """What it costs more to take all of each of these orders away from a node, where others have room; and how many
     units that is. prices: [sku, node] of stock; left: [node, 2] orders and units.
@@ -116,7 +115,7 @@ def ways_out(
 
 
 @kernel
-def move_out(units: AnyUnits, costs: Costs, prices: F64x2, orders: I32, here: int, left: I64x2) -> None:
+def move_out(units: Units, costs: Costs, prices: F64x2, orders: I32, here: int, left: I64x2) -> None:
     """Take orders away from a node, one after another, until it is within its limits."""
     group = np.empty(units.at.size, np.int32)
     for order in orders:
@@ -128,7 +127,7 @@ def move_out(units: AnyUnits, costs: Costs, prices: F64x2, orders: I32, here: in
 
 
 @leaf
-def _better(units: AnyUnits, costs: Costs, prices: F64x2, order: int, here: int, group: I32, left: I64x2) -> float:
+def _better(units: Units, costs: Costs, prices: F64x2, order: int, here: int, group: I32, left: I64x2) -> float:
     """Move what an order has at a node where that saves: all of it, else a single unit."""
     count = _group(units, order, here, group)
     change, to = _best_step(units, costs, prices, order, here, group, count, True, left)
@@ -146,7 +145,7 @@ def _better(units: AnyUnits, costs: Costs, prices: F64x2, order: int, here: int,
 
 
 @kernel
-def save_within(units: AnyUnits, costs: Costs, none: F64x2, left: I64x2) -> float:
+def save_within(units: Units, costs: Costs, none: F64x2, left: I64x2) -> float:
     """Go through all orders once and move what saves, where there is room; the change of cost. none: [sku, node] 0."""
     group, total = np.empty(units.at.size, np.int32), 0.0
     for order in range(units.zone.size):
@@ -162,7 +161,7 @@ def save_within(units: AnyUnits, costs: Costs, none: F64x2, left: I64x2) -> floa
 
 
 @leaf
-def _saved(units: AnyUnits, costs: Costs, order: int, here: int, group: I32, count: int, to: int) -> float:
+def _saved(units: Units, costs: Costs, order: int, here: int, group: I32, count: int, to: int) -> float:
     """What all that an order has at a node costs less at another one, which has it in stock; -NOWHERE where not."""
     nodes, zone, first = costs.unit.shape[1], units.zone[order], 0
     for at in range(1, count + 1):
@@ -176,7 +175,7 @@ def _saved(units: AnyUnits, costs: Costs, order: int, here: int, group: I32, cou
 
 
 @kernel
-def ways_in(units: AnyUnits, costs: Costs, to: int, saved: F64, came: I32) -> None:
+def ways_in(units: Units, costs: Costs, to: int, saved: F64, came: I32) -> None:
     """Of each order the group of units that saves most at a node, if its day had room: what, and where it stands."""
     group = np.empty(units.at.size, np.int32)
     for order in range(units.zone.size):
@@ -192,7 +191,7 @@ def ways_in(units: AnyUnits, costs: Costs, to: int, saved: F64, came: I32) -> No
 
 @kernel
 def exchange(
-    units: AnyUnits, costs: Costs, none: F64x2, comes: I32, came: I32, saved: F64, goes: I32, cost: F64, to: int,
+    units: Units, costs: Costs, none: F64x2, comes: I32, came: I32, saved: F64, goes: I32, cost: F64, to: int,
     left: I64x2,
 ) -> float:  # fmt: skip
     """Let orders come to a node, those first that save most, each in place of one that goes on from there, those first
@@ -223,7 +222,7 @@ def exchange(
 
 
 @kernel
-def share_singles(units: AnyUnits, costs: Costs, prices: F64x2, taken: F64x2) -> None:
+def share_singles(units: Units, costs: Costs, prices: F64x2, taken: F64x2) -> None:
     """Add to `taken` [node, 2] the orders and units that nodes give to orders of one line, in the cheapest way that the
     room allows, where parts of an order may go to several nodes for parts of a shipment: what the bound counts with.
 

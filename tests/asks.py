@@ -120,7 +120,7 @@ class Opening:
 
     request: str
     rows: tuple[tuple[int, bool], ...]  # (node, active)
-    terms: tuple[tuple[int, ...], ...] = ()  # of each: as engine.capacity.TERMS; none: no node has a limit
+    terms: tuple[tuple[int, ...], ...] = ()  # of each: as engine.capacity.DAY_TERMS; none: no node has a limit
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 the bound is below it, the plan is near it, and what is planned is there."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -67,14 +67,20 @@ def cost_of(found: Case, made: Plan) -> float:
     return total
 
 
-def least_cost(found: Case, relaxed: bool = False) -> float:
-    """The optimum: units of each line at each node, and whether an order has a shipment there."""
+def least_cost(found: Case, relaxed: bool = False, fees: Any = 0.0) -> float:
+    """The optimum: units of each line at each node, and whether an order has a shipment there. fees: [line, node] more
+    for a unit.
+    """
     demand, costs, stock = found
     lines, nodes, orders = demand.sku.size, stock.shape[1], demand.zone.size
     order_of = owners(demand.first_line)
     units, short, ships = lines * nodes, lines, orders * nodes
     price = np.concatenate(
-        [costs.unit[demand.zone[order_of]].ravel(), np.full(short, costs.short), costs.shipment[demand.zone].ravel()]
+        [
+            (costs.unit[demand.zone[order_of]] + fees).ravel(),
+            np.full(short, costs.short),
+            costs.shipment[demand.zone].ravel(),
+        ]
     )
     rows, low, high = [], [], []
 

@@ -15,7 +15,7 @@ import xxhash
 
 from engine.answers import NULL_I64, OrderAnswers
 from engine.apply import hash_keys
-from engine.capacity import columns_of, no_terms_of
+from engine.capacity import day_columns, no_day_terms
 from engine.columns import Limits
 from engine.commands import (
     ORDER_OPTIONS,
@@ -28,7 +28,7 @@ from engine.commands import (
     PutPostalCodes,
 )
 from engine.commit import find_locations
-from engine.costs import Model, RateCosts, Shipped, asked_for, service_costs, serving
+from engine.costs import Model, Priced, RateCosts, Shipped, asked_for, service_costs, serving
 from engine.intake.decisions import POSTAL_AREA, DecisionWriter
 from engine.intake.nodes import NodeFile
 from engine.intake.orders import OrderFile
@@ -39,15 +39,16 @@ from engine.intake.tables import IntakeError
 from engine.journal.memory import MemoryJournal
 from engine.outcomes import Method, MovementKind, Namespace, Reply
 from engine.planning import Demand, Plan, extra_cost, plan
-from engine.ragged import elements, offsets, owners
+from engine.ragged import distinct, elements, offsets, owners
 from engine.rates.card import ServiceCard
 from engine.rates.tariff import Tariff
 from engine.replanning import in_order_of_nodes, on_terms
 from engine.sourcing import draw, rehearsal
 from engine.state import Coordinates, State
+from engine.stock_fees import count_fees, stock_fees, with_stock_fees
 from engine.terms import TERMS, asked
 from engine.writer import Engine, Pending
-from kernels.columns import NO_NODE, NODES_MAX, Batch, Figure, OnShort, Outcome
+from kernels.columns import NO_NODE, NODES_MAX, Batch, Capacity, Figure, OnShort, Outcome
 from kernels.keys import ABSENT
 
 BATCH_ORDERS = 16_384
@@ -84,13 +85,10 @@ class Summary:
     postal_area_orders: int = 0  # placed by the first three digits of their postal code
     mean_distance_m: int | None = None  # over allocated units
     cost: int | None = None
-    uncarried_units: int = (
-        0  # allocated, though no service of the card carries their shipment: in the cost they are short
-    )
+    stock_fees: int | None = None  # what balance and age of stock count in a plan beside the cost; nobody pays it
+    uncarried_units: int = 0  # allocated, but no service of the card carries them: in the cost they are short
     unserved_orders: int = 0  # that no service carries from any node, whatever is in stock
-    late_to_ship: int | None = (
-        None  # orders that leave after their ship_by; None where the card or the orders have no dates
-    )
+    late_to_ship: int | None = None  # orders that leave after ship_by; None where card or orders have no dates
     late_to_deliver: int | None = None  # orders that arrive on a day after that of their deliver_by
     bound: int | None = None  # no allocation costs less; None where not all orders were planned and taken
     gap: float | None = None  # cost / bound - 1
@@ -187,7 +185,7 @@ def put_nodes(engine: Engine, nodes: NodeFile, stamp: int) -> tuple[Any, pa.Stri
                 np.append(nodes.latitude_e7[differs], state.nodes.latitude_e7[absent]),
                 np.append(nodes.longitude_e7[differs], state.nodes.longitude_e7[absent]),
                 np.repeat(np.array([1, 0], np.uint8), (differs.size, absent.size)),
-                **columns_of(np.concatenate([nodes.terms[differs], no_terms_of(absent.size)])),
+                **day_columns(np.concatenate([nodes.terms[differs], no_day_terms(absent.size)])),
             ),
             stamp,
         )
@@ -303,8 +301,26 @@ def check_card(card: ServiceCard, path: Path, orders: OrderFile, node_ids: list[
         )
 
 
-def model_of(engine: Engine, orders: OrderFile, card: RateCard | ServiceCard, now: int) -> Model:
-    """What the orders of a file cost, in an engine that knows their names. now: UTC us."""
+def model_of(
+    engine: Engine, orders: OrderFile, card: RateCard | ServiceCard, now: int, stock: StockFile, nodes: Any
+) -> Model:
+    """What the orders of a file cost, in an engine that knows their names and the stock.
+
+    now: UTC us; nodes: int16 [node of the file] the engine's indices.
+    """
+    return replace(_model_of(engine, orders, card, now), stock_fees=_stock_fees(engine.state, card, stock, nodes))
+
+
+def _stock_fees(state: State, card: RateCard | ServiceCard, stock: StockFile, nodes: Any) -> Any:
+    skus, count = len(state.names[Namespace.SKU]), state.node_count
+    age_days = np.zeros((skus, count), np.int32)
+    if stock.age_days is not None:
+        age_days[state.names[Namespace.SKU].find(stock.sku), nodes[stock.node]] = stock.age_days
+    row = state.cells.row_of[:skus]
+    return stock_fees(card, np.where(row[:, None] >= 0, state.cells.available[row, :count], 0), age_days)
+
+
+def _model_of(engine: Engine, orders: OrderFile, card: RateCard | ServiceCard, now: int) -> Model:
     state = engine.state
     code = state.names[Namespace.POSTAL_CODE].find(orders.postal_code)
     channel = state.names[Namespace.CHANNEL].find(orders.channel)
@@ -326,49 +342,54 @@ def plan_orders(engine: Engine, orders: OrderFile, model: Model) -> Plan:
     keys = hash_keys(state, channel, Method.PLACE_ORDER, orders.order_id)
     new = np.flatnonzero(find_locations(state, keys)[0] == ABSENT)
     lines = elements(orders.first_line, new)
-    sku, sku_of = _in_turn(names[Namespace.SKU].find(orders.sku)[lines])
-    row = state.cells.row_of[sku]
+    sku = names[Namespace.SKU].find(orders.sku)[lines]
+    named, sku_of = distinct(sku)
+    row = state.cells.row_of[sku[named]]
     stock = np.where((row >= 0)[:, None] & (state.nodes.flag[:nodes] == 1), state.cells.available[row, :nodes], 0)
     first_line = offsets(np.diff(orders.first_line)[new])
     priced = model.priced(new, lines, Demand(first_line, np.empty(0, np.int32), sku_of, orders.quantity[lines]))
-    demand, costs = priced.demand, priced.costs
+    fees = None if model.stock_fees is None else model.stock_fees[sku[named]]
     terms = {name: orders.options[name][new] for name in TERMS if name in orders.options}
     batch = Batch(
         channel[new], names[Namespace.POSTAL_CODE].find(orders.postal_code)[new], first_line,
-        names[Namespace.SKU].find(orders.sku)[lines], demand.quantity, *asked(terms, new.size),
+        sku, priced.demand.quantity, *asked(terms, new.size),
     )  # fmt: skip
-    found = plan(demand, costs, stock, under=priced.under, capacity=state.capacity)
-    found = model.settled(priced, new, lines, stock, found)
+
+    def costing(parts: Parts) -> dict[str, Any]:
+        """The parts, what they cost with the fees of stock, and each line beyond the least that it could."""
+        cost = model.cost(priced, new, lines, parts) + (0.0 if fees is None else count_fees(priced.demand, fees, parts))
+        extra = extra_cost(priced.demand, priced.costs, stock, parts)
+        return {"parts": replace(parts, extra_cost=extra), "cost": cost}
+
+    found = model.settled(priced, new, lines, stock, _planned(priced, stock, fees, state.capacity))
+    if fees is not None:
+        found = replace(found, **costing(found.parts))
     if model.fees is not None:
         parts = on_terms(state, batch, found.parts, model.fees, row, found.prices)
         if parts is not found.parts:
-            parts = replace(parts, extra_cost=extra_cost(demand, costs, stock, parts))
-            found = replace(found, parts=parts, cost=model.cost(priced, new, lines, parts))
+            found = replace(found, **costing(parts))
     rehearsed = _rehearsed(state, batch)
     if rehearsed is not None:  # where nearest costs less, what it does is the plan: least cost is never the dearer one
-        parts = model.sent(priced, new, lines, rehearsed)
-        cost = model.cost(priced, new, lines, parts)
-        if cost < found.cost:
-            parts = replace(parts, extra_cost=extra_cost(demand, costs, stock, parts))
-            found = replace(found, parts=parts, cost=cost, spared=0)
+        nearest = costing(model.sent(priced, new, lines, rehearsed))
+        if nearest["cost"] < found.cost:
+            found = replace(found, **nearest, spared=0)
     part_count, extra = np.zeros(len(orders.sku), np.int32), np.zeros(len(orders.sku), np.int64)
     part_count[lines], extra[lines] = found.parts.part_count, found.parts.extra_cost
     return replace(found, parts=replace(found.parts, part_count=part_count, extra_cost=extra))
+
+
+def _planned(priced: Priced, stock: Any, fees: Any, capacity: Capacity) -> Plan:
+    """fees: float64 [row of the stock, node] of a unit, or None."""
+    demand, costs, under = priced.demand, priced.costs, priced.under
+    if fees is not None:
+        demand, costs, under = with_stock_fees(demand, costs, under, fees)
+    return plan(demand, costs, stock, under=under, capacity=capacity)
 
 
 def _rehearsed(state: State, batch: Batch) -> Parts | None:
     """What nearest would do; None where it refuses orders: the costs of the others do not compare."""
     drawn = draw(rehearsal(state), batch)
     return None if (drawn.outcome == Outcome.REFUSED).any() else in_order_of_nodes(drawn)
-
-
-def _in_turn(values: Any) -> tuple[Any, Any]:
-    """The distinct values in the order in which they come, and where each one is among them, int32 [n]."""
-    distinct, first, of = np.unique(values, return_index=True, return_inverse=True)
-    turn = np.argsort(first)
-    place = np.empty(turn.size, np.int32)
-    place[turn] = np.arange(turn.size, dtype=np.int32)
-    return distinct[turn], place[of]
 
 
 def commands(
@@ -412,6 +433,19 @@ def allocate(
     if out:
         out[-1][1].wait()
     return out
+
+
+def stock_fees_of(model: Model, answered: list[tuple[OrderFile, Pending]]) -> int | None:
+    """What balance and age of stock come to, minor units; None where the card has no such terms."""
+    if model.stock_fees is None:
+        return None
+    total = 0.0
+    for _, pending in answered:
+        answers: OrderAnswers = pending.wait()[0]
+        given = answers.node != NO_NODE
+        sku = answers.sku[owners(answers.first_part)[given]]
+        total += float((answers.part_quantity[given] * model.stock_fees[sku, answers.node[given]]).sum())
+    return round(total)
 
 
 def short_for_capacity(engine: Engine, answered: list[tuple[OrderFile, Pending]]) -> int:

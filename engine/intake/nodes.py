@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.capacity import TERM_RANGES, TERMS, no_terms_of
+from engine.capacity import DAY_TERM_RANGES, DAY_TERMS, no_day_terms
 from engine.intake.postal_codes import LATITUDE_DEGREES_MAX, LONGITUDE_DEGREES_MAX, Places, degrees_e7
 from engine.intake.tables import FileTable, IntakeError, need_rows, read_table
 from engine.intake.values import ABSENT, text_faults, whole_numbers
@@ -25,17 +25,18 @@ class NodeFile:
     node_id: pa.StringArray  # [node], distinct
     latitude_e7: Any  # int32 [node] 1e-7 degrees
     longitude_e7: Any  # int32 [node]
-    terms: Any  # int64 [node] as engine.capacity.TERMS: what each takes on a day
+    terms: Any  # int64 [node] as engine.capacity.DAY_TERMS: what each takes on a day
 
 
 def read_nodes(path: Path, places: Places) -> NodeFile:
     """Column node_id; latitude and longitude in degrees, or postal_code in the rows that leave them empty; and, where
-    there are limits, TERMS: orders and units of a day, minutes after midnight at which it starts, the clock's offset.
+    there are limits, DAY_TERMS: orders and units of a day, minutes after midnight at which it starts, its clock's
+    offset.
 
     Raises IntakeError, naming the row, where a node is there twice, its place is missing, unknown or off the globe, or
     a term is no whole number in its range.
     """
-    table = read_table(path, ("node_id",), ("latitude", "longitude", "postal_code", *TERMS))
+    table = read_table(path, ("node_id",), ("latitude", "longitude", "postal_code", *DAY_TERMS))
     if not ({"latitude", "longitude"} <= table.columns.keys() or "postal_code" in table.columns):
         raise IntakeError(f"{path}: where are the nodes? add columns latitude and longitude, or postal_code")
     need_rows(table)
@@ -77,9 +78,9 @@ def _coordinates(table: FileTable, places: Places) -> tuple[Any, Any]:
 
 
 def _terms(table: FileTable) -> Any:
-    """int64 [node] as TERMS; an empty cell is the usual one: no limit, midnight, UTC."""
-    terms = no_terms_of(table.rows)
-    for at, (name, (low, high)) in enumerate(TERM_RANGES.items()):
+    """int64 [node] as DAY_TERMS; an empty cell is the usual one: no limit, midnight, UTC."""
+    terms = no_day_terms(table.rows)
+    for at, (name, (low, high)) in enumerate(DAY_TERM_RANGES.items()):
         if name in table.columns:
             values, faults = whole_numbers(table.columns[name], low, high)
             for reason, failing in faults:

@@ -6,13 +6,14 @@ a report; no decision, no journal record and no customer's bill rests on it.
 """
 
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from engine.intake.tables import IntakeError
+from engine.state import State
 from kernels.cheapest import Fees
 
 EARTH_RADIUS_KM = 6371.0088  # mean radius
@@ -32,9 +33,18 @@ def kilometres(
     return distance
 
 
+def kilometres_to_nodes(state: State, code: NDArray[np.integer]) -> NDArray[np.float64]:
+    """[code, node] from postal codes to all nodes of a state."""
+    places, at, nodes = state.postal_codes, state.nodes, state.node_count
+    return kilometres(
+        places.latitude_e7[code, None] / 1e7, places.longitude_e7[code, None] / 1e7, at.latitude_e7[:nodes] / 1e7,
+        at.longitude_e7[:nodes] / 1e7,
+    )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class RateCard:
-    """Fees in integer minor units of one currency, those per km in units a km. A file with exactly these keys.
+    """Fees in minor units of one currency, those per km in units a km. A file with these keys and no others.
 
     A shipment is all units of one order that leave one node together. It costs
     shipment_fee + fee_per_km * km + units * (handling_fee + fee_per_unit_km * km); a short unit costs shortage_penalty.
@@ -45,6 +55,8 @@ class RateCard:
     handling_fee: float
     fee_per_unit_km: float
     shortage_penalty: float
+    balance_fee: float = 0.0  # these two may be left out: engine/stock_fees.py
+    age_fee_per_day: float = 0.0
 
     @classmethod
     def read(cls, path: str | Path) -> "RateCard":
@@ -58,12 +70,17 @@ class RateCard:
         except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise IntakeError(f"{path}: not a TOML file in UTF-8 ({error})") from None
         names = [field.name for field in fields(cls)]
+        card = {field.name: field.default for field in fields(cls) if field.default is not MISSING} | card
         for name in card:
             if name not in names:
                 raise IntakeError(f"{path}: unknown key {name!r}; a rate card has {', '.join(names)}")
         for name in names:
             _check_fee(path, name, card)
         return cls(**{name: float(card[name]) for name in names})
+
+    def costs_over(self, kilometres: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What a shipment over each distance costs, and each unit of it."""
+        return self.shipment_fee + self.fee_per_km * kilometres, self.handling_fee + self.fee_per_unit_km * kilometres
 
     def bill(self, kilometres: NDArray[np.float64], units: NDArray[np.integer], short_units: int) -> dict[str, float]:
         """What each fee of the card comes to, in minor units, not rounded: they add up to the cost."""
@@ -77,9 +94,8 @@ class RateCard:
 
     def cost(self, kilometres: NDArray[np.float64], units: NDArray[np.integer], short_units: int) -> int:
         """Minor units of all shipments and short units, rounded once. kilometres (not rounded), units [shipment]."""
-        each = self.shipment_fee + self.fee_per_km * kilometres
-        each += units * (self.handling_fee + self.fee_per_unit_km * kilometres)
-        return round(float(each.sum()) + short_units * self.shortage_penalty)
+        shipment, unit = self.costs_over(kilometres)
+        return round(float((shipment + units * unit).sum()) + short_units * self.shortage_penalty)
 
 
 def _check_fee(path: str | Path, name: str, card: dict[str, object]) -> None:

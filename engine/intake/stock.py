@@ -12,7 +12,10 @@ from engine.intake.orders import SKU_CHARACTERS_MAX
 from engine.intake.rejects import Reason, Rejects
 from engine.intake.sieve import Sieve
 from engine.intake.tables import IntakeError, read_table
+from engine.intake.values import ABSENT
 from kernels.columns import UNITS_MAX
+
+AGE_DAYS_MAX = 100_000
 
 
 @dataclass(frozen=True)
@@ -25,14 +28,16 @@ class StockFile:
     rejects: Rejects  # rows of the stock file
     rows: int  # of the file
     negative_rows: int  # accepted rows below zero: nothing can be sold of their cells, which someone should look at
+    age_days: Any = None  # int32 [cell] of its units, the mean over its rows; None: the file does not say
 
 
 def read_stock(path: Path, node_ids: pa.StringArray) -> StockFile:
-    """Columns sku, node_id, on_hand (whole units, -UNITS_MAX to UNITS_MAX). A file without rows is no stock at all.
+    """Columns sku, node_id, on_hand (whole units, -UNITS_MAX to UNITS_MAX), and age_days, if there is any: for how long
+    the units have been there, 0 where it is empty. A file without rows is no stock at all.
 
     Bad rows are rejected one by one. Raises IntakeError where the file is unusable or a cell's sum beyond UNITS_MAX.
     """
-    table = read_table(path, ("sku", "node_id", "on_hand"))
+    table = read_table(path, ("sku", "node_id", "on_hand"), ("age_days",))
     rejects = Rejects()
     rejects.add_ragged(table.ragged)
     sieve = Sieve(table, rejects)
@@ -41,6 +46,7 @@ def read_stock(path: Path, node_ids: pa.StringArray) -> StockFile:
     sieve.refuse("node_id", Reason.EMPTY, pc.equal(table.columns["node_id"], "").to_numpy(zero_copy_only=False))
     sieve.refuse("node_id", Reason.UNKNOWN_NODE, found < 0)
     units = sieve.numbers("on_hand", -UNITS_MAX, UNITS_MAX, needed=True)
+    age = sieve.numbers("age_days", 0, AGE_DAYS_MAX) if "age_days" in table.columns else None
 
     rows = np.flatnonzero(sieve.accepted)
     sku = coded.indices.to_numpy()[rows].astype(np.int64)
@@ -54,7 +60,17 @@ def read_stock(path: Path, node_ids: pa.StringArray) -> StockFile:
             f"{path}: {on_hand[at]} units of SKU {skus[at].as_py()!r} at {node_ids[int(node[at])].as_py()!r} "
             f"over all its rows; at most {UNITS_MAX} can be held"
         )
-    return StockFile(skus, node, on_hand.astype(np.int32), rejects, table.rows, int((units[rows] < 0).sum()))
+    negative = int((units[rows] < 0).sum())
+    age_days = None if age is None else _mean_age(cell_of, units[rows], age[rows], cells.size)
+    return StockFile(skus, node, on_hand.astype(np.int32), rejects, table.rows, negative, age_days)
+
+
+def _mean_age(cell_of: Any, units: Any, age: Any, cells: int) -> Any:
+    """int32 [cell] days: the mean over the units of its rows, rounded down."""
+    weight = np.maximum(units, 0)
+    total = np.bincount(cell_of, weight, cells)
+    days = np.bincount(cell_of, weight * np.where(age == ABSENT, 0, age), cells)
+    return (days // np.maximum(total, 1)).astype(np.int32)
 
 
 def spread_evenly(skus: pa.StringArray, units: Any, node_ids: pa.StringArray) -> StockFile:

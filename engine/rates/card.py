@@ -85,6 +85,8 @@ class ServiceCard:
     services: tuple[Service, ...]
     node: NodeTerms | None  # of nodes that `nodes` does not name; None: there must be none
     nodes: dict[str, NodeTerms]
+    balance_fee: int = 0  # these two in an allocation alone: engine/stock_fees.py
+    age_fee_per_day: int = 0
 
     @classmethod
     def read(cls, path: str | Path) -> "ServiceCard":
@@ -118,6 +120,8 @@ class ServiceCard:
                 name: _terms(section, common)
                 for name, section in card.sections("nodes", "a table [nodes.ID] for a node", needed=False).items()
             },
+            card.integer("balance_fee", 0, MONEY_MAX, "minor units", 0),
+            card.integer("age_fee_per_day", 0, MONEY_MAX, "minor units", 0),
         )  # fmt: skip
         if common is None and not read.nodes:
             raise card.fault("node", "is missing, and so is `nodes`; give the hours of all nodes, or of each")

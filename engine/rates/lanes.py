@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from engine.ragged import owners
+from engine.ragged import distinct, owners
 from kernels.columns import NONE
 from kernels.promise import NO_ZONE, Services, Zones
 
@@ -167,22 +167,3 @@ def _ends(services: Services) -> tuple[Any, bool]:
         whole &= each == 1
         ends.append(np.minimum(first_g + step_g * np.arange(0, count + each, each), heaviest_g))
     return np.unique(np.concatenate(ends)), whole
-
-
-def distinct(*columns: Any) -> tuple[Any, Any]:
-    """Where each distinct row of columns stands first, and which of these each row is, int32 [row]; in the order in
-    which they come.
-    """
-    turn = np.lexsort(columns)
-    new = np.zeros(turn.size, bool)
-    new[:1] = True
-    for column in columns:
-        new[1:] |= column[turn[1:]] != column[turn[:-1]]
-    group = np.cumsum(new) - 1
-    first = turn[new]
-    by_place = np.argsort(first)  # a lexsort is stable: of equal rows the first one comes first
-    place = np.empty(first.size, np.int32)
-    place[by_place] = np.arange(first.size, dtype=np.int32)
-    of = np.empty(turn.size, np.int32)
-    of[turn] = place[group]
-    return first[by_place], of

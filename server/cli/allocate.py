@@ -175,6 +175,8 @@ def _show(result: dict[str, Any], policy: str, decisions: Path, rejects: Path | 
     if result["bound"] is not None:
         gap = "" if result["gap"] is None else f"  (cost is {result['gap']:.3%} above it)"
         rows.append(("no allocation costs less than", f"{result['bound']:,}{gap}"))
+    if result["stock_fees"] is not None:
+        rows.append(("  with balance and age of stock, not paid", result["stock_fees"]))
     for name, late in (("late to ship", result["late_to_ship"]), ("late to arrive", result["late_to_deliver"])):
         if late is not None:
             rows.append((f"orders {name}", late))

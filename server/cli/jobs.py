@@ -26,7 +26,7 @@ POLICIES = (NEAREST, LEAST_COST)
 FILE_HELP = {
     "orders": "order_id, channel, placed_at, postal_code, sku, quantity and more.",
     "nodes": "node_id and latitude, longitude in degrees, or postal_code; limits of a day.",
-    "stock": "sku, node_id, on_hand.",
+    "stock": "sku, node_id, on_hand; age_days.",
 }
 
 
@@ -79,7 +79,7 @@ def without(files: Files, closed: Sequence[str]) -> Files:
         ),
         stock=replace(
             stock, sku=stock.sku.filter(pa.array(cells)), node=place[stock.node[cells]].astype(np.int16),
-            on_hand=stock.on_hand[cells],
+            on_hand=stock.on_hand[cells], age_days=None if stock.age_days is None else stock.age_days[cells],
         ),
     )  # fmt: skip
 
@@ -108,6 +108,7 @@ def read_files(
     from engine.intake.postal_codes import Places
     from engine.intake.rate_card import RateCard
     from engine.intake.stock import read_stock
+    from engine.intake.tables import IntakeError
     from engine.rates.card import ServiceCard
 
     progress.stage("reading")
@@ -121,6 +122,8 @@ def read_files(
     order_file = read_orders(orders, places)
     if isinstance(card, ServiceCard):
         check_card(card, orders, order_file, node_file.node_id.to_pylist())
+    if card and card.age_fee_per_day and stock_file.age_days is None:
+        raise IntakeError(f"{stock}: column age_days is missing: age_fee_per_day of the card goes by it")
     return Files(orders, order_file, node_file, stock_file, counted_at, card)
 
 
@@ -144,7 +147,7 @@ def decide(engine: "Engine", files: Files, policy: str, stamp: int, with_options
         summary.notes.append(f"closed, as the nodes file does not name them: {', '.join(closed.to_pylist())}")
     summary.stock_statement = count_stock(engine, files.stock, node_index, files.counted_at, stamp)
     put_catalogue(engine, files.orders, stamp)
-    model = model_of(engine, files.orders, files.card, stamp) if files.card else None
+    model = model_of(engine, files.orders, files.card, stamp, files.stock, node_index) if files.card else None
     planned = _planned(engine, files, model, progress, summary) if model and policy == LEAST_COST else None
     progress.stage("allocating", len(files.orders.order_id))
     answered = allocate(engine, files.orders, stamp, with_options, progress.advance, planned)
@@ -182,7 +185,7 @@ def _or_not_carried(model: "Model") -> str:
 
 def sum_up(run: Run, shipments: "Shipments", files: Files) -> None:
     """What the shipments came to, what they cost by the card, and how that compares with the plan."""
-    from engine.intake.job import count_unplanned
+    from engine.intake.job import count_unplanned, stock_fees_of
 
     summary = run.summary
     units = shipments.units
@@ -196,8 +199,10 @@ def sum_up(run: Run, shipments: "Shipments", files: Files) -> None:
         return
     if summary.orders == len(files.orders.order_id) and not summary.repeated_orders:  # else it is of other orders
         summary.bound = round(run.planned.bound)
+    if run.model is not None:
+        summary.stock_fees = stock_fees_of(run.model, run.answered)
     if summary.cost is not None and summary.bound:
-        summary.gap = round(summary.cost / summary.bound - 1, 6)
+        summary.gap = round((summary.cost + (summary.stock_fees or 0)) / summary.bound - 1, 6)
     summary.unplanned_orders = count_unplanned(run.answered, run.planned)
     if summary.unplanned_orders:
         one = summary.unplanned_orders == 1

@@ -30,12 +30,10 @@ from server.cli.output import (
 
 NAMED_MAX = 3  # closed nodes in the name of a run
 _SUMMARY = (
-    "orders", "units", "allocated_units", "short_units", "split_orders", "shipments", "unplanned_orders",
-    "uncarried_units", "unserved_orders", "late_to_ship", "late_to_deliver", "mean_distance_m", "cost", "bound", "gap",
-    "notes",
+    "orders", "units", "allocated_units", "short_units", "capacity_short_units", "split_orders", "shipments",
+    "unplanned_orders", "uncarried_units", "unserved_orders", "late_to_ship", "late_to_deliver", "mean_distance_m",
+    "cost", "stock_fees", "bound", "gap", "notes",
 )  # fmt: skip
-
-
 _LATE = (("orders late to ship", "late_to_ship"), ("orders late to arrive", "late_to_deliver"))
 
 
@@ -154,8 +152,7 @@ def distance_of(share: float, metres: Any, units: Any) -> int | None:
 
 def table_of(runs: list[Compared]) -> list[tuple[str, *tuple[Any, ...]]]:
     """What is laid side by side: a name, and a figure of each run."""
-    first_result = runs[0].result
-    first = first_result["cost"]
+    first = runs[0].result["cost"]
 
     def row(name: str, of: Any) -> tuple[str, *tuple[Any, ...]]:
         return name, *(of(run.result) for run in runs)
@@ -175,7 +172,7 @@ def table_of(runs: list[Compared]) -> list[tuple[str, *tuple[Any, ...]]]:
     rows += [
         row("short units", share("short_units", "units")), row("split orders", share("split_orders", "orders")),
         row("shipments", lambda r: r["shipments"]),
-        *((name, *(run.result[of] for run in runs)) for name, of in _LATE if first_result[of] is not None),
+        *((name, *(run.result[of] for run in runs)) for name, of in _LATE if runs[0].result[of] is not None),
         row("mean distance of a unit", km("mean_distance_m")),
         row("95% of units travel at most", km("p95_distance_m")), row("seconds", lambda r: f"{r['seconds']:.2f}"),
     ]  # fmt: skip

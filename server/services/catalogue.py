@@ -10,7 +10,7 @@ import pyarrow as pa
 from allot.v1 import catalogue_pb2 as pb
 from allot.v1 import catalogue_pb2_grpc
 from engine import reading
-from engine.capacity import TERMS, UNLIMITED
+from engine.capacity import DAY_TERMS, UNLIMITED
 from engine.commands import Command
 from engine.outcomes import Namespace
 from kernels.columns import NODES_MAX, NONE, OnShort
@@ -130,7 +130,7 @@ def _named(words: Any, node_ids: list[str]) -> list[str]:
 
 
 def _node(page: reading.NodePage, row: int) -> pb.Node:
-    terms = dict(zip(TERMS, page.terms[row].tolist(), strict=True))
+    terms = dict(zip(DAY_TERMS, page.terms[row].tolist(), strict=True))
     is_limited = any(terms[name] != UNLIMITED for name in asked.MAY_BE_ABSENT)
     orders, units = page.taken[row].tolist() if is_limited else (None, None)
     return pb.Node(

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from allot.v1 import catalogue_pb2
-from engine.capacity import TERM_RANGES, columns_of, no_terms_of
+from engine.capacity import DAY_TERM_RANGES, day_columns, no_day_terms
 from engine.commands import PutChannels, PutExceptions, PutFences, PutNames, PutNodes, PutPostalCodes
 from engine.intake.nodes import NODE_ID_CHARACTERS_MAX
 from engine.intake.orders import CHANNEL_CHARACTERS_MAX, SKU_CHARACTERS_MAX
@@ -28,7 +28,7 @@ EXCEPTIONS_MAX = 10_000
 FENCES_MAX = 10_000
 PRIORITY_MAX = 1_000_000
 SHARE_WHOLE_PPM = 1_000_000
-MAY_BE_ABSENT = ("orders_per_day", "units_per_day")  # the first of TERM_RANGES: a node without has no limit
+MAY_BE_ABSENT = ("orders_per_day", "units_per_day")  # the first of DAY_TERM_RANGES: a node without has no limit
 NO_CAP = int(np.iinfo(np.int32).max)
 ADD_A_NODE, ADD_A_CHANNEL = "add it by PutNodes", "add it by PutChannel"
 NAME_A_SKU = "name it by PutSkus, or receive stock of it"
@@ -51,7 +51,7 @@ class NodeRows:
     latitude_e7: Any  # int32 [node]
     longitude_e7: Any  # int32 [node]
     active: Any  # uint8 [node]
-    terms: Any  # int64 [node] as engine.capacity.TERMS
+    terms: Any  # int64 [node] as engine.capacity.DAY_TERMS
     codes: dict[int, str]  # by row
 
     def place(self, row: int, latitude_e7: int, longitude_e7: int) -> None:
@@ -61,7 +61,7 @@ class NodeRows:
     def command(self) -> PutNodes:
         """The command, when every node has its place."""
         return PutNodes(
-            self.request_id, self.node_id, self.latitude_e7, self.longitude_e7, self.active, **columns_of(self.terms)
+            self.request_id, self.node_id, self.latitude_e7, self.longitude_e7, self.active, **day_columns(self.terms)
         )
 
 
@@ -73,11 +73,11 @@ def node_rows(request: catalogue_pb2.PutNodesRequest) -> NodeRows:
     active = np.array([not node.closed for node in request.nodes], np.uint8)
     out = NodeRows(
         request_id(request.request_id), node_id, np.zeros(count, np.int32), np.zeros(count, np.int32), active,
-        no_terms_of(count), {},
+        no_day_terms(count), {},
     )  # fmt: skip
     for row, node in enumerate(request.nodes):
         field = f"nodes[{row}]"
-        for at, (name, (low, high)) in enumerate(TERM_RANGES.items()):
+        for at, (name, (low, high)) in enumerate(DAY_TERM_RANGES.items()):
             if at >= len(MAY_BE_ABSENT) or node.HasField(name):
                 out.terms[row, at] = number(f"{field}.{name}", getattr(node, name), low, high)
         code = text(f"{field}.postal_code", node.postal_code, POSTAL_CODE_CHARACTERS_MAX, needed=False)
