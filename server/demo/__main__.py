@@ -80,7 +80,7 @@ def run(folder: Path, orders: int, skus: int, seed: int) -> int:
     log.touch()  # by it the folder is known as ours
     with Show() as show:
         with local_redis(folder / "redis") as store, running(data, log, f"--redis={store.url}") as server:
-            with show.stage("starting allot serve; compiles its kernels once, 45 to 75 s") as stage:
+            with show.stage("starting allot serve; compiles its kernels once, a minute or two") as stage:
                 geography = Geography.india()
                 hour = festive_hour(orders, skus, seed, geography)
                 address = server.wait_until_serving()
