@@ -3,7 +3,7 @@
 Kernels draw from what is left (`Capacity`, kernels/capacity.py); here is what was taken, counted from applied tables,
 live and in replay alike. A node's day begins with the first commit after its cut-off, and nothing else turns it.
 
-What counts: an order or a reservation counts once at each node, with its units there, in the commit that gives them to
+What counts: an order or a reservation counts at each node, with its units there, in each commit that gives it units of
 the node: when it enters, when it is served as a back-order, when it is moved there. A reservation that ends gives back
 what it took on the same day, and its order takes it again. Nothing else comes back: what an order that was cancelled
 or moved away had taken of a day is spent.
@@ -78,6 +78,12 @@ class Days:
         """bool [node]: the nodes whose next day begins with a commit at a moment, UTC us."""
         return self.limited & (self._numbers(stamp) > self.number) if self.is_any else self.limited
 
+    def next_begin(self) -> int:
+        """When the next day of a node with a limit begins, UTC us, after the last commit that was tried."""
+        at = self.limited
+        begins = (self._numbers(self.stamp)[at] + 1) * MINUTES_OF_A_DAY
+        return int((begins + self.terms[at, _STARTS_AT] - self.terms[at, _UTC_OFFSET]).min()) * _MINUTE_US
+
     def undo(self) -> None:
         """The commit came to nothing: its stamp does not count."""
         if self._before is not None:
@@ -122,6 +128,11 @@ class Days:
             target[: values.shape[0]] = values
         self._set_limited()
         self.refresh()
+
+    @property
+    def is_put(self) -> bool:
+        """Whether any node has terms of its day, even without a limit."""
+        return bool((self.terms != NO_DAY_TERMS).any())
 
     def _set_limited(self) -> None:
         self.limited = (self.terms[:, : _UNITS + 1] != UNLIMITED).any(axis=1)
@@ -177,11 +188,23 @@ class Days:
         self.capacity.left[np.unique(node[back]), _ORDERS] += 1
 
     def _take(self, order: Any, node: Any, units: Any, sign: int) -> None:
-        node = node.astype(np.int64)
-        orders = np.unique(order * NODES_MAX + node) % NODES_MAX
-        self.taken[:, _ORDERS] += sign * np.bincount(orders, minlength=NODES_MAX)
-        self.taken[:, _UNITS] += sign * np.bincount(node, units, NODES_MAX).astype(np.int64)
+        self.taken += sign * _counted(order, node, units)
         self.refresh()
+
+
+def _counted(order: Any, node: Any, units: Any) -> Any:
+    """int64 [node, 2]: orders and units. Of each part: its order, node and units."""
+    node = node.astype(np.int64)
+    orders = np.unique(order * NODES_MAX + node) % NODES_MAX
+    return np.stack(
+        [np.bincount(orders, minlength=NODES_MAX), np.bincount(node, units, NODES_MAX).astype(np.int64)], axis=1
+    )
+
+
+def count_in(capacity: Capacity, order: Any, node: Any, units: Any) -> None:
+    """Take parts off what is left, which kernels see. Of each part: its order, node and units."""
+    limited = np.unpackbits(capacity.limited.view(np.uint8), bitorder="little")[:NODES_MAX] != 0
+    capacity.left[limited] -= _counted(order, node, units)[limited]
 
 
 def beyond(capacity: Capacity, order: Any, node: Any, units: Any) -> Any:

@@ -30,7 +30,6 @@ from kernels.pricing import PIECE_LINES_MAX, Costs
 from kernels.promise import DAY_US
 
 CASH = ("CASH_ON_DELIVERY", "COD", "CASH")  # payment methods that are paid at the door, in any case of letters
-_DEAR = 1000.0  # times the dearest order of single units: what a node that may not give costs a plan by a rate card
 CELLS_MAX = 1 << 26  # rows of costs times nodes: half a gigabyte for each of two arrays
 
 
@@ -84,7 +83,8 @@ class RateCosts:
         rows, zone = distinct(self.code[order], self.group[order])
         shipment, unit = self.card.costs_over(kilometres_to_nodes(self.state, self.code[order][rows]))
         closed = ~self.serves[self.group[order][rows]]
-        shipment[closed] += _DEAR * (1 + shipment.max(initial=0) + self.short)
+        units = np.bincount(owners(demand.first_line), demand.quantity)
+        shipment[closed] += 1 + self.short * units.max(initial=0)  # more than to leave any order short
         return Priced(demand._replace(zone=zone), Costs(shipment, unit, self.short), None)
 
     def cost(self, priced: Priced, order: Any, line: Any, parts: Parts) -> float:
@@ -279,10 +279,10 @@ class ServiceCosts:
         zone, carrier = self.lanes.zone[place, of.zones[service], node], of.carrier[service]
         ship_at, arrival = np.empty(order.size, np.int64), np.empty(order.size, np.int32)
         turn = np.argsort(placed_at, kind="stable")
-        first = 0
+        first, moments = 0, placed_at[turn]
         while first < turn.size:  # dates hold until the next cut-off
-            dates, until = self.tariff.dates(int(placed_at[turn[first]]))
-            last = int(np.searchsorted(placed_at[turn], until))
+            dates, until = self.tariff.dates(int(moments[first]))
+            last = int(np.searchsorted(moments, until))
             at = turn[first:last]
             ship_at[at] = dates.ship_at[node[at], carrier[at]]
             arrival[at] = dates.arrival[node[at] * of.carrier.size + service[at], zone[at]]

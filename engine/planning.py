@@ -14,7 +14,7 @@ import numpy as np
 
 from engine.commands import Parts
 from engine.ragged import offsets, owners
-from engine.within import ROUNDS_OF_FEES, Fees, keep_within, room_of, taken, with_fees
+from engine.within import ORDERS, ROUNDS_OF_FEES, Fees, keep_within, room_of, taken, with_fees
 from kernels.columns import NO_NODE, Capacity
 from kernels.moves import MOVED_UNITS_MAX, WINDOW, Units, WeighedUnits
 from kernels.pricing import PIECE_LINES_MAX, Costs, Orders, bound, raise_prices
@@ -98,7 +98,7 @@ def plan(
 ) -> Plan:  # fmt: skip
     """The cheapest plan that is found. stock: int32 [sku, node], what may be taken; prices: to begin from; under: what
     the bound is worked out by, where `costs` are not the true ones (engine/costs.py); capacity: what nodes may take, in
-    orders and units, where there are limits (engine/within.py): by weight the bound knows none of it.
+    orders and units, where there are limits (engine/within.py).
 
     The same demand gets the same plan. Raises TooManyUnits.
     """
@@ -109,14 +109,12 @@ def plan(
     prices = np.zeros(stock.shape) if prices is None else np.array(prices, np.float64, order="C")
     merged, in_turn, kept = _merged(demand)
     units, room = _units(merged, stock), room_of(capacity, stock.shape[1])
-    if room is None or under is not None:
-        true = _true(demand, costs, under)
+    true = _true(demand, costs, under)
+    if room is None:
         least = _priced(_orders(merged, stock.shape[0], true, kept), true.costs, stock, prices, watch)
-        cost = _placed(units, costs, prices, watch if room is None else _unwatched)
-        if room is not None:
-            keep_within(units, costs, costs, prices, room)
+        cost = _placed(units, costs, prices, watch)
     else:
-        least, fees = _priced_within(merged, costs, stock, prices, room, watch)
+        least, fees = _priced_within(merged, costs, _at(true, kept), stock, prices, room, watch)
         priced = with_fees(costs, fees.value)
         _placed(units, priced, prices, _unwatched)
         keep_within(units, costs, priced, prices, room)
@@ -194,9 +192,9 @@ def _orders(demand: Demand, skus: int, under: Under, kept: Any) -> Orders:
     )  # fmt: skip
 
 
-def _plain_orders(demand: Demand, costs: Costs, skus: int) -> Orders:
-    """A merged demand for pricing, where the weight does not matter."""
-    return _orders(demand, skus, _true(demand, costs, None), np.arange(demand.sku.size))
+def _at(under: Under, lines: Any) -> Under:
+    """The same of some lines."""
+    return under._replace(rate=under.rate[lines], grams=under.grams[lines])
 
 
 def _priced(orders: Orders, costs: Costs, stock: Any, prices: Any, watch: Watch) -> float:
@@ -211,29 +209,34 @@ def _priced(orders: Orders, costs: Costs, stock: Any, prices: Any, watch: Watch)
 
 
 def _priced_within(
-    demand: Demand, costs: Costs, stock: Any, prices: Any, room: Any, watch: Watch
+    demand: Demand, costs: Costs, true: Under, stock: Any, prices: Any, room: Any, watch: Watch
 ) -> tuple[float, Fees]:  # fmt: skip
     """Fees of nodes and prices at these; the best bound. Where most orders have one line, a part of the SKUs goes
     first."""
     fees, rounds = Fees(costs, room), ROUNDS_OF_FEES
     if demand.sku.size >= 2 * SAMPLED_LINES and demand.sku.size <= LINES_OF_SAMPLED * demand.zone.size:
-        some, share = _sampled(demand)
-        for _ in _rounds_of_fees(some, costs, stock, prices, room * share, fees, ROUNDS_OF_FEES):
+        some, lines, share = _sampled(demand)
+        of = _at(true, lines)._replace(zone=true.zone[np.unique(owners(demand.first_line)[lines])])
+        for _ in _rounds_of_fees(some, costs, of, stock, prices, room * share, fees, ROUNDS_OF_FEES):
             pass
         fees.begin(*STEPS_AFTER_SAMPLE)
         rounds = ROUNDS_AFTER_SAMPLE
-    orders, best = _plain_orders(demand, costs, stock.shape[0]), 0.0
+    orders, best = _orders(demand, stock.shape[0], true, np.arange(demand.sku.size)), 0.0
     for placing in (False, True) if _has_larger(demand) else (False,):
         if placing:
             fees.begin(*STEPS_OF_PLACING)
         some_rounds = ROUNDS_OF_PLACING if placing else rounds
-        for priced in _rounds_of_fees(demand, costs, stock, prices, room, fees, some_rounds, placing):
-            best = max(best, bound(orders._replace(fees=priced.shipment), priced, prices, stock) - fees.paid)
+        for priced in _rounds_of_fees(demand, costs, true, stock, prices, room, fees, some_rounds, placing):
+            best = max(best, bound(orders._replace(fees=priced.fees), priced.costs, prices, stock) - fees.paid)
             watch("bound", best)
     fees.end()
-    priced = with_fees(costs, fees.value)
-    orders = orders._replace(fees=priced.shipment)
-    return max(best, _priced(orders, priced, stock, prices, _unwatched) - fees.paid), fees
+    priced = _with_fees(true, fees.value)
+    orders = orders._replace(fees=priced.fees)
+    return max(best, _priced(orders, priced.costs, stock, prices, _unwatched) - fees.paid), fees
+
+
+def _with_fees(under: Under, fees: Any) -> Under:
+    return under._replace(costs=with_fees(under.costs, fees), fees=under.fees + fees[:, ORDERS])
 
 
 def _has_larger(demand: Demand) -> bool:
@@ -242,35 +245,38 @@ def _has_larger(demand: Demand) -> bool:
     return bool(units[units > 1].sum() > LARGER_UNITS * units.sum())
 
 
-def _sampled(demand: Demand) -> tuple[Demand, Any]:
-    """The lines of some SKUs, about SAMPLED_LINES of them; and which part of all orders and units that is."""
+def _sampled(demand: Demand) -> tuple[Demand, Any, Any]:
+    """The demand for some SKUs, of about SAMPLED_LINES lines; which lines; which part of all orders and units."""
     lines = np.flatnonzero(demand.sku % (demand.sku.size // SAMPLED_LINES) == 0)
     orders, count = np.unique(owners(demand.first_line)[lines], return_counts=True)
-    rate = None if demand.rate is None else demand.rate[lines]
-    some = Demand(offsets(count), demand.zone[orders], demand.sku[lines], demand.quantity[lines], rate=rate)
-    return some, np.array([orders.size / demand.zone.size, some.quantity.sum() / demand.quantity.sum()])
+    grams, rate = (None if column is None else column[lines] for column in (demand.grams, demand.rate))
+    some = Demand(
+        offsets(count), demand.zone[orders], demand.sku[lines], demand.quantity[lines], grams, demand.ends, rate
+    )
+    return some, lines, np.array([orders.size / demand.zone.size, some.quantity.sum() / demand.quantity.sum()])
 
 
 def _rounds_of_fees(
-    demand: Demand, costs: Costs, stock: Any, prices: Any, room: Any, fees: Fees, rounds: int, placing: bool = False
-) -> Iterator[Costs]:  # fmt: skip
-    """Round by round the costs with fees, when prices have been raised to them; the fees move before the next, by what
-    orders would take that may share shipments (what the bound counts with), or, placing, by what whole ones do."""
-    orders, units = _plain_orders(demand, costs, stock.shape[0]), _units(demand, stock)
+    demand: Demand, costs: Costs, true: Under, stock: Any, prices: Any, room: Any, fees: Fees, rounds: int,
+    placing: bool = False,
+) -> Iterator[Under]:  # fmt: skip
+    """Round by round the true costs with fees, when prices have been raised to them; the fees move before the next, by
+    what orders would take that may share shipments (what the bound counts with), or, placing, by what whole ones do."""
+    orders, units = _orders(demand, stock.shape[0], true, np.arange(demand.sku.size)), _units(demand, stock)
     skus, nodes = np.unique(demand.sku), stock.shape[1]
     sizes = np.diff(units.first if placing else demand.first_line)
     several = np.flatnonzero(sizes > 1).astype(np.int32)
     for _ in range(rounds):
-        priced = with_fees(costs, fees.value)
-        raise_prices(orders._replace(fees=priced.shipment), priced, stock, skus, prices)
-        yield priced
+        least, priced = _with_fees(true, fees.value), with_fees(costs, fees.value)
+        raise_prices(orders._replace(fees=least.fees), least.costs, stock, skus, prices)
+        yield least
         units.at[:], units.room[:] = -1, stock
         place_by_price(units, priced, prices, several)
         if placing:
             place_singles(units, priced, prices)
         took = taken(units, nodes).astype(np.float64)
         if not placing:
-            share_singles(units, priced, prices, took)
+            share_singles(Units(*units), priced, prices, took)
         if not fees.move(took, room):
             return
 
@@ -341,15 +347,16 @@ def _parts(line: Any, lines: int, node: Any, nodes: int) -> Parts:
 
 
 def cost_of(demand: Demand, costs: Costs, parts: Parts) -> float:
-    """What parts cost together: shipments, units, what is short; by costs that know no weight."""
+    """What parts cost together: shipments, units, what is short."""
     order, line = owners(demand.first_line), owners(offsets(parts.part_count))
     given, nodes = parts.node != NO_NODE, costs.unit.shape[1]
     line, node, units = line[given], parts.node[given], parts.quantity[given]
-    shipment = np.unique(order[line].astype(np.int64) * nodes + node)
-    shipped = costs.shipment[demand.zone[shipment // nodes], shipment % nodes].sum()
+    shipment, of = np.unique(order[line].astype(np.int64) * nodes + node, return_inverse=True)
+    line_grams, ends = _weights(demand)
+    step = np.searchsorted(ends, np.bincount(of, units * line_grams[line], shipment.size))
+    shipped = costs.shipment[demand.zone[shipment // nodes] + step, shipment % nodes].sum()
     short = parts.quantity[~given].sum(dtype=np.int64)
-    row = demand.zone[order[line]] if demand.rate is None else demand.rate[line]
-    return float(shipped + (units * costs.unit[row, node]).sum() + short * costs.short)
+    return float(shipped + (units * costs.unit[_rates(demand)[line], node]).sum() + short * costs.short)
 
 
 def extra_cost(demand: Demand, costs: Costs, stock: Any, parts: Parts) -> Any:

@@ -132,9 +132,11 @@ def _last_date(
         nodes_now = nodes_of[sku]
         one = _first_whole(units, left_for(sku), sku, taken, group, nodes_now) if most == 1 else None
         for at, (due_at, node, left) in enumerate(left_for(sku)):
+            if units == 0:
+                break
             left -= taken[sku, at]
             is_allowed = group[node >> 6] >> (node & 63) & 1 and (node in nodes_now or len(nodes_now) < most)
-            if units and left > 0 and is_allowed and (most > 1 or node == one):
+            if left > 0 and is_allowed and (most > 1 or node == one):
                 nodes_now.add(node)
                 taken[sku, at] += min(units, left)
                 units -= min(units, left)

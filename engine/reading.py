@@ -28,6 +28,7 @@ from kernels.columns import NO_NODE, NONE, POLICY_FIGURES, Figure, OrderKind
 from kernels.keys import ABSENT
 
 LOOK_SKUS_MAX = 16_384  # SKUs looked at for one page of stock, at most
+SUPPLY_ROWS = 16_384  # of one page; its last SKU may bring more
 FIGURES = (
     Figure.ON_HAND, Figure.UNAVAILABLE, Figure.ALLOCATED, Figure.RESERVED, Figure.SAFETY_STOCK, Figure.PICKED,
     Figure.DEFICIT,
@@ -292,8 +293,12 @@ def supply_page(
     where it is given."""
     expected = engine.state.expected
     skus = expected.skus(first_sku) if sku is None else [sku]
-    some, rows = skus[:count], []
-    for one in some:
+    rows: list[tuple[int, ...]] = []
+    done = 0
+    for one in skus[:count]:
+        if len(rows) > SUPPLY_ROWS:
+            break
+        done += 1
         dated, bound = expected.of(one), expected.bound.get(one, NOTHING_BOUND)
         waiting: Counter[tuple[int, int]] = Counter()
         for at, reference, units in zip(
@@ -305,7 +310,7 @@ def supply_page(
                 rows.append((one, at, units, waiting[at, reference], reference, due_at))
     table = np.array(rows, np.int64).reshape(-1, 6)
     skus_of, nodes_of, units_of, bound_of = (table[:, place].astype(np.int32) for place in range(4))
-    following = skus[count] if len(skus) > count else NONE
+    following = skus[done] if len(skus) > done else NONE
     return SupplyPage(
         engine.state.sequence, skus_of, nodes_of, units_of, bound_of, table[:, 4].copy(), table[:, 5].copy(), following
     )  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.capacity import count_in
 from engine.commands import Parts
 from engine.ragged import elements, offsets, owners
 from engine.sourcing import draw, fitting, rehearsal
@@ -60,9 +61,11 @@ def in_order_of_nodes(drawn: Drawn) -> Parts:
 
 
 def _claim(state: State, batch: Batch, parts: Parts, orders: Any) -> None:
-    """Take what a plan gives to some orders, bool [order], off the claims of a rehearsal."""
+    """Take what a plan gives to some orders, bool [order], off the claims of a rehearsal, and off the days of nodes."""
     line = owners(offsets(parts.part_count))
-    taken = orders[owners(batch.first_line)[line]] & (parts.node != NO_NODE)
+    order = owners(batch.first_line)[line]
+    taken = orders[order] & (parts.node != NO_NODE)
+    count_in(state.capacity, order[taken], parts.node[taken], parts.quantity[taken])
     row, node = state.cells.row_of[batch.sku[line[taken]]], parts.node[taken].astype(np.int64)
     np.subtract.at(state.cells.available, (row, node), parts.quantity[taken])
     empty = state.cells.available[row, node] == 0

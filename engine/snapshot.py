@@ -59,7 +59,7 @@ def _columns(state: State) -> Iterator[tuple[str, Any]]:
     for name, place, count in (("nodes", state.nodes, nodes), ("postal_codes", state.postal_codes, codes)):
         for field in ("latitude_e7", "longitude_e7", "flag"):
             yield f"{name}_{field}", getattr(place, field)[:count]
-    if state.days.is_any:
+    if state.days.is_put:
         for field in DAYS:
             yield f"days_{field}", getattr(state.days, field)[:nodes]
     yield "metres", np.ascontiguousarray(state.places.metres[:codes, :nodes])

@@ -1,7 +1,7 @@
 """What decisions share: nearest allocation of a batch, also upon claims that are thrown away, of open orders that have
 nodes already, and open orders as they stand.
 
-Called by engine/decide.py and engine/stock.py, which journal what comes of it.
+Its callers journal what comes of it, or throw it away.
 """
 
 import copy
@@ -95,6 +95,13 @@ def _draw_twice(state: State, order: Batch, at: Any, more: int, among: Any, clai
         for name in ("node", "quantity", "fenced", "metres")
     }
     return first._replace(part_count=np.bincount(line, minlength=order.sku.size).astype(np.int32), **both)
+
+
+def on_day(state: State, stamp: int) -> State:
+    """The state with what nodes have left of their day at a moment, UTC us."""
+    out = copy.copy(state)
+    out.capacity = state.days.capacity_at(stamp)
+    return out
 
 
 def rehearsal(state: State) -> State:

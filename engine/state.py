@@ -265,7 +265,7 @@ class State:
             for column in (place.latitude_e7, place.longitude_e7, place.flag):
                 content.update(column[:count].tobytes())
         content.update(np.ascontiguousarray(self.places.metres[:codes, :nodes]).tobytes())
-        if self.days.is_any:
+        if self.days.is_put:
             content.update(self.days.digest())
         put = (self.groups, self.excluded, self.on_short, self.closed)
         for column in (*put, *self.policies[1:9], self.policies.preferred):

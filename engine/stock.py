@@ -274,12 +274,15 @@ def serve_new_day(commit: Commit, begins: Any) -> None:
         serve_back_orders(commit, sku, Cause.NEW_DAY)
 
 
-def waiting_for(state: State, nodes: Any) -> Any:
-    """SKUs that units wait for, and that some of these nodes, bool [node], have available."""
+def waiting_for(state: State, nodes: Any, whatever_is_there: bool = False) -> Any:
+    """SKUs that units wait for, and that some of these nodes, bool [node], have available; or all that have stock
+    figures."""
     if not nodes.any() or state.head(Head.WAITING_PARTS) == 0:
         return np.empty(0, np.int32)
     sku = np.flatnonzero(state.book.waiting[: len(state.names[Namespace.SKU])] != NONE).astype(np.int32)
     sku = sku[state.cells.row_of[sku] != NONE]
+    if whatever_is_there:
+        return sku
     available = state.cells.available[state.cells.row_of[sku]]
     return sku[(available[:, np.flatnonzero(nodes)] > 0).any(axis=1)]
 

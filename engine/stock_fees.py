@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from engine.commands import Parts
+from engine.costs import CELLS_MAX, TooManyRows
 from engine.planning import Demand, Under, cost_rows
 from engine.ragged import distinct, offsets, owners
 from kernels.columns import NO_NODE
@@ -43,8 +44,12 @@ def stock_fees(terms: Terms, available: Any, age_days: Any) -> Any:
 def with_stock_fees(
     demand: Demand, costs: Costs, under: Under | None, fees: Any
 ) -> tuple[Demand, Costs, Under | None]:  # fmt: skip
-    """The same with the fees of stock, [row of the stock, node]: a row of costs for each SKU in each row so far."""
+    """The same with the fees of stock, [row of the stock, node]: a row of costs for each SKU in each row so far. Raises
+    TooManyRows."""
     rows = cost_rows(demand, np.arange(demand.sku.size), 1)
+    for of in (rows,) if under is None else (rows, under.rate):
+        if (count := distinct(of, demand.sku)[0].size) * fees.shape[1] > CELLS_MAX:
+            raise TooManyRows(f"{count:,} prices, by SKU and where orders go, at {fees.shape[1]} nodes")
     unit, rate = _more_rows(costs.unit, rows, demand.sku, fees)
     first, _ = distinct(rows, demand.sku)
     shipment = np.concatenate([costs.shipment, costs.shipment[rows[first]]])

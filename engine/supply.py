@@ -5,7 +5,7 @@ SKUs that it concerns (`rebind`), and journals what changed: that is what promis
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from engine.ragged import offsets, owners
 from engine.state import State
 from kernels.columns import NONE, Head, OrderKind, Stage
 from kernels.searching import waiting_orders
-from kernels.supply import Asking, Supply, bind, empty_bindings, waiting_units
+from kernels.supply import Asking, Supply, bind, empty_bindings, waiting_lines, waiting_units
 
 NO_CHANNEL = np.array([-1], np.int16)
 BINDING_BYTES_MAX = 96  # of a record, for what is told of one binding that goes and another that comes
@@ -30,10 +30,19 @@ BINDING_BYTES_MAX = 96  # of a record, for what is told of one binding that goes
 _Change = tuple[int, int, int, bool]  # units, due before, due from now on (0: no date), whether they wait
 
 
-def check_supply_room(state: State, rows: int) -> None:
-    """Raise OutOfRoom where so many rows more might not fit: before anything is changed."""
-    most = state.limits.supply_max
-    if state.expected.rows + rows > most:
+def check_supply_room(state: State, asked: Sequence[PutSupply]) -> None:
+    """Raise OutOfRoom where what is expected beside what there is might not fit: before anything is changed."""
+    most, expected = state.limits.supply_max, state.expected
+    more = sum(command.sku.size for command in asked)
+    if expected.rows + more > most:  # by key then: many may be there, or be taken back
+        keys = {
+            row[:3]
+            for command in asked
+            for row in zip(*(getattr(command, name).tolist() for name in DTYPES), strict=True)
+            if row[3] and expected.get(*row[:3]) == (0, 0)
+        }
+        more = len(keys)
+    if expected.rows + more > most:
         raise OutOfRoom(f"supply_max is {most}, {state.expected.rows} are in use: raise the limit, or take back what "
                         "will not come")  # fmt: skip
 
@@ -93,8 +102,11 @@ def bound_now(state: State, sku: int) -> Bound:
     """Back-ordered units of a SKU bound to its supply: in the sequence in which receipts serve them (channel priority,
     then age), each to the earliest that is left at a node that may serve it.
     """
-    book, supply = state.book, state.expected.of(sku)
-    if supply.units.size == 0 or book.waiting[sku] == NONE:
+    book = state.book
+    if book.waiting[sku] == NONE:
+        return NOTHING_BOUND
+    supply = state.expected.of(sku)
+    if supply.units.size == 0:
         return NOTHING_BOUND
     rows = np.empty(state.head(Head.WAITING_PARTS), np.int32)
     rows = rows[: waiting_orders(np.array([sku], np.int32), book, rows)]
@@ -167,6 +179,7 @@ def _concerned(commit: Commit) -> dict[int, int]:
                 cause = np.where(confirmed, Cause.CONFIRMED, Cause.PLACED)
                 out |= zip(lines["sku"][line].tolist(), cause.tolist(), strict=True)
         elif table is schema.MOVES:
+            out |= _of_moved_orders(commit.state, columns)
             waits = (columns["from"] == Stage.BACK_ORDERED) | (columns["to"] == Stage.BACK_ORDERED)
             out |= zip(columns["sku"][waits].tolist(), columns["cause"][waits].tolist(), strict=True)
         elif table is schema.SUPPLY:
@@ -174,6 +187,21 @@ def _concerned(commit: Commit) -> dict[int, int]:
         elif table is schema.CHANNELS or table is schema.NODES:
             out |= dict.fromkeys((*expected.skus(), *expected.bound), int(Cause.CATALOGUE))
     return out
+
+
+def _of_moved_orders(state: State, moves: Mapping[str, Any]) -> dict[int, int]:
+    """The SKUs that orders of a limited number of nodes wait for, where any of their units moved: a line waits for
+    nodes that the others leave from. Each with a cause."""
+    book = state.book
+    order, first = np.unique(book.lines.order[book.parts.line[moves["part"]]], return_index=True)
+    is_limited = (state.terms.nodes_max[order] > 0) | (state.policies.split[book.orders.channel[order]] == 0)
+    order, first = order[is_limited].astype(np.int32), first[is_limited]
+    if order.size == 0:
+        return {}
+    room = state.head(Head.WAITING_PARTS)
+    sku, of = np.empty(room, np.int32), np.empty(room, np.int32)
+    count = waiting_lines(order, book, sku, of)
+    return dict(zip(sku[:count].tolist(), moves["cause"][first[of[:count]]].tolist(), strict=True))
 
 
 def _changed_lines(state: State, before: Bound, after: Bound) -> Iterator[tuple[int, int, list[_Change]]]:

@@ -113,7 +113,7 @@ class Fees:
 
 def keep_within(units: Units, costs: Costs, priced: Costs, prices: Any, room: Any) -> None:
     """Bring a placing within the limits, then move what saves. priced: with the fees, prices: of stock, by which it is
-    chosen what leaves. Shipments are not weighed here: each costs what the lightest does."""
+    chosen what leaves."""
     nodes, units = costs.unit.shape[1], Units(*units)
     left = np.ascontiguousarray(room - taken(units, nodes))
     for node in np.flatnonzero((left < 0).any(axis=1)).tolist():

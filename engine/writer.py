@@ -141,9 +141,14 @@ class Engine:
         return self._run([command], stamp, pipelined=False).wait()[0]
 
     @property
-    def next_expiry(self) -> int | None:
-        """When a reservation may be due, UTC us; None where there is none. A commit, even of no command, ends it."""
-        return int(self.state.expiries.at[0]) if self.state.head(Head.EXPIRIES) else None
+    def next_due(self) -> int | None:
+        """When a commit of no command may have something to do, UTC us: a reservation ends, or units wait and a node's
+        day begins; None where neither is to come."""
+        state = self.state
+        due = [int(state.expiries.at[0])] if state.head(Head.EXPIRIES) else []
+        if state.days.is_any and state.head(Head.WAITING_PARTS):
+            due.append(state.days.next_begin())
+        return min(due, default=None)
 
     def submit(self, commands: Sequence[Command], stamp: int, pipelined: bool = True) -> Pending:
         """Decide a batch of commands as one commit; it becomes durable while the next is decided.
@@ -190,10 +195,12 @@ class Engine:
             raise
         return Pending(self, commit.sequence, answers, changes)
 
-    def _check_room(self, commands: Sequence[Command], stamp: int) -> None:
-        """Raise OutOfRoom where the columns might not hold what is asked for: before anything is decided."""
-        orders = lines = keys = supply = 0
-        parts = served_max(self.state, waiting_for(self.state, self.state.days.begins(stamp)), 0)
+    def _check_room(self, commands: Sequence[Command], stamp: int, begins: Any) -> None:
+        """Raise OutOfRoom where the columns might not hold what is asked for: before anything is decided. begins: bool
+        [node], the nodes whose day begins."""
+        orders = lines = keys = 0
+        served = waiting_for(self.state, begins, whatever_is_there=self._is_due(stamp))
+        parts = served_max(self.state, served, 0)
         for command in commands:
             if isinstance(command, PlaceOrders):
                 orders += len(command.order_id)
@@ -219,7 +226,6 @@ class Engine:
                 parts += reallocated_parts_max(self.state, command)
             elif isinstance(command, PutSupply):
                 keys += 1
-                supply += command.sku.size
             elif isinstance(command, Reevaluate):
                 keys += 1
                 parts += PARTS_OF_A_MOVE_MAX * command.line.size
@@ -229,13 +235,17 @@ class Engine:
             raise OutOfRoom(f"commit_orders_max is {most}, {keys} orders and requests were given: give fewer at a time")
         check_limits(self.state, [command for command in commands if isinstance(command, Put)])
         self.state.check_room(orders, lines, parts, keys)
-        check_supply_room(self.state, supply)
+        check_supply_room(self.state, [command for command in commands if isinstance(command, PutSupply)])
+
+    def _is_due(self, stamp: int) -> bool:
+        """Whether a reservation ends."""
+        return self.state.head(Head.EXPIRIES) > 0 and self.state.expiries.at[0] <= stamp
 
     def _decide(self, commit: Commit, commands: Sequence[Command]) -> list[Any]:
         book = self.state.book
-        self._check_room(commands, commit.stamp)
         begins = self.state.days.begin(commit.sequence, commit.stamp)
-        if self.state.head(Head.EXPIRIES) and self.state.expiries.at[0] <= commit.stamp:
+        self._check_room(commands, commit.stamp, begins)
+        if self._is_due(commit.stamp):
             due = np.empty(self.state.head(Head.EXPIRIES), np.int32)
             expire_due(commit, due[: take_due(commit.stamp, book, self.state.expiries, due)])
         serve_new_day(commit, begins)

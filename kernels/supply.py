@@ -93,6 +93,20 @@ def waiting_units(order: int, position: int, book: Book) -> int:
     return _waiting_units(line, book)
 
 
+@kernel
+def waiting_lines(orders: I32, book: Book, sku: I32, of: I32) -> int:
+    """The lines of orders that have back-ordered units: their SKUs, and which of the orders each is of; how many."""
+    count = 0
+    for i in range(orders.size):
+        line = book.orders.first[orders[i]]
+        while line != NONE:
+            if _waiting_units(line, book) > 0:
+                sku[count], of[count] = book.lines.sku[line], i
+                count += 1
+            line = book.lines.next[line]
+    return count
+
+
 @leaf
 def _find_whole(
     need: int, first: int, more: int, may: U64, there: U64, supply: Supply, gathered: I64, one: U64

@@ -10,7 +10,7 @@ import numpy as np
 
 from kernels.moves import TINY, Units
 from kernels.options import F64, I32, I64, F64x2, I64x2, kernel, leaf
-from kernels.pricing import NOWHERE, Costs, room_for_transport, transport
+from kernels.pricing import NOWHERE, Costs, room_for_transport, step_of, transport
 
 _ORDERS, _UNITS = 0, 1
 
@@ -28,10 +28,35 @@ def _group(units: Units, order: int, here: int, group: I32) -> int:
 
 @leaf
 def _is_at(units: Units, order: int, node: int) -> bool:
-    found = False
+    return _grams_at(units, order, node) >= 0
+
+
+@leaf
+def _grams_at(units: Units, order: int, node: int) -> int:
+    """Of what an order has at a node; -1 where it has nothing there."""
+    grams = np.int64(-1)
     for unit in range(units.first[order], units.first[order + 1]):
-        found |= units.at[unit] == node
-    return found
+        if units.at[unit] == node:
+            grams = max(grams, 0) + units.grams[unit]
+    return int(grams)
+
+
+@leaf
+def _grams_of(units: Units, group: I32, count: int) -> int:
+    grams = 0
+    for at in range(count):
+        grams += units.grams[group[at]]
+    return grams
+
+
+@leaf
+def _shipping(units: Units, costs: Costs, order: int, node: int, there: int, grams: int) -> float:
+    """What it costs to ship so many grams more of an order from a node, where so many are; -1: nothing is."""
+    row = units.zone[order]
+    if there < 0:
+        return float(costs.shipment[row + step_of(units.ends, grams), node])
+    after = costs.shipment[row + step_of(units.ends, there + grams), node]
+    return float(after - costs.shipment[row + step_of(units.ends, there), node])
 
 
 @leaf
@@ -53,30 +78,28 @@ def _best_step(
     units: Units, costs: Costs, prices: F64x2, order: int, here: int, group: I32, count: int, whole: bool, left: I64x2
 ) -> tuple[float, int]:
     """The cheapest other place for a group, and what it costs more. whole: nothing else of the order is here."""
-    nodes, zone = costs.unit.shape[1], units.zone[order]
-    now = 0.0
+    nodes, now, grams = costs.unit.shape[1], 0.0, _grams_of(units, group, count)
     for at in range(count):
         if here == nodes:
             now += costs.short
         else:
-            now += costs.unit[zone, here] + prices[units.sku[group[at]], here]
-    if here < nodes and whole:
-        now += costs.shipment[zone, here]
+            now += costs.unit[units.rate[group[at]], here] + prices[units.sku[group[at]], here]
+    if here < nodes:
+        now += _shipping(units, costs, order, here, -1 if whole else _grams_at(units, order, here) - grams, grams)
     best, where = NOWHERE, -1
     if here < nodes:
         best, where = count * costs.short, nodes
     for to in range(nodes):
         if to == here:
             continue
-        cost = count * costs.unit[zone, to]
+        cost = 0.0
+        for at in range(count):
+            cost += costs.unit[units.rate[group[at]], to] + prices[units.sku[group[at]], to]
         if cost >= best:
             continue
-        for at in range(count):
-            cost += prices[units.sku[group[at]], to]
-        is_there = _is_at(units, order, to)
-        if not is_there:
-            cost += costs.shipment[zone, to]
-        if cost < best and _has_room(units, group, count, to, left, is_there):
+        there = _grams_at(units, order, to)
+        cost += _shipping(units, costs, order, to, there, grams)
+        if cost < best and _has_room(units, group, count, to, left, there >= 0):
             best, where = cost, to
     return best - now, where
 
@@ -163,15 +186,18 @@ def save_within(units: Units, costs: Costs, none: F64x2, left: I64x2) -> float:
 @leaf
 def _saved(units: Units, costs: Costs, order: int, here: int, group: I32, count: int, to: int) -> float:
     """What all that an order has at a node costs less at another one, which has it in stock; -NOWHERE where not."""
-    nodes, zone, first = costs.unit.shape[1], units.zone[order], 0
+    nodes, first, grams, saved = costs.unit.shape[1], 0, _grams_of(units, group, count), 0.0
     for at in range(1, count + 1):
         if at == count or units.sku[group[at]] != units.sku[group[first]]:
             if units.room[units.sku[group[first]], to] < at - first:
                 return -NOWHERE
             first = at
-    saved = count * costs.short if here == nodes else count * costs.unit[zone, here] + costs.shipment[zone, here]
-    saved -= count * costs.unit[zone, to]
-    return saved if _is_at(units, order, to) else saved - costs.shipment[zone, to]
+    for at in range(count):
+        rate = units.rate[group[at]]
+        saved += (costs.short if here == nodes else costs.unit[rate, here]) - costs.unit[rate, to]
+    if here < nodes:
+        saved += _shipping(units, costs, order, here, -1, grams)
+    return saved - _shipping(units, costs, order, to, _grams_at(units, order, to), grams)
 
 
 @kernel
@@ -240,14 +266,15 @@ def share_singles(units: Units, costs: Costs, prices: F64x2, taken: F64x2) -> No
             last = units.first[order + 1] - 1
             if unit != units.first[order] or units.sku[last] != sku:
                 continue
-            zone, count = units.zone[order], last + 1 - unit
-            if zone != before or count != size[rows - 1]:
+            rate, count = units.rate[unit], last + 1 - unit
+            if rate != before or count != size[rows - 1]:
                 for node in range(nodes):
-                    one.cost[rows, node] = costs.shipment[zone, node] / count + costs.unit[zone, node]
+                    shipment = _shipping(units, costs, order, node, -1, count * units.grams[unit])
+                    one.cost[rows, node] = shipment / count + costs.unit[rate, node]
                 one.cost[rows, nodes] = costs.short
                 one.units[rows], size[rows] = 0, count
                 rows += 1
-                before = zone
+                before = rate
             one.units[rows - 1] += count
         transport(one, rows, units.room, sku, prices, sku)
         for row in range(rows):

@@ -224,7 +224,7 @@ class Batcher:
                 return
             self._crowd = max(waiting, self._crowd // 2)
             self._look_for_crowd(waiting)
-        due = self.engine.next_expiry
+        due = self.engine.next_due
         try:
             if requests := self._in_time(self._taken()):
                 self._turn(requests)
@@ -236,7 +236,7 @@ class Batcher:
         if (ended := time.perf_counter()) - now > TURN_SECONDS_MAX:
             self._slow_until = ended + SLOW_SECONDS
         with self._free:
-            if self.engine.next_expiry != due or self._singles:  # the writer waits for the wrong moment, or for nothing
+            if self.engine.next_due != due or self._singles:  # the writer waits for the wrong moment, or for nothing
                 self._wake()
 
     def _look_for_crowd(self, waiting: int) -> None:
@@ -276,12 +276,12 @@ class Batcher:
         self._durable.put(None)
 
     def _wait(self) -> bool:
-        """Until there is something to do, or a reservation is due; False: the end."""
+        """Until there is something to do, or something is due; False: the end."""
         with self._free:
             while not self._singles and not self._lanes:
                 if self._ends:
                     return False
-                due = self._seconds_to_expiry()
+                due = self._seconds_to_due()
                 if due is not None and due <= 0:
                     return True
                 self._idle = True
@@ -304,9 +304,9 @@ class Batcher:
                     self._lanes.append(lane)
         return taken
 
-    def _seconds_to_expiry(self) -> float | None:
-        expiry = self.engine.next_expiry
-        return None if expiry is None else expiry / 1e6 - self._clock()
+    def _seconds_to_due(self) -> float | None:
+        due = self.engine.next_due
+        return None if due is None else due / 1e6 - self._clock()
 
     def _in_time(self, requests: list[Request]) -> list[Request]:
         """Those that somebody still waits for; the others are told that nothing was done."""

@@ -1,6 +1,7 @@
 """Limits of nodes on the command line: columns of the nodes file, and `allot node` on a running server."""
 
 import csv
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -65,6 +66,26 @@ def test_no_node_takes_more_than_its_day_has(shop: Shop, policy: str, with_data:
         limit(shop, (5, ""), ("", 7), ("", ""))
         assert run(*shop.allocate(*more)).json["changed"] is True
         assert run("verify", "--data", shop.data).code == 0
+
+
+def test_a_plan_of_the_next_day_counts_with_what_nodes_may_take_on_it(shop: Shop, monkeypatch: pytest.MonkeyPatch):
+    card = shop.folder / "card.toml"
+    card.write_text(
+        "shipment_fee = 4000\nfee_per_km = 4.0\nhandling_fee = 500\nfee_per_unit_km = 1.0\nshortage_penalty = 60000\n"
+    )
+    more = ["--policy", "least-cost", "--rate-card", card, "--json", "--data", shop.data]
+    limit(shop, (4, ""), (3, ""), (0, ""))
+    first = run(*shop.allocate(*more))
+    orders, _ = taken(shop)
+    assert (first.code, orders) == (0, {"DEL": 4, "BOM": 3})
+    shop.orders.write_text(shop.orders.read_text().replace("\nO", "\nNEXT-O"))
+    tomorrow = time.time_ns() + 86_400 * 10**9
+    monkeypatch.setattr(time, "time_ns", lambda: tomorrow)
+    second = run(*shop.allocate(*more))
+    orders, _ = taken(shop)
+    assert (second.code, orders) == (0, {"DEL": 4, "BOM": 3})
+    assert (second.json["repeated_orders"], second.json["unplanned_orders"]) == (0, 0)
+    assert second.json["bound"] <= second.json["cost"]
 
 
 def test_a_limit_that_is_none_is_named(shop: Shop):

@@ -18,7 +18,8 @@ from engine.rates.card import Calendar, NodeTerms, Service, ServiceCard, Slabs
 from engine.rates.lanes import HEAVIER, distinct, lanes
 from engine.rates.tariff import Tariff
 from engine.rates.zones import FAR, ZoneTable
-from kernels.columns import NO_NODE, NONE
+from kernels.capacity import no_capacity
+from kernels.columns import NO_NODE, NONE, Capacity
 from kernels.pricing import PIECE_LINES_MAX
 from tests import promise_twin as twin
 
@@ -137,8 +138,9 @@ def cost_of(of: World, node: list[int], line: list[int], units: list[int]) -> fl
     return total + of.card.split_penalty * (len(grams) - len({order for order, _ in grams}))
 
 
-def least_cost(of: World) -> float:
-    """The optimum: units of each line at each node, and which step of the staircase each shipment is on."""
+def least_cost(of: World, capacity: Capacity | None = None) -> float:
+    """The optimum: units of each line at each node, and which step of the staircase each shipment is on; within what
+    nodes may take on their day."""
     demand, nodes = of.demand, len(NODES)
     order_of, orders = owners(demand.first_line), demand.first_line.size - 1
     price: list[float] = []
@@ -157,6 +159,7 @@ def least_cost(of: World) -> float:
     for sku, node in product(range(of.stock.shape[0]), range(nodes)):
         taken = {units[int(line), node]: 1.0 for line in np.flatnonzero(demand.sku == sku)}
         rows.append((taken, -np.inf, float(of.stock[sku, node])))
+    at_node: list[dict[int, float]] = [{} for _ in range(nodes)]
     for order in range(orders):
         lines = np.flatnonzero(order_of == order)
         weigh = [range(int(demand.quantity[line]) + 1) for line in lines]
@@ -170,7 +173,12 @@ def least_cost(of: World) -> float:
             rows.append((loaded | {step: -w for step, w in steps.items()}, -np.inf, 0.0))
             rows.append((dict.fromkeys(steps, 1.0), -np.inf, 1.0))
             any_of |= dict.fromkeys(steps, -1.0)
+            at_node[node] |= dict.fromkeys(steps, 1.0)
         rows.append((any_of | {variable(-of.card.split_penalty, 1.0): 1.0}, -np.inf, 0.0))
+    for node in range(nodes if capacity else 0):
+        rows.append((at_node[node], -np.inf, float(capacity.left[node, 0])))
+        taken = {units[line, node]: 1.0 for line in range(demand.sku.size)}
+        rows.append((taken, -np.inf, float(capacity.left[node, 1])))
     matrix = np.zeros((len(rows), len(price)))
     for at, (entries, _, _) in enumerate(rows):
         for column, value in entries.items():
@@ -183,10 +191,10 @@ def least_cost(of: World) -> float:
     return float(solved.fun)
 
 
-def planned(of: World, weighs_exactly: bool = True) -> tuple[Priced, float, float]:
+def planned(of: World, weighs_exactly: bool = True, capacity: Capacity | None = None) -> tuple[Priced, float, float]:
     orders, lines = np.arange(of.code.size), np.arange(of.demand.sku.size)
     priced = of.model.priced(orders, lines, of.demand)
-    found = plan(priced.demand, priced.costs, of.stock, under=priced.under)
+    found = plan(priced.demand, priced.costs, of.stock, under=priced.under, capacity=capacity)
     raw = found.cost
     found = of.model.settled(priced, orders, lines, of.stock, found)
     line = owners(offsets(found.parts.part_count))
@@ -265,15 +273,37 @@ def test_where_whole_orders_are_too_heavy_for_some_lanes_cost_and_bound_still_ho
         assert bound - 1e-6 <= least_cost(of) <= cost + 1e-6
 
 
+@pytest.mark.parametrize("most", [12, 1])  # 1: fewer than there are services and zones
 def test_a_card_of_more_steps_than_are_told_apart_has_a_lower_bound_and_the_true_cost(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
-    monkeypatch.setattr("engine.rates.lanes.STEPS_MAX", 12)
+    monkeypatch.setattr("engine.rates.lanes.STEPS_MAX", most)
     for seed in range(20):
         of = world(seed)
         assert not of.model.lanes.whole
         _, cost, bound = planned(of, weighs_exactly=False)
         assert bound - 1e-6 <= least_cost(of) <= cost + 1e-6
+
+
+def test_within_what_nodes_may_take_cost_and_bound_hold_and_a_limit_that_nobody_meets_changes_little() -> None:
+    over, wide = [], []
+    for seed in range(60):
+        of = world(seed, orders=7, heaviest=6000)
+        chance = np.random.default_rng(seed)
+        capacity = no_capacity()
+        capacity.limited[0] = 0b111
+        capacity.left[:3] = 1 << 40
+        _, cost, bound = planned(of, capacity=capacity)
+        _, usual, usual_bound = planned(of)
+        wide.append(cost / usual - 1)
+        assert bound == pytest.approx(usual_bound, rel=0.02)
+        capacity.left[:3] = chance.integers(0, 5, (3, 2)) * np.array([1, 2])
+        _, cost, bound = planned(of, capacity=capacity)
+        best = least_cost(of, capacity)
+        assert bound - 1e-6 <= best <= cost + 1e-6
+        over.append(cost / best - 1)
+    assert np.mean(over) < 0.03, over
+    assert np.mean(wide) < 0.01, wide
 
 
 def test_orders_of_many_lines_and_of_many_units() -> None:

@@ -11,15 +11,17 @@ import pytest
 from engine import reallocation
 from engine.capacity import UNLIMITED, beyond
 from engine.explaining import Decided, Why, decided, explained
-from engine.outcomes import Cause, Reply
+from engine.outcomes import Cause, OutOfRoom, Reply
+from engine.snapshot import build_snapshot
 from engine.state import State
 from engine.verify import verify
+from engine.writer import Engine
 from kernels.capacity import no_capacity
-from kernels.columns import NO_NODE, OnShort
+from kernels.columns import NO_NODE, Head, OnShort
 from tests import asks
 from tests.clients import CODES, NODES, SKUS, Clients
 from tests.day_model import DayPair, limited
-from tests.driving import COMPILED, SECOND, place, policy, received, reserve
+from tests.driving import COMPILED, SECOND, columns, place, policy, received, reserve
 
 DAY, HOUR = 86_400 * SECOND, 3600 * SECOND
 ANY = UNLIMITED
@@ -156,6 +158,59 @@ def test_a_commit_that_comes_to_nothing_turns_no_day() -> None:
     assert pair.state.days.capacity_at(pair.stamp).left[0].tolist()[0] == 1
     assert nodes_of(pair.commit(place("b", (0, 1)))[0]) == [(0, 1)]
     pair.close()
+
+
+def test_a_commit_that_is_refused_leaves_the_day_as_the_last_one_turned_it() -> None:
+    pair = opened(n0=(2,))
+    pair.commit(place("a", (0, 1)))
+    pair.commit(place("b", (0, 1)), place("c", (0, 1)), after=DAY)
+    most = pair.state.limits.supply_max + 1
+    rows = tuple((0, 0, reference, 1, pair.stamp + DAY) for reference in range(1, most + 1))
+    with pytest.raises(OutOfRoom):
+        pair.engine.commit(columns(asks.Supply("s", rows), pair.places), pair.stamp)
+    assert nodes_of(pair.commit(place("d", (0, 1)))[0]) == [(1, 1)]
+    pair.close()
+
+
+def test_a_refused_commit_on_a_new_day_does_not_turn_it() -> None:
+    pair = opened(n0=(1,))
+    pair.commit(place("a", (0, 1)))
+    before = pair.state.days.digest()
+    rows = tuple((0, 0, at, 1, pair.stamp) for at in range(1, pair.state.limits.supply_max + 2))
+    with pytest.raises(OutOfRoom):
+        pair.engine.commit(columns(asks.Supply("s", rows), pair.places), pair.stamp + DAY)
+    assert pair.state.days.digest() == before
+    pair.close()
+
+
+def test_a_commit_is_due_when_the_day_of_a_node_begins_that_units_wait_for() -> None:
+    pair = opened(n0=(1,), n1=(1, ANY, 60))
+    assert pair.engine.next_due is None
+    for name in "abcd":
+        pair.commit(place(name, (0, 1)))
+    due = pair.engine.next_due
+    assert due == (pair.stamp // DAY + (pair.stamp % DAY >= HOUR)) * DAY + (pair.stamp % DAY < HOUR) * HOUR
+    waits = pair.state.head(Head.WAITING_PARTS)
+    pair.commit(after=due - pair.stamp - 1)
+    assert pair.state.head(Head.WAITING_PARTS) == waits
+    pair.commit(after=1)
+    assert pair.state.head(Head.WAITING_PARTS) == waits - 1
+    assert pair.engine.next_due > due
+    pair.close()
+
+
+def test_terms_of_a_day_without_a_limit_are_kept_by_a_snapshot(tmp_path: Path) -> None:
+    pair = opened(tmp_path / "data", n0=(ANY, ANY, 360, 330))
+    engine = pair.engine
+    digest = engine.state.digest()
+    engine.journal.seal()
+    assert engine.folder is not None
+    build_snapshot(engine.folder.disk, engine.journal, State(engine.folder.secret, engine.folder.limits))
+    engine.close()
+    with Engine.open(tmp_path / "data", publish=False) as again:
+        assert again.started_from
+        assert again.state.days.terms[0].tolist() == [ANY, ANY, 360, 330]
+        assert again.state.digest() == digest
 
 
 def test_verify_finds_a_node_above_its_limit_and_a_count_that_differs(tmp_path: Path) -> None:

@@ -1,18 +1,26 @@
 """Plans where nodes have limits on orders and units, against the optimum of a mixed integer program (HiGHS, by SciPy):
 the bound is below it, the plan is near it, and no node has more than it may."""
 
+from typing import Any, NamedTuple
+
 import numpy as np
 import pytest
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from engine.planning import Plan, plan
 from engine.ragged import offsets, owners
+from engine.stock_fees import count_fees, stock_fees, with_stock_fees
 from engine.within import Fees
 from kernels.capacity import no_capacity
 from kernels.columns import NO_NODE, Capacity
 from tests.test_kernels_planning import Case, case, cost_of
 
 ANY = 1 << 40
+
+
+class CardTerms(NamedTuple):
+    balance_fee: float
+    age_fee_per_day: float
 
 
 def taken(found: Case, made: Plan) -> np.ndarray:
@@ -42,17 +50,17 @@ def limits(found: Case, seed: int) -> Capacity:
     return capacity
 
 
-def least_cost_within(found: Case, capacity: Capacity) -> float:
-    """The optimum: units of each line at each node, what is short, and whether an order has a shipment there."""
+def least_cost_within(found: Case, capacity: Capacity, fees: Any = 0.0) -> float:
+    """The optimum: units of each line at each node, what is short, and whether an order has a shipment there. fees:
+    [line, node] more for a unit."""
     demand, costs, stock = found
     lines, nodes, orders = demand.sku.size, stock.shape[1], demand.zone.size
     order_of = owners(demand.first_line)
     units = np.arange(lines * nodes).reshape(lines, nodes)
     short = lines * nodes + np.arange(lines)
     ships = lines * (nodes + 1) + np.arange(orders * nodes).reshape(orders, nodes)
-    price = np.concatenate(
-        [costs.unit[demand.zone[order_of]].ravel(), np.full(lines, costs.short), costs.shipment[demand.zone].ravel()]
-    )
+    unit = (costs.unit[demand.zone[order_of]] + fees).ravel()
+    price = np.concatenate([unit, np.full(lines, costs.short), costs.shipment[demand.zone].ravel()])
     rows, low, high = [], [], []
 
     def at_most(of: object, most: float, than: object = None, times: float = 0.0, least: float = -np.inf) -> None:
@@ -115,6 +123,24 @@ def test_plans_are_near_the_optimum_on_average() -> None:
         made = plan(found.demand, found.costs, found.stock, capacity=capacity)
         gaps.append(made.cost / least_cost_within(found, capacity) - 1)
     assert np.mean(gaps) < 0.05, (np.mean(gaps), gaps)
+
+
+def test_fees_of_stock_count_within_limits_too() -> None:
+    over = []
+    for seed in range(30):
+        found = case(seed)
+        capacity = unlimited_as_any(limits(found, seed))
+        ages = np.random.default_rng(seed).integers(0, 30, found.stock.shape)
+        fees = stock_fees(CardTerms(9000, 400), found.stock, ages)
+        demand, costs, _ = with_stock_fees(found.demand, found.costs, None, fees)
+        made = plan(demand, costs, found.stock, capacity=capacity)
+        assert (taken(found, made) <= capacity.left[: found.stock.shape[1]]).all()
+        assert cost_of(found, made) + count_fees(demand, fees, made.parts) == pytest.approx(made.cost)
+        least = least_cost_within(found, capacity, fees[found.demand.sku])
+        assert made.bound <= least * (1 + 1e-9)
+        over.append(made.cost / least - 1)
+        assert over[-1] >= -1e-9
+    assert np.mean(over) < 0.04, over
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -351,6 +351,27 @@ def test_an_order_of_so_many_nodes_waits_for_no_more() -> None:
     shop.close()
 
 
+@pytest.mark.parametrize("how", ["cancelled", "received"])
+def test_a_line_is_bound_anew_when_another_of_its_order_has_other_nodes(how: str) -> None:
+    shop = Supplied()
+    if how == "cancelled":
+        shop.receive(0, 0, 5)
+        shop.receive(1, 0, 5)
+        number = number_of(shop.ask(place("o", (0, 2), (1, 3), channel=2)))
+        shop.ask(counted("gone", (1, 0, 0)))
+        shop.expect((1, 1, 7, 10, FIRST), (1, 0, 8, 10, LATER))
+        assert shop.promised(number, 2) == [LATER] * 3
+        shop.ask(asks.Acts((asks.Act("c", "o", Action.CANCEL, units=2, line=1, node=0, channel=2),)))
+        assert shop.promised(number, 2) == [FIRST] * 3
+    else:
+        number = number_of(shop.ask(place("o", (0, 2), (1, 6), nodes_max=2)))
+        shop.expect((1, 1, 7, 3, FIRST), (1, 2, 8, 3, LATER), (1, 1, 9, 10, LAST))
+        assert shop.promised(number, 2) == [FIRST] * 3 + [LATER] * 3
+        shop.receive(0, 0, 5)
+        assert shop.promised(number, 2) == [FIRST] * 3 + [LAST] * 3
+    shop.close()
+
+
 def test_a_line_of_an_order_that_is_to_be_complete_is_promised_wholly_or_not_at_all() -> None:
     shop = Supplied()
     shop.expect((0, 1, 7, 3, FIRST))
@@ -420,6 +441,12 @@ def test_beyond_its_limit_supply_is_refused_and_nothing_is_changed():
     with pytest.raises(OutOfRoom, match="supply_max"):
         shop.engine.commit(command, START)
     shop.expect((0, 1, 7, 2, FIRST))
+    full = [(0, 1, reference, 1, FIRST) for reference in range(1, most + 1)]
+    shop.expect(*full)
+    shop.expect(*((*key, 2, LATER) for *key, _, _ in full))  # none of them is another one
+    shop.expect(*((*key, 0, 0) for *key, _, _ in full[1:]))
+    assert shop.state.expected.rows == 1
+    shop.expect((0, 1, 9, 2, FIRST))
     shop.close()
 
 
@@ -567,7 +594,11 @@ def test_bindings_and_what_is_told_are_the_twins_after_any_sequence(steps: list[
                 assert promised == last_date(shop, order)
         elif kind == "cancel" and placed:
             order_id, channel = placed[given_[0] % len(placed)]
-            shop.ask(asks.Acts((asks.Act(shop.request(), order_id, Action.CANCEL, given_[1], channel=channel),)))
+            act = asks.Act(
+                shop.request(), order_id, Action.CANCEL, given_[1], line=given_[0] % 3, node=given_[0] % 4 - 1,
+                channel=channel,
+            )  # fmt: skip
+            shop.ask(asks.Acts((act,)))
         elif kind == "count":
             shop.ask(counted(shop.request(), tuple(given_)))
         elif kind == "channel":

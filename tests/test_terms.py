@@ -15,9 +15,12 @@ from engine.lifecycle import Action
 from engine.outcomes import Reply
 from engine.reading import channels
 from engine.reevaluation import window
+from engine.replanning import on_terms
+from engine.sourcing import fitting
 from engine.state import State
 from engine.verify import TermsCount
-from kernels.columns import NO_NODE, Head, OnShort, Rule, Stage
+from kernels.cheapest import Fees
+from kernels.columns import NO_NODE, Batch, Head, OnShort, Rule, Stage
 from tests import asks
 from tests.driving import (
     EVERY_NODE,
@@ -34,6 +37,7 @@ from tests.driving import (
     texts,
     u8,
 )
+from tests.test_node_days import opened
 from tests.test_policies_page import Market
 
 
@@ -226,6 +230,18 @@ def test_a_plan_that_breaks_the_terms_does_not_fit(
     assert (orders["rule"][0] == Rule.LEAST_COST) == fits
     assert not list(filter(None, _faults(three)))
     three.model.sequence = three.state.sequence
+
+
+def test_an_order_planned_again_on_its_terms_takes_no_place_that_the_plan_has_given_away() -> None:
+    pair = opened(n0=(1,))  # one order a day; the plan gives it to the first
+    state = pair.state
+    batch = Batch(i16([0, 0]), i32([0, 0]), np.array([0, 1, 2]), i32([0, 0]), i32([1, 2]), u8([0, 1]), u8([0, 0]))
+    plan = Parts(i32([1, 2]), i16([0, 0, 1]), i32([1, 1, 1]))
+    assert fitting(state, batch, plan).tolist() == [True, False]
+    found = on_terms(state, batch, plan, Fees(100.0, 0.001, 1.0, 0.0), state.cells.row_of[[0]], np.zeros((1, 2)))
+    assert (found.node.tolist(), found.quantity.tolist()) == ([0, 1], [1, 2])
+    assert fitting(state, batch, found).all()
+    pair.close()
 
 
 def test_orders_without_terms_write_what_they_always_wrote(three: Pair) -> None:

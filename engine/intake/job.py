@@ -43,7 +43,7 @@ from engine.ragged import distinct, elements, offsets, owners
 from engine.rates.card import ServiceCard
 from engine.rates.tariff import Tariff
 from engine.replanning import in_order_of_nodes, on_terms
-from engine.sourcing import draw, rehearsal
+from engine.sourcing import draw, on_day, rehearsal
 from engine.state import Coordinates, State
 from engine.stock_fees import count_fees, stock_fees, with_stock_fees
 from engine.terms import TERMS, asked
@@ -330,13 +330,15 @@ def _model_of(engine: Engine, orders: OrderFile, card: RateCard | ServiceCard, n
     return service_costs(state, card, code, channel, *wanted, state.names[Namespace.SKU].find(orders.sku), now)
 
 
-def plan_orders(engine: Engine, orders: OrderFile, model: Model) -> Plan:
-    """A plan of least cost for the orders that the engine does not know yet, over what each node may give now.
+def plan_orders(engine: Engine, orders: OrderFile, model: Model, stamp: int) -> Plan:
+    """A plan of least cost for the orders that the engine does not know yet, over what each node may give at a moment,
+    stamp, UTC us: who waits is served first where the day of a node has begun by then.
 
     Parts are those of the file's lines; a line of an order that is known has none. Cost and bound are those of the
     model. Raises TooManyUnits, TooManyRows.
     """
-    state = engine.state
+    engine.submit([], stamp).wait()
+    state = on_day(engine.state, max(stamp, engine.state.stamp))
     names, nodes = state.names, state.node_count
     channel = names[Namespace.CHANNEL].find(orders.channel).astype(np.int16)
     keys = hash_keys(state, channel, Method.PLACE_ORDER, orders.order_id)

@@ -163,7 +163,7 @@ def _ends(services: Services) -> tuple[Any, bool]:
     ends, whole = [np.array([HEAVIER])], True
     for first_g, step_g, heaviest_g in kinds:
         count = max(0, -(-(heaviest_g - first_g) // step_g))
-        each = -(-count // (STEPS_MAX // len(kinds))) if count else 1
+        each = -(-count // (max(1, STEPS_MAX // len(kinds)))) if count else 1
         whole &= each == 1
         ends.append(np.minimum(first_g + step_g * np.arange(0, count + each, each), heaviest_g))
     return np.unique(np.concatenate(ends)), whole

@@ -148,7 +148,7 @@ def decide(engine: "Engine", files: Files, policy: str, stamp: int, with_options
     summary.stock_statement = count_stock(engine, files.stock, node_index, files.counted_at, stamp)
     put_catalogue(engine, files.orders, stamp)
     model = model_of(engine, files.orders, files.card, stamp, files.stock, node_index) if files.card else None
-    planned = _planned(engine, files, model, progress, summary) if model and policy == LEAST_COST else None
+    planned = _planned(engine, files, model, stamp, progress, summary) if model and policy == LEAST_COST else None
     progress.stage("allocating", len(files.orders.order_id))
     answered = allocate(engine, files.orders, stamp, with_options, progress.advance, planned)
     summary.capacity_short_units = short_for_capacity(engine, answered)
@@ -160,7 +160,9 @@ def decide(engine: "Engine", files: Files, policy: str, stamp: int, with_options
     return Run(answered, planned, model, summary)
 
 
-def _planned(engine: "Engine", files: Files, model: "Model", progress: Bar, summary: "Summary") -> "Plan":
+def _planned(
+    engine: "Engine", files: Files, model: "Model", stamp: int, progress: Bar, summary: "Summary"
+) -> "Plan":  # fmt: skip
     """The plan of least cost, and what the summary says of it."""
     from engine.costs import TooManyRows
     from engine.intake.job import plan_orders
@@ -168,7 +170,7 @@ def _planned(engine: "Engine", files: Files, model: "Model", progress: Bar, summ
 
     progress.stage("planning")
     try:
-        planned = plan_orders(engine, files.orders, model)
+        planned = plan_orders(engine, files.orders, model, stamp)
     except (TooManyUnits, TooManyRows) as error:
         fail(f"{files.orders_path}: quantity: {error}: split the file", BAD_USAGE)
     if planned.spared and not engine.state.days.is_any:
