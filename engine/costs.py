@@ -18,7 +18,7 @@ from engine.intake.rate_card import RateCard, fees_of, kilometres_to_nodes
 from engine.intake.tables import IntakeError
 from engine.intake.values import ABSENT
 from engine.outcomes import Namespace
-from engine.planning import COMPARED_LINES, Demand, Plan, Under, cost_of, cost_rows, extra_cost
+from engine.planning import COMPARED_LINES, Demand, Plan, Under, cost_of, cost_rows, extra_cost, together
 from engine.ragged import distinct, elements, offsets, owners
 from engine.rates.card import ServiceCard
 from engine.rates.lanes import Lanes, lanes, summed
@@ -30,6 +30,7 @@ from kernels.pricing import PIECE_LINES_MAX, Costs
 from kernels.promise import DAY_US
 
 CASH = ("CASH_ON_DELIVERY", "COD", "CASH")  # payment methods that are paid at the door, in any case of letters
+_SOME_ORDERS = 4096  # are enough to tell what distance costs
 CELLS_MAX = 1 << 26  # rows of costs times nodes: half a gigabyte for each of two arrays
 
 
@@ -73,10 +74,13 @@ class RateCosts:
         """Minor units, a unit that is not sent."""
         return self.card.shortage_penalty
 
-    @property
-    def fees(self) -> Fees:
-        """By the metre, as single orders are decided."""
+    def about(self, priced: Priced, metres: Any) -> Fees:
+        """Fees by the metre, as single orders are decided."""
         return fees_of(self.card)
+
+    def carries(self, priced: Priced, order: Any) -> Any:
+        """bool [order, node]: from where these can be sent."""
+        return np.ones((order.size, self.state.node_count), bool)
 
     def priced(self, order: Any, line: Any, demand: Demand) -> Priced:
         """A row of the costs for each postal code, and the nodes that may give."""
@@ -124,8 +128,8 @@ class ServiceCosts:
     short: float
     tariff: Tariff
     now: int  # UTC us: when orders are placed that do not say it
+    complete: Any = None  # bool [order] whether it goes whole or not at all; None: none asks for that
     stock_fees: Any = None  # float64 [SKU, node] likewise
-    fees: None = None  # no five fees by distance say what it costs
 
     @property
     def unserved(self) -> Any:
@@ -188,6 +192,24 @@ class ServiceCosts:
             costs=costs._replace(unit=unit), zone=zone, rate=rate, fees=np.concatenate([fees, base]), grams=grams
         )
 
+    def about(self, priced: Priced, metres: Any) -> Fees:
+        """Fees by the metre that come near, as single orders are decided: the line through what the lightest shipments
+        cost by distance. metres: int32 [order, node]."""
+        row = priced.demand.zone[:_SOME_ORDERS]
+        is_open = priced.open[row]
+        far, price = metres[:_SOME_ORDERS][is_open].astype(np.float64), priced.costs.shipment[row][is_open]
+        spread = far - far.mean() if far.size else far
+        slope = max(0.0, float((spread * price).sum() / max(1.0, (spread * spread).sum())))
+        mean = max(0.0, float(price.mean() - slope * far.mean())) if far.size else 0.0
+        return Fees(mean, slope, float(self.fee.mean()), 0.0)
+
+    def carries(self, priced: Priced, order: Any) -> Any:
+        """bool [order, node]: from where these can be sent, whole if from anywhere. order: places in the demand."""
+        demand = priced.demand
+        grams = np.add.reduceat(demand.quantity * demand.grams, demand.first_line[:-1])[order]
+        whole = priced.open[demand.zone[order] + np.searchsorted(demand.ends, grams)]
+        return np.where(whole.any(axis=1)[:, None], whole, priced.open[demand.zone[order]])
+
     def cost(self, priced: Priced, order: Any, line: Any, parts: Parts) -> float:
         """The bill of the shipments that parts make."""
         given = parts.node != NO_NODE
@@ -209,7 +231,16 @@ class ServiceCosts:
 
     def carried(self, shipped: Shipped) -> Any:
         """bool [shipment]: whether any service carries it."""
-        return np.isfinite(self.lanes.cheapest(self.lane[shipped.order], shipped.node, shipped.grams)[0])
+        return self._priced(shipped)[1]
+
+    def _priced(self, shipped: Shipped) -> tuple[Any, Any]:
+        """Of each shipment its price, and whether it can go: of an order that is to be complete all can, or none."""
+        price = self.lanes.cheapest(self.lane[shipped.order], shipped.node, shipped.grams)[0]
+        carried = np.isfinite(price)
+        if self.complete is not None and not carried.all():
+            of = shipped.order
+            carried &= ~(self.complete[of] & np.isin(of, of[~carried]))
+        return price, carried
 
     def sent(self, priced: Priced, order: Any, line: Any, parts: Parts) -> Parts:
         """The parts, but those short that no service carries."""
@@ -246,8 +277,7 @@ class ServiceCosts:
 
     def bill(self, shipped: Shipped, short_units: int) -> dict[str, float]:
         """Carriage (slabs, and cash on delivery), handling, the split penalty, what is not sent."""
-        price = self.lanes.cheapest(self.lane[shipped.order], shipped.node, shipped.grams)[0]
-        carried = np.isfinite(price)
+        price, carried = self._priced(shipped)
         split = int(carried.sum()) - np.unique(shipped.order[carried]).size
         return {
             "carriage": float(price[carried].sum()),
@@ -291,15 +321,6 @@ class ServiceCosts:
 
 
 Model = RateCosts | ServiceCosts
-
-
-def together(line: Any, node: Any, units: Any, lines: int, nodes: int) -> Parts:
-    """Units of a line at one node as one part, in the order of nodes; node `nodes` is short."""
-    keys, of = np.unique(line * np.int64(nodes + 1) + node, return_inverse=True)
-    at = (keys % (nodes + 1)).astype(np.int16)
-    at[at == nodes] = NO_NODE
-    part_count = np.bincount(keys // (nodes + 1), minlength=lines).astype(np.int32)
-    return Parts(part_count, at, np.bincount(of, units, keys.size).astype(np.int32))
 
 
 def _tariff_terms(state: State, card: ServiceCard, now: int) -> tuple[Tariff, Terms]:

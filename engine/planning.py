@@ -33,6 +33,7 @@ ROUNDS_OF_MOVES = 6  # at most; fewer where a round saves less than
 ROUNDS_OF_SWAPS = 2  # the dear ones: later they find little
 SAVING_MIN = 5e-5  # of the cost
 CHAINED_UNITS_MAX = 4096  # of a SKU: more are left as they were placed, the time grows with their square
+CHAIN_LOOKS_MAX = 100_000_000  # at units, if every unit of a SKU began a chain; few do
 LOOKS_MAX = 8_000_000  # at units, by the orders that one round takes out: about a second
 TRIES_OF_ONE = 64  # to ruin and recreate groups, for each order of several units
 TRIES_MAX = 6_000  # of one plan: a quarter of a second
@@ -108,7 +109,10 @@ def plan(
     stock = np.ascontiguousarray(stock, np.int32)
     prices = np.zeros(stock.shape) if prices is None else np.array(prices, np.float64, order="C")
     merged, in_turn, kept = _merged(demand)
-    units, room = _units(merged, stock), room_of(capacity, stock.shape[1])
+    room = room_of(capacity, stock.shape[1])
+    if room is not None:
+        stock = np.where((room > 0).all(axis=1), stock, 0)  # a node that can take nothing has nothing
+    units = _units(merged, stock)
     true = _true(demand, costs, under)
     if room is None:
         least = _priced(_orders(merged, stock.shape[0], true, kept), true.costs, stock, prices, watch)
@@ -119,7 +123,7 @@ def plan(
         _placed(units, priced, prices, _unwatched)
         keep_within(units, costs, priced, prices, room)
     line = np.repeat(in_turn, demand.quantity[in_turn])
-    parts = _parts(line, demand.sku.size, units.at, stock.shape[1])
+    parts = together(line, units.at, np.ones_like(line), demand.sku.size, stock.shape[1])
     parts = replace(parts, extra_cost=extra_cost(demand, costs, stock, parts))
     if room is not None:
         cost = cost_of(demand, costs, parts)
@@ -305,11 +309,13 @@ def _placed(units: Units, costs: Costs, prices: Any, watch: Watch) -> float:
     cost = place_by_price(units, costs, prices, several) + place_singles(units, costs, prices)
     watch("cost", cost)
     size = np.diff(units.sku_first)  # of each SKU, in units
-    looks = np.bincount(units.order, size[units.sku], count.size)[several]
+    paths = costs.unit.shape[1] ** 3 >> 10  # what the search for room costs, in looks
+    looks = np.bincount(units.order, size[units.sku] + paths, count.size)[several]
     moved = several[_cheapest(looks, LOOKS_MAX)]
     swapped = several[_cheapest(looks, LOOKS_MAX / HOLDERS_MAX) & (count[several] <= WINDOW)]
     chained = np.unique(units.sku[np.isin(units.order, several)])
-    chained = chained[size[chained] <= CHAINED_UNITS_MAX].astype(np.int32)
+    chained = chained[size[chained] <= CHAINED_UNITS_MAX]
+    chained = chained[_cheapest(size[chained] * (size[chained] + paths), CHAIN_LOOKS_MAX)].astype(np.int32)
     for done in range(ROUNDS_OF_MOVES):
         change = save_by_chains(units, costs, chained) + place_again(units, costs, moved)
         if done < ROUNDS_OF_SWAPS:
@@ -337,13 +343,13 @@ def _cheapest(looks: Any, most: float) -> Any:
     return is_cheap
 
 
-def _parts(line: Any, lines: int, node: Any, nodes: int) -> Parts:
-    """Units of a line at one node as one part."""
-    keys, quantity = np.unique(line * (nodes + 1) + node, return_counts=True)
+def together(line: Any, node: Any, units: Any, lines: int, nodes: int) -> Parts:
+    """Units of a line at one node as one part, in the order of nodes; node `nodes` is short."""
+    keys, of = np.unique(line * np.int64(nodes + 1) + node, return_inverse=True)
     at = (keys % (nodes + 1)).astype(np.int16)
     at[at == nodes] = NO_NODE
     part_count = np.bincount(keys // (nodes + 1), minlength=lines).astype(np.int32)
-    return Parts(part_count, at, quantity.astype(np.int32))
+    return Parts(part_count, at, np.bincount(of, units, keys.size).astype(np.int32))
 
 
 def cost_of(demand: Demand, costs: Costs, parts: Parts) -> float:

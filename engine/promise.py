@@ -60,13 +60,14 @@ def foresee(state: State, batch: Batch, known: tuple[int, int], now: int = 0) ->
         names = state.names[namespace]
         texts.append(names.texts(np.arange(first, len(names), dtype=np.int32)))
     return Foreseen(
-        state.sequence, drawn, state.node_count, known, texts[0], texts[1], expected_at(state, batch, drawn)
+        state.sequence, drawn, state.node_count, known, texts[0], texts[1], expected_at(state, batch, drawn, now)
     )
 
 
-def expected_at(state: State, batch: Batch, drawn: Drawn) -> Any:
-    """When dated supply would bring all that carts are short of, int64 [cart] UTC us; NONE where it does not, where
-    nothing is short, or where the channel has no back-orders. As the order would be bound if it were placed now.
+def expected_at(state: State, batch: Batch, drawn: Drawn, now: int) -> Any:
+    """When dated supply would bring all that carts are short of, int64 [cart] UTC us; NONE where it does not, where the
+    date has passed, where nothing is short, or where the channel has no back-orders. As the order would be bound if it
+    were placed now.
     """
     out = np.full(batch.channel.size, NONE, np.int64)
     if not state.expected.rows:
@@ -85,12 +86,15 @@ def expected_at(state: State, batch: Batch, drawn: Drawn) -> Any:
         group = [int(word) for word in state.policies.nodes[channel]]
         most = int(batch.nodes_max[one]) or NODES_MAX
         short = waits[of_it]
+        most = most if state.policies.split[channel] else 1
+        if np.unique(batch.sku[line[of_it][short]]).size > 1 and (most == 1 or batch.complete[one]):
+            continue
         missing = zip(batch.sku[line[of_it][short]].tolist(), drawn.quantity[of_it][short].tolist(), strict=True)
         out[one] = _last_date(
             list(missing), partial(left_for, int(state.policies.priority[channel])), group,
-            frozenset(drawn.node[of_it][~short].tolist()), most if state.policies.split[channel] else 1,
+            frozenset(drawn.node[of_it][~short].tolist()), most,
         )  # fmt: skip
-    return out
+    return np.where(out < now, NONE, out)
 
 
 def _left_for(state: State, sku: int, priority: int) -> list[tuple[int, int, int]]:

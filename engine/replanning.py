@@ -1,11 +1,13 @@
-"""Plans of orders with terms: a plan of least cost knows none, so what breaks them is planned again.
+"""Plans where they break what orders and channels ask: a plan of least cost knows no terms, so such orders are planned
+again.
 
-    plan  ->  engine/sourcing.py: which orders fit  ->  those with terms that do not: by price, over what is left
+    plan  ->  engine/sourcing.py: which orders fit  ->  those that do not: by price, over what is left
 
 By price as single orders are (kernels/cheapest.py), at the plan's own prices, each order on its terms. So a plan never
 breaks what an order asks for, and the engine has fewer orders to decide by distance alone.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,24 +15,31 @@ import numpy as np
 from engine.capacity import count_in
 from engine.commands import Parts
 from engine.ragged import elements, offsets, owners
-from engine.sourcing import draw, fitting, rehearsal
+from engine.sourcing import draw, fitting, node_bits, of_one_node, rehearsal
 from engine.state import State
 from kernels.cheapest import Fees
-from kernels.columns import NO_NODE, NODES_MAX, Batch, Drawn, Outcome
+from kernels.columns import NO_NODE, NODES_MAX, NONE, Batch, Drawn, Outcome
 
 VALUE_MAX = 1 << 30  # of a unit, minor units
 
 
-def on_terms(state: State, batch: Batch, parts: Parts, fees: Fees, rows: Any, prices: Any) -> Parts:
-    """The plan, with orders that break their terms planned again; where that comes to nothing but a refusal, as it was.
+def on_terms(
+    state: State, batch: Batch, parts: Parts, fees: Fees, rows: Any, prices: Any, carries: Callable[[Any], Any]
+) -> Parts:  # fmt: skip
+    """The plan, with orders planned again that break terms, or that terms left without anything; where that comes to
+    nothing but a refusal, as it was. Orders of SKUs with units kept for channels are left alone.
 
-    rows: int32 [sku] cell rows; prices: float64 [sku, node] of a unit of stock, minor units.
+    rows: int32 [sku] cell rows; prices: float64 [sku, node] of a unit of stock, minor units; carries: bool [order,
+    node], from where these orders of the batch can be sent.
     """
-    asks = (batch.nodes_max > 0) | (batch.complete != 0)
-    if not asks.any():
-        return parts
     fits = fitting(state, batch, parts)
-    anew = np.flatnonzero(asks & ~fits)
+    order = owners(batch.first_line)
+    is_fenced, has_some = np.zeros(fits.size, bool), np.zeros(fits.size, bool)
+    is_fenced[order[state.fences.head[batch.sku] != NONE]] = True
+    has_some[order[owners(offsets(parts.part_count))[parts.node != NO_NODE]]] = True
+    empty = ~has_some & (of_one_node(state, batch) | (batch.nodes_max > 0) | (batch.complete != 0))
+    fits &= ~empty
+    anew = np.flatnonzero(~fits & ~is_fenced)
     if anew.size == 0:
         return parts
     left = rehearsal(state)
@@ -38,16 +47,19 @@ def on_terms(state: State, batch: Batch, parts: Parts, fees: Fees, rows: Any, pr
     known = rows >= 0
     left.prices.value[rows[known], : prices.shape[1]] = np.minimum(prices[known], VALUE_MAX)
     _claim(left, batch, parts, fits)
-    again = _some(batch, anew)
-    drawn = draw(left, again)
-    taken = drawn.outcome != Outcome.REFUSED
-    lines_again = elements(batch.first_line, anew[taken])
-    others = np.setdiff1d(np.arange(batch.sku.size), lines_again)
-    lines, found = np.concatenate([others, lines_again]), in_order_of_nodes(drawn)
-    found = found.take(elements(again.first_line, np.flatnonzero(taken)))
-    kept = parts.take(others)
-    both = Parts(*(np.concatenate([getattr(kept, name), getattr(found, name)]) for name in _COLUMNS))
-    return both.take(np.argsort(lines, kind="stable"))
+    pieces, lines = [], []
+    groups, of = np.unique(carries(anew), axis=0, return_inverse=True)
+    for group, can in enumerate(groups):
+        some = anew[of == group]
+        again = _some(batch, some)
+        drawn = draw(left, again, only=node_bits(np.zeros(int(can.sum()), np.int64), np.flatnonzero(can), 1)[0])
+        taken = drawn.outcome != Outcome.REFUSED
+        pieces.append(in_order_of_nodes(drawn).take(elements(again.first_line, np.flatnonzero(taken))))
+        lines.append(elements(batch.first_line, some[taken]))
+    lines.append(np.setdiff1d(np.arange(batch.sku.size), np.concatenate(lines)))
+    pieces.append(parts.take(lines[-1]))
+    both = Parts(*(np.concatenate([getattr(piece, name) for piece in pieces]) for name in _COLUMNS))
+    return both.take(np.argsort(np.concatenate(lines), kind="stable"))
 
 
 _COLUMNS = ("part_count", "node", "quantity")

@@ -161,7 +161,7 @@ def fitting(state: State, batch: Batch, parts: Parts) -> Any:
     least, most = np.full(fits.size, nodes), np.full(fits.size, NO_NODE)
     np.minimum.at(least, order, parts.node)
     np.maximum.at(most, order, parts.node)
-    fits &= (policies.split[batch.channel] != 0) | ((least == most) & (most != NO_NODE))
+    fits &= ~of_one_node(state, batch) | (least == most)  # from one node all of it, or nothing
     fits &= _keeps_terms(batch, order, node, given)
     drawn = np.flatnonzero(given & fits[order])
     cell = batch.sku[line[drawn]] * nodes + node[drawn]
@@ -176,6 +176,11 @@ def fitting(state: State, batch: Batch, parts: Parts) -> Any:
     drawn = np.flatnonzero(given & fits[order])
     fits[beyond(state.capacity, order[drawn], node[drawn], parts.quantity[drawn])] = False
     return fits
+
+
+def of_one_node(state: State, batch: Batch) -> Any:
+    """bool [order]: whether an order leaves from one node, or not at all."""
+    return (state.policies.split[batch.channel] == 0) | (batch.nodes_max == 1)
 
 
 def _keeps_terms(batch: Batch, order: Any, node: Any, given: Any) -> Any:

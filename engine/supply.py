@@ -190,11 +190,12 @@ def _concerned(commit: Commit) -> dict[int, int]:
 
 
 def _of_moved_orders(state: State, moves: Mapping[str, Any]) -> dict[int, int]:
-    """The SKUs that orders of a limited number of nodes wait for, where any of their units moved: a line waits for
-    nodes that the others leave from. Each with a cause."""
+    """The SKUs that orders of a limited number of nodes, or that are to be complete, wait for, where any of their units
+    moved: what a line waits for goes by the others. Each with a cause."""
     book = state.book
     order, first = np.unique(book.lines.order[book.parts.line[moves["part"]]], return_index=True)
-    is_limited = (state.terms.nodes_max[order] > 0) | (state.policies.split[book.orders.channel[order]] == 0)
+    is_limited = (state.terms.nodes_max[order] > 0) | (state.terms.ship_complete[order] != 0)
+    is_limited |= state.policies.split[book.orders.channel[order]] == 0
     order, first = order[is_limited].astype(np.int32), first[is_limited]
     if order.size == 0:
         return {}

@@ -54,8 +54,9 @@ def _gather(units: AnyUnits, order: int, most: int, chance: U64, group: I32) -> 
 
 @leaf
 def _looks(units: AnyUnits, first: int, count: int) -> int:
-    """At how many units one looks to put these back."""
-    looks = 0
+    """At how many units one looks to put these back, and as many as the search for room takes the time of."""
+    nodes = units.room.shape[1]
+    looks = count * (nodes * nodes * nodes >> 10)  # for the search for room
     for unit in range(first, first + count):
         looks += units.sku_first[units.sku[unit] + 1] - units.sku_first[units.sku[unit]]
     return int(looks)

@@ -108,6 +108,17 @@ def waiting_lines(orders: I32, book: Book, sku: I32, of: I32) -> int:
 
 
 @leaf
+def _waits_for_others(order: int, sku: int, book: Book) -> bool:
+    """Whether an order waits for another SKU too."""
+    line = book.orders.first[order]
+    while line != NONE:
+        if book.lines.sku[line] != sku and _waiting_units(line, book) > 0:
+            return True
+        line = book.lines.next[line]
+    return False
+
+
+@leaf
 def _find_whole(
     need: int, first: int, more: int, may: U64, there: U64, supply: Supply, gathered: I64, one: U64
 ) -> None:
@@ -159,7 +170,8 @@ def bind(sku: int, orders: I32, book: Book, asking: Asking, supply: Supply, out:
 
     orders [order]: rows in the sequence in which receipts serve them, each once. An order that may not leave from any
     number of nodes waits for those it leaves from and those that it finds first. A line of one that leaves from one
-    node, or is to be complete, is bound wholly or not at all. Nobody is looked at once all supply is taken.
+    node, or is to be complete, is bound wholly or not at all, and not while the order waits for another SKU too: what
+    comes of one is not kept until the others come. Nobody is looked at once all supply is taken.
     """
     count, first = 0, 0
     there, there_before, one = np.zeros(_WORDS, np.uint64), np.zeros(_WORDS, np.uint64), np.zeros(_WORDS, np.uint64)
@@ -173,6 +185,8 @@ def bind(sku: int, orders: I32, book: Book, asking: Asking, supply: Supply, out:
         may = asking.serving[book.orders.channel[order]]
         most = _nodes_max(order, book, asking)
         more = _find_nodes(order, most, book, there)
+        if (most == 1 or asking.complete[order]) and _waits_for_others(order, sku, book):
+            continue
         line = book.orders.first[order]
         while line != NONE:
             position += 1

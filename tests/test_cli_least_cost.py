@@ -12,7 +12,8 @@ import pyarrow.parquet
 import pytest
 
 from engine.commands import Parts, PutChannels
-from engine.planning import Plan, plan
+from engine.intake.job import plan_orders
+from engine.planning import Plan
 from engine.writer import Engine
 from kernels.columns import NO_NODE, OnShort
 from tests.command_line import run, write_csv
@@ -94,10 +95,10 @@ def test_what_does_not_fit_of_a_plan_is_decided_by_nearest_and_the_summary_says_
     by_nearest = shop.decisions.read_bytes()
 
     def wrong(*given: Any, **named: Any) -> Plan:
-        made = plan(*given, **named)
+        made = plan_orders(*given, **named)
         return replace(made, parts=spoilt(made.parts))
 
-    monkeypatch.setattr("engine.intake.job.plan", wrong)
+    monkeypatch.setattr("engine.intake.job.plan_orders", wrong)
     data = shop.folder / "data"
     found = planned(shop, "--data", data)
     assert found.code == 0

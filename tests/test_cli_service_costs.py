@@ -290,3 +290,51 @@ def test_one_card_is_enough(job: Job) -> None:
     assert (found.code, "--service-card" in found.err) == (2, True)
     found = run("what-if", *job.files(), "--rate-card", job.card, *BOTH)
     assert (found.code, "give one of them" in found.err) == (2, True)
+
+
+FAR, NEAR = ("F", 28.6, 77.2), ("N", 19.1, 72.9)
+SMALL = CARD.replace('zones = "courier"', 'zones = "road"').replace("SLABS", """
+near = { first_g = 500, first = 3000, step_g = 500, step = 900, transit_days = 1 }
+far = { first_g = 500, first = 7000, step_g = 500, step = 2500, transit_days = 3 }
+""").replace('[zones.courier]\nfile = "zones.csv"\n', "").replace('weights = "weights.csv"\n', "")  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_with_terms_it_costs_no_more_than_nearest_and_nothing_is_sent_that_no_service_carries(
+    tmp_path: Path, seed: int
+) -> None:
+    chance = random.Random(seed)
+    nodes = [FAR, NEAR, ("M", 19.3, 73.0)]
+    write_csv(tmp_path / "nodes.csv", "node_id,latitude,longitude", nodes)
+    stock = [(f"S{sku}", node[0], chance.randrange(4)) for sku in range(3) for node in nodes]
+    write_csv(tmp_path / "stock.csv", "sku,node_id,on_hand", stock)
+    rows = []
+    for order in range(8):
+        of_it = (
+            f"O{order}", chance.choice(("400001", "110001")), chance.choice(("COD", "")),
+            chance.choice(("", "Bulk", "Standard")), chance.choice((0, 1, 1, 2)), chance.choice(("yes", "no")),
+        )  # fmt: skip
+        rows += [(*of_it, f"S{sku}", chance.randrange(1, 4)) for sku in chance.sample(range(3), chance.randrange(1, 3))]
+    header = "order_id,postal_code,payment_method,service_level,nodes_max,ship_complete,sku,quantity"
+    write_csv(tmp_path / "orders.csv", header, rows)
+    (tmp_path / "card.toml").write_text(SMALL)
+    files = [f"--{name}={tmp_path / name}.csv" for name in ("orders", "nodes", "stock")]
+    found = {}
+    for rule in ("nearest", "least-cost"):
+        out = tmp_path / f"{rule}.csv"
+        found[rule] = run("allocate", *files, "--service-card", tmp_path / "card.toml", "--policy", rule, "--json",
+                          "--decisions", out)  # fmt: skip
+        assert found[rule].code == 0, found[rule].err
+    least = found["least-cost"].json
+    assert least["cost"] <= found["nearest"].json["cost"]
+    assert least["bound"] <= least["cost"]
+    assert (least["uncarried_units"], least["unplanned_orders"]) == (0, 0)
+    decided = defaultdict(list)
+    for row in rows_of(tmp_path / "least-cost.csv"):
+        decided[row["order_id"]].append(row["node_id"])
+    for order_id, *_, nodes_max, complete, _, _ in rows:
+        given = decided[order_id]
+        used = set(given) - {""}
+        assert len(used) <= (nodes_max or 3)
+        if complete == "yes" or nodes_max == 1:
+            assert not used or "" not in given

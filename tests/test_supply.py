@@ -185,6 +185,9 @@ class Supplied:
             there = nodes_of.setdefault(number, there)
             nodes_max, is_complete = self.terms.get(number, (0, False))
             most = (nodes_max or NODES) if self.policies[channel].split else 1
+            waits_for = {sku for sku, _, parts in lines for part in parts if part[0] is Stage.BACK_ORDERED}
+            if len(waits_for) > 1 and (most == 1 or is_complete):
+                continue
             taken, nodes = [], set(there)
             if most == 1 and sku == wanted:
                 may = self.whole(units, units_left, may & nodes if nodes else may)

@@ -232,13 +232,19 @@ def test_a_plan_that_breaks_the_terms_does_not_fit(
     three.model.sequence = three.state.sequence
 
 
+def anywhere(orders: np.ndarray) -> np.ndarray:
+    return np.ones((orders.size, 2), bool)
+
+
 def test_an_order_planned_again_on_its_terms_takes_no_place_that_the_plan_has_given_away() -> None:
     pair = opened(n0=(1,))  # one order a day; the plan gives it to the first
     state = pair.state
     batch = Batch(i16([0, 0]), i32([0, 0]), np.array([0, 1, 2]), i32([0, 0]), i32([1, 2]), u8([0, 1]), u8([0, 0]))
     plan = Parts(i32([1, 2]), i16([0, 0, 1]), i32([1, 1, 1]))
     assert fitting(state, batch, plan).tolist() == [True, False]
-    found = on_terms(state, batch, plan, Fees(100.0, 0.001, 1.0, 0.0), state.cells.row_of[[0]], np.zeros((1, 2)))
+    found = on_terms(
+        state, batch, plan, Fees(100.0, 0.001, 1.0, 0.0), state.cells.row_of[[0]], np.zeros((1, 2)), anywhere
+    )
     assert (found.node.tolist(), found.quantity.tolist()) == ([0, 1], [1, 2])
     assert fitting(state, batch, found).all()
     pair.close()

@@ -6,6 +6,7 @@ knows is left alone, so a second run of the same files changes nothing.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -327,7 +328,9 @@ def _model_of(engine: Engine, orders: OrderFile, card: RateCard | ServiceCard, n
     if isinstance(card, RateCard):
         return RateCosts(card, state, code, *serving(state, channel))
     wanted = asked_for(card, len(orders.order_id), orders.options)
-    return service_costs(state, card, code, channel, *wanted, state.names[Namespace.SKU].find(orders.sku), now)
+    found = service_costs(state, card, code, channel, *wanted, state.names[Namespace.SKU].find(orders.sku), now)
+    complete = orders.options.get("ship_complete")
+    return found if complete is None else replace(found, complete=complete != 0)
 
 
 def plan_orders(engine: Engine, orders: OrderFile, model: Model, stamp: int) -> Plan:
@@ -366,10 +369,11 @@ def plan_orders(engine: Engine, orders: OrderFile, model: Model, stamp: int) -> 
     found = model.settled(priced, new, lines, stock, _planned(priced, stock, fees, state.capacity))
     if fees is not None:
         found = replace(found, **costing(found.parts))
-    if model.fees is not None:
-        parts = on_terms(state, batch, found.parts, model.fees, row, found.prices)
-        if parts is not found.parts:
-            found = replace(found, **costing(parts))
+    about = model.about(priced, state.places.metres[batch.postal_code, :nodes])
+    parts = on_terms(state, batch, found.parts, about, row, found.prices, partial(model.carries, priced))
+    parts = model.sent(priced, new, lines, parts)
+    if parts is not found.parts:
+        found = replace(found, **costing(parts))
     rehearsed = _rehearsed(state, batch)
     if rehearsed is not None:  # where nearest costs less, what it does is the plan: least cost is never the dearer one
         nearest = costing(model.sent(priced, new, lines, rehearsed))

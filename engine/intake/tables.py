@@ -244,13 +244,15 @@ def _refuse_type(path: Path, name: str, kind: pa.DataType) -> None:
     known = (
         pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_integer,
         pa.types.is_floating, pa.types.is_decimal, pa.types.is_timestamp, pa.types.is_date, pa.types.is_null,
+        pa.types.is_boolean,
     )  # fmt: skip
     if not any(is_kind(inner) for is_kind in known):
-        raise IntakeError(f"{path}: column {name} is of type {kind}; it must be text, a number or a time")
+        raise IntakeError(f"{path}: column {name} is of type {kind}; it must be text, a number, a time or a flag")
 
 
 def as_text(values: pa.Array) -> pa.StringArray:
-    """Each value as it would stand in CSV: whole floats without a fraction, times in UTC, null as an empty text."""
+    """Each value as it would stand in CSV: whole floats without a fraction, times in UTC, flags as true and
+    false, null as an empty text."""
     kind = values.type
     if pa.types.is_dictionary(kind):
         values = values.dictionary_decode()

@@ -210,7 +210,8 @@ def sum_up(run: Run, shipments: "Shipments", files: Files) -> None:
         one = summary.unplanned_orders == 1
         summary.notes.append(
             f"{summary.unplanned_orders:,} order{' was' if one else 's were'} decided by nearest: what was planned did"
-            " not fit, since a channel may not split or refuses what is short, or units are kept for a channel"
+            " not fit, by a rule of the channel (it may not split, refuses what is short, or units are kept for others)"
+            " or by what the order asks (nodes_max, ship_complete)"
         )
 
 

@@ -34,6 +34,8 @@ def put(
     """
     if (latitude is None) != (longitude is None):
         fail("--latitude and --longitude: give both or neither", BAD_USAGE)
+    if postal_code and latitude is not None:
+        fail(f"--postal-code {postal_code}: give it or --latitude and --longitude, not both", BAD_USAGE)
     node = {
         "node_id": node_id, "latitude": latitude, "longitude": longitude, "postal_code": postal_code, "closed": closed,
         "orders_per_day": orders_per_day, "units_per_day": units_per_day, "day_starts_at": _minutes(day_starts_at),

@@ -155,7 +155,9 @@ def expect(
     node_id: Node = "",
     units: Annotated[int | None, typer.Argument(help="Units still to come. 0: none any more.", min=0)] = None,
     on: Annotated[str, typer.Option(help="The day, as 2026-12-31 (UTC), or the moment with its zone.")] = "",
-    reference: Annotated[int, typer.Option(help="What they come by: the number of a purchase order.", min=0)] = 0,
+    reference: Annotated[
+        int | None, typer.Option(help="What they come by: the number of a purchase order.", min=1)
+    ] = None,
     file: Annotated[
         Path | None,
         typer.Option(help="Many rows instead: CSV, CSV.gz or Parquet with sku, node_id, quantity, on, reference."),
@@ -182,10 +184,10 @@ def expect(
 
 
 def _supply_rows(
-    sku: str, node_id: str, units: int | None, on: str, reference: int, file: Path | None
+    sku: str, node_id: str, units: int | None, on: str, reference: int | None, file: Path | None
 ) -> list[SupplyRow]:
     if file is None:
-        if not sku or not node_id or units is None or not reference or not (on or units == 0):
+        if not sku or not node_id or units is None or reference is None or not (on or units == 0):
             fail("give SKU NODE UNITS --on DAY --reference NUMBER, or --file FILE", BAD_USAGE)
         return [(sku, node_id, units, _day(on, f"--on {on}"), reference)]
     if sku:
