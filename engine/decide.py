@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from engine import schema
 from engine.answers import (
+    NULL_I64,
     OrderAnswers,
     Replies,
     from_record,
@@ -119,7 +120,8 @@ def _enter_in_turn(commit: Commit, command: PlaceOrders, keys: Any) -> OrderAnsw
     state, batch = commit.state, _batch(command)
     expires_at = owned(command.expires_at) if isinstance(command, Reserve) else None
     count, room = batch.channel.size, parts_max(batch.quantity, state.node_count)
-    drawn = empty_drawn(count, batch.sku.size, room, state.node_count)
+    is_priced = state.prices.value.size > 0
+    drawn = empty_drawn(count, batch.sku.size, room, state.node_count, is_priced)
     placed = empty_placed(count, batch.sku.size, room, expires_at)
     parts_drawn = (place_few if count <= FEW else place)(
         batch, keys, commit.next_location, commit.stamp, state.node_count, state.book, state.keys, state.cells,
@@ -132,6 +134,8 @@ def _enter_in_turn(commit: Commit, command: PlaceOrders, keys: Any) -> OrderAnsw
     options = command.options
     if state.days.is_any:
         options = {**options, **of_orders(drawn.full)}
+    if is_priced:
+        options = {**options, "extra_cost": np.where(drawn.extra_cost == NONE, NULL_I64, drawn.extra_cost)}
     tables = _tables(command.order_id, batch, drawn, placed, options)
     commit.entered(*tables)
     state.terms.enter(placed.row, tables[0])
@@ -149,6 +153,8 @@ def _enter_planned(commit: Commit, command: PlaceOrders, keys: Any) -> OrderAnsw
     options = dict(command.options)
     if command.planned.extra_cost is not None:
         options["extra_cost"] = command.planned.extra_cost
+    if state.days.is_any:
+        options |= of_orders(drawn.full)
     commit.enter(*_tables(command.order_id, batch, drawn, placed, options), keys)
     return _answers(batch, drawn, placed)
 
@@ -347,8 +353,9 @@ def _as_orders(
         metres = state.places.metres[place[owner], held.node]
         outcome = np.full(rows.size, Outcome.ALLOCATED, np.uint8)
         rule, passed = np.full(rows.size, Rule.NOT_NOTED, np.uint8), np.empty((batch.sku.size, 0), np.uint64)
-        full = np.empty((rows.size, 0), np.uint64)
-        drawn = Drawn(outcome, held.part_count, held.node, held.part_quantity, held.fenced, metres, rule, passed, full)
+        full, extra_cost = np.empty((rows.size, 0), np.uint64), np.empty(0, np.int64)
+        drawn = Drawn(outcome, held.part_count, held.node, held.part_quantity, held.fenced, metres, rule, passed, full,
+                      extra_cost)  # fmt: skip
     placed = empty_placed(rows.size, batch.sku.size, drawn.node.size, None)
     number_orders(batch, state.book.heads, state.policies, drawn, placed)
     tables = _tables(order_id, batch, drawn, placed, options)

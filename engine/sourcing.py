@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.capacity import beyond
+from engine.capacity import beyond, count_in
 from engine.columns import reserve
 from engine.commands import Parts
 from engine.ragged import offsets, owned, owners
@@ -209,10 +209,24 @@ def planned(state: State, batch: Batch, parts: Parts) -> Drawn:
         outcome.astype(np.uint8), owned(parts.part_count), owned(parts.node), owned(parts.quantity),
         np.zeros(parts.node.size, np.int32), metres.astype(np.int32),
         np.full(batch.channel.size, Rule.LEAST_COST, np.uint8), empty_passed(batch.sku.size, state.node_count),
-        np.zeros_like(empty_passed(batch.channel.size, state.node_count)),
+        _full(state, order[given], parts.node[given], parts.quantity[given], wanted), np.empty(0, np.int64),
     )  # fmt: skip
     note_all_passed(batch, state.node_count, state.cells, state.fences, state.policies, state.places, drawn)
     return drawn
+
+
+def _full(state: State, order: Any, node: Any, units: Any, wanted: Any) -> Any:
+    """uint64 [order, word]: bits of the nodes whose day has no room for an order once a plan has its own of it. order,
+    node, units: of each part of the plan; wanted: int64 [order] units."""
+    full = np.zeros_like(empty_passed(wanted.size, state.node_count))
+    left = state.capacity._replace(left=state.capacity.left.copy())
+    count_in(left, order, node, units)
+    for at in np.flatnonzero(state.days.limited[: state.node_count]):
+        orders_left, units_left = left.left[at]
+        is_full = (units_left < wanted) | (orders_left < 1)
+        is_full[order[node == at]] = False
+        full[:, at // 64] |= is_full.astype(np.uint64) << np.uint64(at % 64)
+    return full
 
 
 def read(state: State, rows: Any) -> OpenOrders:

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kernels.columns import NONE, Cells, Places
-from kernels.options import F64, I32, I64, F64x2, I32x2, leaf
+from kernels.columns import NONE, Batch, Cells, Drawn, Places
+from kernels.options import F64, I32, I64, U64, F64x2, I32x2, leaf
 
 LINES_PRICED_MAX = 6  # different SKUs of an order: with each more there are twice as many subsets
 _SUBSETS = 1 << LINES_PRICED_MAX
@@ -69,13 +69,34 @@ def _cheapest_node(
     """For one line: the node that gives all of it at the least cost; -1 where none can."""
     fees, best, found = prices.fees, _NOWHERE, -1
     for node in range(nodes):
-        metres = places.metres[place, node]
-        cost = fees.shipment + fees.shipment_metre * metres
-        cost += need * (fees.unit + fees.unit_metre * metres + prices.value[row, node])
+        cost = _cost(fees, places.metres[place, node], need) + need * prices.value[row, node]
         can = cells.available[row, node] >= need and (group >> np.uint64(node)) & _ONE != 0
         if can and cost < best:
             best, found = cost, node
     return found
+
+
+@leaf
+def _cost(fees: Fees, metres: int, units: int) -> float:
+    """Of a line alone."""
+    return fees.shipment + fees.shipment_metre * metres + units * (fees.unit + fees.unit_metre * metres)
+
+
+@leaf
+def note_extra_cost(
+    first: int, last: int, merged: I32, masks: U64, batch: Batch, place: int, nodes: int, places: Places,
+    prices: Prices, choice: Choice, drawn: Drawn,
+) -> None:  # fmt: skip
+    """Write what the lines of an order cost more at their nodes than each would alone at the cheapest that has any of
+    its SKU. masks: bits of those that have, for each SKU.
+    """
+    for line in range(first, last):
+        need, least = merged[line - first], _NOWHERE
+        for node in range(nodes):
+            if (masks[need] >> np.uint64(node)) & _ONE:
+                least = min(least, _cost(prices.fees, places.metres[place, node], batch.quantity[line]))
+        paid = _cost(prices.fees, places.metres[place, choice.to[need]], batch.quantity[line])
+        drawn.extra_cost[line] = np.int64(np.rint(paid - least))
 
 
 @leaf

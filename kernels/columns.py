@@ -238,3 +238,4 @@ class Drawn(NamedTuple):
     rule: U8  # [order] Rule
     passed: U64x2  # [line, word] bits of the nodes that were passed over with units of the line (kernels/reasons.py)
     full: U64x2  # [order, word] bits of the nodes of the channel's group that had no capacity left for the order
+    extra_cost: I64  # [line] minor units beyond the cheapest node, were the line alone; no rows: not asked for

@@ -10,7 +10,7 @@ import numpy as np
 
 from kernels.ahead import fetch
 from kernels.capacity import find_allowed, is_limited, take_capacity
-from kernels.cheapest import Prices, choose_by_price, room_for_choice
+from kernels.cheapest import Prices, choose_by_price, note_extra_cost, room_for_choice
 from kernels.columns import (
     NO_NODE,
     NODES_MAX,
@@ -462,11 +462,8 @@ def _decide(
     skus, rows, merged = (np.empty(lines_max, np.int32), np.empty(lines_max, np.int32), np.empty(lines_max, np.int32))
     need = np.empty(lines_max, np.int64)  # of equal SKUs together, so more than a line may ask for
     missing, masks = np.empty(lines_max, np.int64), np.empty(lines_max, np.uint64)
-    candidate, chosen, allowed = (
-        np.empty(nodes, np.int32),
-        np.empty(nodes, np.uint8),
-        np.empty(drawn.full.shape[1], np.uint64),
-    )
+    candidate, chosen = np.empty(nodes, np.int32), np.empty(nodes, np.uint8)
+    allowed = np.empty(drawn.full.shape[1], np.uint64)
     choice = room_for_choice(nodes)
     part, before = 0, 0
     for order in range(orders):
@@ -484,6 +481,8 @@ def _decide(
             if prices.value.size and choose_by_price(
                 lines, rows, need, allowed[0], nodes_max, place, nodes, cells, places, prices, choice
             ):
+                if drawn.extra_cost.size:
+                    note_extra_cost(first, last, merged, masks, batch, place, nodes, places, prices, choice, drawn)
                 part = _draw_chosen(first, last, merged, rows, batch, place, choice.to, cells, places, part, drawn)
                 drawn.outcome[order], drawn.rule[order] = _ALLOCATED, _PRICED
                 note_passed(batch, order, before, nodes, cells, fences, policies, places, drawn)
@@ -556,10 +555,10 @@ def parts_max(quantity: I32, nodes: int) -> int:
     return int(np.minimum(quantity, nodes).sum()) + quantity.size
 
 
-def empty_drawn(orders: int, lines: int, parts: int, nodes: int) -> Drawn:
-    """Output columns for a batch."""
+def empty_drawn(orders: int, lines: int, parts: int, nodes: int, extra_cost: bool = False) -> Drawn:
+    """Output columns for a batch. extra_cost: with that of lines that prices decide; the others have NONE."""
     return Drawn(
         np.empty(orders, np.uint8), np.empty(lines, np.int32), np.empty(parts, np.int16), np.empty(parts, np.int32),
         np.empty(parts, np.int32), np.empty(parts, np.int32), np.empty(orders, np.uint8),
-        empty_passed(lines, nodes), empty_passed(orders, nodes),
+        empty_passed(lines, nodes), empty_passed(orders, nodes), np.full(lines if extra_cost else 0, NONE, np.int64),
     )  # fmt: skip

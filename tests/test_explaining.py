@@ -305,8 +305,11 @@ def test_units_that_a_price_of_stock_keeps_for_others_are_told_as_such() -> None
     pair.engine.commit(columns(place("o", (0, 1)), pair.places), START)
     found = told(pair, "o")
     assert (found.choice, passed(found)) == (Choice.PRICED, [[(0, Why.PRICE), (1, Why.NO_STOCK)]])
+    near, far = pair.state.places.metres[0, [0, 2]]
+    assert found.lines[0].extra_cost == round(0.001 * float(far - near))
     pair.engine.commit(columns(place("p", (1, 1)), pair.places), START)  # there is none: the nearest rule says so
     assert told(pair, "p").choice is Choice.NO_NODE
+    assert told(pair, "p").lines[0].extra_cost is None
 
 
 def test_a_plan_that_does_not_fit_leaves_no_price_behind() -> None:

@@ -67,7 +67,7 @@ class Shop:
             offsets(np.array([len(order) for _, order in orders])), np.array([sku for sku, _ in lines], np.int32),
             np.array([units for _, units in lines], np.int32), *no_terms(len(orders)),
         )  # fmt: skip
-        drawn = empty_drawn(len(orders), len(lines), parts_max(batch.quantity, self.nodes), self.nodes)
+        drawn = empty_drawn(len(orders), len(lines), parts_max(batch.quantity, self.nodes), self.nodes, True)
         counters = np.zeros(self.skus, np.int64), np.zeros(3, np.int64)
         value = self.value if priced else np.empty((0, 0), np.int32)
         count = nearest(
@@ -92,6 +92,13 @@ class Shop:
         for sku, node, units in parts:
             total += units * (FEES.unit + FEES.unit_metre * self.metres[place, node] + self.value[sku, node])
         return total
+
+    def extra_cost(self, place: int, sku: int, node: int, units: int) -> int:
+        """Of a line at a node, beyond the cheapest that has any."""
+        alone = [FEES.shipment + FEES.shipment_metre * metres + units * (FEES.unit + FEES.unit_metre * metres)
+                 for metres in self.metres[place].tolist()]  # fmt: skip
+        may = [at for at in range(self.nodes) if self.available[sku, at] and self.group >> at & 1]
+        return round(alone[node] - min(alone[at] for at in may))
 
     def least(self, place: int, order: list[tuple[int, int]]) -> float | None:
         """By every way to give each SKU whole from one node; None where there is none."""
@@ -127,12 +134,14 @@ def test_an_order_gets_the_least_cost_of_all_ways_to_give_its_lines_whole(split:
         if least is None:
             by_distance = Shop(seed, split=split).decide([(place, order)], priced=False)
             assert all((mine == its).all() for mine, its in zip(drawn, by_distance, strict=True))
+            assert (drawn.extra_cost == NONE).all()
             continue
         whole += 1
         parts = parts_of(drawn, order)
         assert shop.cost(place, parts) == pytest.approx(least)
         assert drawn.outcome[0] == Outcome.ALLOCATED
         assert drawn.metres.tolist() == [shop.metres[place, node] for _, node, _ in parts]
+        assert drawn.extra_cost.tolist() == [shop.extra_cost(place, *part) for part in parts]
         for sku, node, units in parts:
             left = shop.cells.available[sku, node]
             assert left == shop.available[sku, node] - units

@@ -172,7 +172,7 @@ def test_a_week_with_a_holiday_by_hand() -> None:
     drawn = Drawn(
         np.ones(1, np.uint8), np.ones(1, np.int32), np.zeros(1, np.int16), np.ones(1, np.int32),
         np.zeros(1, np.int32), np.ones(1, np.int32), np.zeros(1, np.uint8), np.zeros((1, 1), np.uint64),
-        np.zeros((1, 1), np.uint64),
+        np.zeros((1, 1), np.uint64), np.empty(0, np.int64),
     )  # fmt: skip
     cut_off = int(datetime.datetime(2026, 10, 1, 10, 30, tzinfo=datetime.UTC).timestamp() * 1e6)
 

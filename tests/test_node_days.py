@@ -6,12 +6,16 @@ import random
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from engine import reallocation
+from engine import reallocation, schema
 from engine.capacity import UNLIMITED, beyond
+from engine.commands import Parts, PlaceOrders
 from engine.explaining import Decided, Why, decided, explained
+from engine.journal.records import decode
 from engine.outcomes import Cause, OutOfRoom, Reply
+from engine.reasons import full_nodes
 from engine.snapshot import build_snapshot
 from engine.state import State
 from engine.verify import verify
@@ -21,7 +25,7 @@ from kernels.columns import NO_NODE, Head, OnShort
 from tests import asks
 from tests.clients import CODES, NODES, SKUS, Clients
 from tests.day_model import DayPair, limited
-from tests.driving import COMPILED, SECOND, columns, place, policy, received, reserve
+from tests.driving import COMPILED, SECOND, columns, i16, i32, place, policy, received, reserve
 
 DAY, HOUR = 86_400 * SECOND, 3600 * SECOND
 ANY = UNLIMITED
@@ -211,6 +215,20 @@ def test_terms_of_a_day_without_a_limit_are_kept_by_a_snapshot(tmp_path: Path) -
         assert again.started_from
         assert again.state.days.terms[0].tolist() == [ANY, ANY, 360, 330]
         assert again.state.digest() == digest
+
+
+def test_orders_by_a_plan_say_which_nodes_were_full() -> None:
+    pair = opened(n0=(1,))
+    pair.state.days.refresh()
+    plan = PlaceOrders(
+        pa.array(["a", "b"]), i16([0, 0]), i32([0, 0]), np.arange(3), i32([0, 0]), i32([1, 1]),
+        planned=Parts(i32([1, 1]), i16([0, 1]), i32([1, 1])),
+    )  # fmt: skip
+    pair.engine.commit(plan, pair.stamp)
+    record = next(columns for table, columns in decode(pair.engine.journal.record(pair.state.sequence).body)
+                  if table is schema.ORDERS)  # fmt: skip
+    assert [full_nodes(record, row) for row in (0, 1)] == [set(), {0}]
+    pair.engine.close()
 
 
 def test_verify_finds_a_node_above_its_limit_and_a_count_that_differs(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def breaks_a_rule(order: asks.Cart, planned: Plan) -> bool:
     """What is wrong with a plan whatever the stock is."""
     rules = POLICIES[order.channel]
     nodes = {node for parts in planned for node, _ in parts}
-    if not rules.split and (len(nodes) > 1 or nodes == {NO_NODE}):
+    if not rules.split and len(nodes) > 1:
         return True
     if rules.on_short is OnShort.REFUSE and NO_NODE in nodes:
         return True
