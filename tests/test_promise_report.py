@@ -1,6 +1,6 @@
-"""A promise is kept: a week of a real order report, each order promised and then placed at once. The order leaves from
-the nodes that were promised, no later than promised, and the promise changed nothing. Without the real files, a small
-stand-in of them."""
+"""A promise is kept: a week of a real order report, or with `-m soak` all of it, each order promised and then placed at
+once. The order leaves from the nodes that were promised, no later than promised, and the promise changed nothing.
+Without the real files, a small stand-in of them."""
 
 from itertools import groupby
 from pathlib import Path
@@ -28,30 +28,31 @@ from tests.driving import START
 from tests.test_real_report import rows_of
 from tests.test_service_card import files
 
-FIRST_DAY, DAYS = "2022-04-10", 7
+WEEK, ALL = ("2022-04-10", "2022-04-16"), ("2022-03-01", "2022-07-31")
+COUNTED = {WEEK: (9942, 8293, 80), ALL: (76582, 43735, 305)}  # orders, those that something was sent of, split ones
 DAY_US = 86_400_000_000
 GAP = 65_000_000  # between two orders, UTC us: so that they come at all hours of their week
 AT_ONCE = 300_000  # between promise and order
 
 
 class Replay:
-    """The centres, the stock of the seller, and the orders of a week."""
+    """The centres, the stock of the seller, and the orders of some days."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, first_day: str, last_day: str) -> None:
         orders = folder / "orders.csv"
         run(
             "import", "amazon-report", real_data.report(folder), "--orders", orders, "--rejects", folder / "rejects.csv"
         )
         lines = [
             line for line in rows_of(orders)
-            if not real_data.available() or FIRST_DAY <= line["placed_at"][:10] < f"2022-04-{10 + DAYS}"
+            if not real_data.available() or first_day <= line["placed_at"][:10] <= last_day
         ]  # fmt: skip
         self.orders = [list(rows) for _, rows in groupby(lines, key=lambda line: line["order_id"])]
         self.codes = sorted({line["postal_code"] for line in lines})
         self.skus = sorted({line["sku"] for line in lines})
         self.node_ids = [node for node, *_ in real_data.fulfilment_centres()]
-        limits = Limits(skus_max=1 << 14, channels_max=4, postal_codes_max=1 << 14, orders_max=1 << 16,
-                        lines_max=1 << 17, parts_max=1 << 18)  # fmt: skip
+        limits = Limits(skus_max=1 << 14, channels_max=4, postal_codes_max=1 << 14, orders_max=1 << 18,
+                        lines_max=1 << 18, parts_max=1 << 19)  # fmt: skip
         self.engine = Engine(State(np.arange(4, dtype=np.uint64), limits), MemoryJournal(keep=True), publish=False)
         self.now = START
         self._furnish(Places.india())
@@ -85,12 +86,9 @@ class Replay:
         self.commit(MoveStock("stock", sku, stock.node.astype(np.int16), kind, stock.on_hand.astype(np.int32)))
 
 
-@pytest.fixture(scope="module")
-def replay(tmp_path_factory: pytest.TempPathFactory) -> Replay:
-    return Replay(tmp_path_factory.mktemp("promises"))
-
-
-def test_every_order_of_a_week_leaves_from_the_promised_nodes_and_in_time(replay: Replay) -> None:
+@pytest.mark.parametrize("days", [WEEK, pytest.param(ALL, marks=pytest.mark.soak)], ids=["a week", "all"])
+def test_every_order_leaves_from_the_promised_nodes_and_in_time(tmp_path: Path, days: tuple[str, str]) -> None:
+    replay = Replay(tmp_path, *days)
     engine, card = replay.engine, replay.card
     state, tariff = engine.state, Tariff(card, replay.node_ids)
     sku_at = {sku: at for at, sku in enumerate(replay.skus)}
@@ -140,5 +138,5 @@ def test_every_order_of_a_week_leaves_from_the_promised_nodes_and_in_time(replay
     assert kept >= sent - late > 0
     assert late <= 1
     if real_data.available():
-        assert (len(replay.orders), sent, split) == (9942, 8293, 80)
+        assert (len(replay.orders), sent, split) == COUNTED[days]
         assert short > 1000
