@@ -19,7 +19,7 @@ from engine.intake.tables import IntakeError
 from engine.intake.values import ABSENT
 from engine.outcomes import Namespace
 from engine.planning import COMPARED_LINES, Demand, Plan, Under, cost_of, cost_rows, extra_cost, together
-from engine.ragged import distinct, elements, offsets, owners
+from engine.ragged import distinct, elements, grouped, offsets, owners
 from engine.rates.card import ServiceCard
 from engine.rates.lanes import Lanes, lanes, summed
 from engine.rates.tariff import Tariff, Terms
@@ -223,7 +223,7 @@ class ServiceCosts:
         of_line = owners(offsets(parts.part_count))[given]
         units = parts.quantity[given].astype(np.int64)
         key = owners(demand.first_line)[of_line] * np.int64(self.fee.size) + parts.node[given]
-        keys, of = np.unique(key, return_inverse=True)
+        keys, _, of = grouped(key)
         grams = np.zeros(keys.size, np.int64)
         np.add.at(grams, of, units * self.grams[line][of_line])
         count = np.bincount(of, units, keys.size).astype(np.int64)
@@ -337,10 +337,11 @@ def serving(state: State, channel: Any) -> tuple[Any, Any]:
     """bool [group, node], int64 [order]: channels that the same nodes may give to as one group, and that of each order.
     channel: int16 [order].
     """
-    groups, group = np.unique(state.policies.nodes[channel], axis=0, return_inverse=True)
+    channels, of = np.unique(channel, return_inverse=True)
+    groups, group = np.unique(state.policies.nodes[channels], axis=0, return_inverse=True)
     bits = np.arange(state.node_count)
     words = groups[:, bits // 64] >> (bits % 64).astype(np.uint64) & np.uint64(1)
-    return words != 0, group.reshape(-1)
+    return words != 0, group.reshape(-1)[of]
 
 
 def service_costs(

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from engine.commands import Parts
-from engine.ragged import offsets, owners
+from engine.ragged import grouped, offsets, owners
 from engine.within import ORDERS, ROUNDS_OF_FEES, Fees, keep_within, room_of, taken, with_fees
 from kernels.columns import NO_NODE, Capacity
 from kernels.moves import MOVED_UNITS_MAX, WINDOW, Units, WeighedUnits
@@ -138,7 +138,7 @@ def _merged(demand: Demand) -> tuple[Demand, Any, Any]:
     """Lines of an order with equal SKUs as one; the demand's lines in the order of those; the first line of each."""
     order = owners(demand.first_line)
     keys = order * (int(demand.sku.max(initial=0)) + 1) + demand.sku
-    _, first, of_key = np.unique(keys, return_index=True, return_inverse=True)
+    _, first, of_key = grouped(keys)
     kept, in_turn = np.sort(first), np.argsort(first[of_key], kind="stable")
     quantity = np.bincount(first[of_key], demand.quantity, demand.sku.size)[kept]
     lines = np.bincount(order[kept], minlength=demand.zone.size)
@@ -345,7 +345,7 @@ def _cheapest(looks: Any, most: float) -> Any:
 
 def together(line: Any, node: Any, units: Any, lines: int, nodes: int) -> Parts:
     """Units of a line at one node as one part, in the order of nodes; node `nodes` is short."""
-    keys, of = np.unique(line * np.int64(nodes + 1) + node, return_inverse=True)
+    keys, _, of = grouped(line * np.int64(nodes + 1) + node)
     at = (keys % (nodes + 1)).astype(np.int16)
     at[at == nodes] = NO_NODE
     part_count = np.bincount(keys // (nodes + 1), minlength=lines).astype(np.int32)
@@ -357,7 +357,7 @@ def cost_of(demand: Demand, costs: Costs, parts: Parts) -> float:
     order, line = owners(demand.first_line), owners(offsets(parts.part_count))
     given, nodes = parts.node != NO_NODE, costs.unit.shape[1]
     line, node, units = line[given], parts.node[given], parts.quantity[given]
-    shipment, of = np.unique(order[line].astype(np.int64) * nodes + node, return_inverse=True)
+    shipment, _, of = grouped(order[line].astype(np.int64) * nodes + node)
     line_grams, ends = _weights(demand)
     step = np.searchsorted(ends, np.bincount(of, units * line_grams[line], shipment.size))
     shipped = costs.shipment[demand.zone[shipment // nodes] + step, shipment % nodes].sum()

@@ -48,6 +48,15 @@ def owned(array: Any) -> Any:
     return array if array.flags.writeable else array.copy()
 
 
+def grouped(keys: Any) -> tuple[Any, Any, Any]:
+    """`numpy.unique` with index and inverse: quicker where the keys ascend already."""
+    if keys.size == 0 or (keys[1:] < keys[:-1]).any():
+        return np.unique(keys, return_index=True, return_inverse=True)
+    new = np.append(True, keys[1:] != keys[:-1])
+    first = np.flatnonzero(new)
+    return keys[first], first, np.cumsum(new) - 1
+
+
 def distinct(*columns: Any) -> tuple[Any, Any]:
     """Where each distinct row of columns stands first, and which of these each row is, int32 [row]; in the order in
     which they come.

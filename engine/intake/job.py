@@ -40,7 +40,7 @@ from engine.intake.tables import IntakeError
 from engine.journal.memory import MemoryJournal
 from engine.outcomes import Method, MovementKind, Namespace, Reply
 from engine.planning import Demand, Plan, extra_cost, plan
-from engine.ragged import distinct, elements, offsets, owners
+from engine.ragged import distinct, elements, grouped, offsets, owners
 from engine.rates.card import ServiceCard
 from engine.rates.tariff import Tariff
 from engine.replanning import in_order_of_nodes, on_terms
@@ -122,7 +122,7 @@ class Shipments:
         units = answers.part_quantity.astype(np.int64)
         self.short_units += int(units[~given].sum())
         key = order[given] * NODES_MAX + answers.node[given]
-        pairs, first, owner = np.unique(key, return_index=True, return_inverse=True)
+        pairs, first, owner = grouped(key)
         order_of = pairs // NODES_MAX
         self.split_orders += int((np.bincount(order_of) > 1).sum()) if pairs.size else 0
         self._places.append(np.stack([orders.latitude_e7[order_of], orders.longitude_e7[order_of]]))
@@ -360,25 +360,26 @@ def plan_orders(engine: Engine, orders: OrderFile, model: Model, stamp: int) -> 
         sku, priced.demand.quantity, *asked(terms, new.size),
     )  # fmt: skip
 
-    def costing(parts: Parts) -> dict[str, Any]:
-        """The parts, what they cost with the fees of stock, and each line beyond the least that it could."""
-        cost = model.cost(priced, new, lines, parts) + (0.0 if fees is None else count_fees(priced.demand, fees, parts))
-        extra = extra_cost(priced.demand, priced.costs, stock, parts)
-        return {"parts": replace(parts, extra_cost=extra), "cost": cost}
+    def cost(parts: Parts) -> float:
+        """With the fees of stock."""
+        return model.cost(priced, new, lines, parts) + (0.0 if fees is None else count_fees(priced.demand, fees, parts))
 
     found = model.settled(priced, new, lines, stock, _planned(priced, stock, fees, state.capacity))
     if fees is not None:
-        found = replace(found, **costing(found.parts))
+        found = replace(found, cost=cost(found.parts))
     about = model.about(priced, state.places.metres[batch.postal_code, :nodes])
     parts = on_terms(state, batch, found.parts, about, row, found.prices, partial(model.carries, priced))
     parts = model.sent(priced, new, lines, parts)
     if parts is not found.parts:
-        found = replace(found, **costing(parts))
+        found = replace(found, parts=parts, cost=cost(parts))
     rehearsed = _rehearsed(state, batch)
     if rehearsed is not None:  # where nearest costs less, what it does is the plan: least cost is never the dearer one
-        nearest = costing(model.sent(priced, new, lines, rehearsed))
-        if nearest["cost"] < found.cost:
-            found = replace(found, **nearest, spared=0)
+        nearest = model.sent(priced, new, lines, rehearsed)
+        if (its := cost(nearest)) < found.cost:
+            found = replace(found, parts=nearest, cost=its, spared=0)
+    if found.parts.extra_cost is None:
+        paid = extra_cost(priced.demand, priced.costs, stock, found.parts)
+        found = replace(found, parts=replace(found.parts, extra_cost=paid))
     part_count, extra = np.zeros(len(orders.sku), np.int32), np.zeros(len(orders.sku), np.int64)
     part_count[lines], extra[lines] = found.parts.part_count, found.parts.extra_cost
     return replace(found, parts=replace(found.parts, part_count=part_count, extra_cost=extra))
