@@ -75,12 +75,14 @@ def drive(engine: Engine, commands: list[PlaceOrders]) -> Drive:
     waiter = threading.Thread(target=wait)
     waiter.start()
     started, cpu = time.perf_counter(), time.thread_time()
-    for command in commands:
-        submitted = time.perf_counter()
-        answered.put((submitted, engine.submit([command], load.STAMP)))
-    cpu = time.thread_time() - cpu
-    answered.put(None)
-    waiter.join()
+    try:
+        for command in commands:
+            submitted = time.perf_counter()
+            answered.put((submitted, engine.submit([command], load.STAMP)))
+        cpu = time.thread_time() - cpu
+    finally:
+        answered.put(None)
+        waiter.join()
     seconds = time.perf_counter() - started
     orders = sum(len(command.order_id) for command in commands)
     return Drive(orders, sum(command.sku.size for command in commands), seconds, cpu, latencies)

@@ -64,7 +64,7 @@ def order_ids(count: int, seed: int) -> pa.StringArray:
 def place_orders(batches: int, first_seed: int = 0, size: int = BATCH_ORDERS) -> Iterator[PlaceOrders]:
     """Batches of orders as commands."""
     for seed in range(first_seed, first_seed + batches):
-        yield PlaceOrders(order_ids(size, seed), *orders(size, seed))
+        yield PlaceOrders(order_ids(size, seed), *orders(size, seed)[:5])
 
 
 def stock(units: float) -> Any:

@@ -5,9 +5,11 @@ import pyarrow as pa
 import pytest
 
 from allot.v1 import orders_pb2
-from benchmarks import wire
+from benchmarks import load, wire
 from benchmarks.echo import KINDS
+from benchmarks.engine_alone import data_folder, drive, stocked_engine
 from benchmarks.service import clients, echo, serving, stocked_folder, stored, sync_seconds
+from kernels.columns import Head
 
 
 def ids_of(message: bytes) -> list[str]:
@@ -70,3 +72,9 @@ def test_clients_count_what_the_service_answered(tmp_path, monkeypatch):
         assert service.metric("allot_durable_sequence") > before
         assert stored(folder).bytes > 0
         assert len(sync_seconds(folder, 3)) == 3
+
+
+def test_the_canonical_load_goes_through_an_engine() -> None:
+    with data_folder() as path, stocked_engine(path, load.BATCH_ORDERS) as engine:
+        run = drive(engine, list(load.place_orders(1)))
+        assert run.orders == engine.state.head(Head.OPEN_ORDERS) == load.BATCH_ORDERS
