@@ -18,7 +18,7 @@ from engine.within import ORDERS, ROUNDS_OF_FEES, Fees, keep_within, room_of, ta
 from kernels.columns import NO_NODE, Capacity
 from kernels.moves import MOVED_UNITS_MAX, WINDOW, Units, WeighedUnits
 from kernels.pricing import PIECE_LINES_MAX, Costs, Orders, bound, raise_prices
-from kernels.repair import HOLDERS_MAX, place_again, place_by_price, place_rest, place_singles, save_by_chains, swap
+from kernels.repair import place_again, place_by_price, place_rest, place_singles, save_by_chains, swap
 from kernels.ruin import ruin
 from kernels.within import share_singles
 
@@ -35,6 +35,7 @@ SAVING_MIN = 5e-5  # of the cost
 CHAINED_UNITS_MAX = 4096  # of a SKU: more are left as they were placed, the time grows with their square
 CHAIN_LOOKS_MAX = 100_000_000  # at units, if every unit of a SKU began a chain; few do
 LOOKS_MAX = 8_000_000  # at units, by the orders that one round takes out: about a second
+SWAP_LOOKS_MAX = 700_000  # likewise, of a round of swaps, each of which looks several times
 TRIES_OF_ONE = 64  # to ruin and recreate groups, for each order of several units
 TRIES_MAX = 6_000  # of one plan: a quarter of a second
 RUIN_LOOKS_MAX = 20_000_000  # at units
@@ -312,7 +313,7 @@ def _placed(units: Units, costs: Costs, prices: Any, watch: Watch) -> float:
     paths = costs.unit.shape[1] ** 3 >> 10  # what the search for room costs, in looks
     looks = np.bincount(units.order, size[units.sku] + paths, count.size)[several]
     moved = several[_cheapest(looks, LOOKS_MAX)]
-    swapped = several[_cheapest(looks, LOOKS_MAX / HOLDERS_MAX) & (count[several] <= WINDOW)]
+    swapped = several[_cheapest(looks, SWAP_LOOKS_MAX) & (count[several] <= WINDOW)]
     chained = np.unique(units.sku[np.isin(units.order, several)])
     chained = chained[size[chained] <= CHAINED_UNITS_MAX]
     chained = chained[_cheapest(size[chained] * (size[chained] + paths), CHAIN_LOOKS_MAX)].astype(np.int32)

@@ -84,17 +84,17 @@ def _cost(fees: Fees, metres: int, units: int) -> float:
 
 @leaf
 def note_extra_cost(
-    first: int, last: int, merged: I32, masks: U64, batch: Batch, place: int, nodes: int, places: Places,
-    prices: Prices, choice: Choice, drawn: Drawn,
+    first: int, last: int, merged: I32, masks: U64, batch: Batch, place: int, places: Places, prices: Prices,
+    choice: Choice, drawn: Drawn,
 ) -> None:  # fmt: skip
     """Write what the lines of an order cost more at their nodes than each would alone at the cheapest that has any of
     its SKU. masks: bits of those that have, for each SKU.
     """
     for line in range(first, last):
-        need, least = merged[line - first], _NOWHERE
-        for node in range(nodes):
-            if (masks[need] >> np.uint64(node)) & _ONE:
-                least = min(least, _cost(prices.fees, places.metres[place, node], batch.quantity[line]))
+        need, k = merged[line - first], 0
+        while not (masks[need] >> np.uint64(places.rank[place, k])) & _ONE:
+            k += 1  # no fee is below 0: the nearest one is the cheapest
+        least = _cost(prices.fees, places.metres[place, places.rank[place, k]], batch.quantity[line])
         paid = _cost(prices.fees, places.metres[place, choice.to[need]], batch.quantity[line])
         drawn.extra_cost[line] = np.int64(np.rint(paid - least))
 

@@ -482,7 +482,7 @@ def _decide(
                 lines, rows, need, allowed[0], nodes_max, place, nodes, cells, places, prices, choice
             ):
                 if drawn.extra_cost.size:
-                    note_extra_cost(first, last, merged, masks, batch, place, nodes, places, prices, choice, drawn)
+                    note_extra_cost(first, last, merged, masks, batch, place, places, prices, choice, drawn)
                 part = _draw_chosen(first, last, merged, rows, batch, place, choice.to, cells, places, part, drawn)
                 drawn.outcome[order], drawn.rule[order] = _ALLOCATED, _PRICED
                 note_passed(batch, order, before, nodes, cells, fences, policies, places, drawn)

@@ -40,7 +40,7 @@ from kernels.moves import (
 from kernels.options import F64, I32, F64x2, kernel, leaf
 from kernels.pricing import NOWHERE, Costs, room_for_transport, step_of, transport
 
-HOLDERS_MAX = 8  # orders that one is tried with at a node
+HOLDERS_MAX = 5  # orders that one is tried with at a node
 
 
 @leaf
