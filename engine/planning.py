@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from engine.commands import Parts
-from engine.ragged import grouped, offsets, owners
+from engine.ragged import grouped, offsets, owned, owners
 from engine.within import ORDERS, ROUNDS_OF_FEES, Fees, keep_within, room_of, taken, with_fees
+from kernels.alone import compare_alone
 from kernels.columns import NO_NODE, Capacity
 from kernels.moves import MOVED_UNITS_MAX, WINDOW, Units, WeighedUnits
 from kernels.pricing import PIECE_LINES_MAX, Costs, Orders, bound, raise_prices
@@ -35,7 +36,7 @@ SAVING_MIN = 5e-5  # of the cost
 CHAINED_UNITS_MAX = 4096  # of a SKU: more are left as they were placed, the time grows with their square
 CHAIN_LOOKS_MAX = 100_000_000  # at units, if every unit of a SKU began a chain; few do
 LOOKS_MAX = 8_000_000  # at units, by the orders that one round takes out: about a second
-SWAP_LOOKS_MAX = 700_000  # likewise, of a round of swaps, each of which looks several times
+SWAP_LOOKS_MAX = 500_000  # likewise, of a round of swaps, each of which looks several times
 TRIES_OF_ONE = 64  # to ruin and recreate groups, for each order of several units
 TRIES_MAX = 6_000  # of one plan: a quarter of a second
 RUIN_LOOKS_MAX = 20_000_000  # at units
@@ -204,7 +205,7 @@ def _at(under: Under, lines: Any) -> Under:
 
 def _priced(orders: Orders, costs: Costs, stock: Any, prices: Any, watch: Watch) -> float:
     """Raise prices round by round; the best bound."""
-    best = max(0.0, bound(orders, costs, np.zeros_like(prices), stock))
+    best = 0.0
     several = np.unique(orders.sku[(np.diff(orders.first) > 1)[orders.piece]])
     for skus in [np.unique(orders.sku)] + [several] * (ROUNDS_OF_PRICES - 1 if several.size else 0):
         raise_prices(orders, costs, stock, skus, prices)
@@ -371,18 +372,11 @@ def extra_cost(demand: Demand, costs: Costs, stock: Any, parts: Parts) -> Any:
     has any of the SKU, as if the line were alone: each of its parts a shipment, nobody else wanting the stock. What is
     short costs nothing here. Rounded to whole units of the costs.
     """
-    line = owners(offsets(parts.part_count))
-    given = parts.node != NO_NODE
-    line, node, units = line[given], parts.node[given], parts.quantity[given]
-    row = cost_rows(demand, line, units)
-    paid = np.bincount(line, costs.shipment[row, node] + units * costs.unit[row, node], demand.sku.size)
-    quantity = np.bincount(line, units, demand.sku.size).astype(np.int64)
-    extra = np.zeros(demand.sku.size, np.int64)
-    for first in range(0, extra.size, COMPARED_LINES):
-        lines = np.arange(first, min(first + COMPARED_LINES, extra.size))
-        lines = lines[quantity[lines] > 0]
-        row = cost_rows(demand, lines, quantity[lines])
-        alone = costs.shipment[row] + quantity[lines, None] * costs.unit[row]
-        alone[stock[demand.sku[lines]] <= 0] = np.inf
-        extra[lines] = np.rint(paid[lines] - alone.min(axis=1, initial=np.inf))
+    grams, ends = _weights(demand)
+    row = demand.zone[owners(demand.first_line)].astype(np.int64)
+    extra = np.empty(demand.sku.size, np.int64)
+    compare_alone(
+        parts.part_count, parts.node, parts.quantity, row, owned(grams), owned(ends), owned(demand.sku), costs,
+        np.ascontiguousarray(stock, np.int32), extra,
+    )  # fmt: skip
     return extra
