@@ -201,9 +201,14 @@ def _counted(order: Any, node: Any, units: Any) -> Any:
     )
 
 
+def limited_nodes(capacity: Capacity) -> Any:
+    """bool [node]: those with a limit."""
+    return np.unpackbits(capacity.limited.view(np.uint8), bitorder="little")[:NODES_MAX] != 0
+
+
 def count_in(capacity: Capacity, order: Any, node: Any, units: Any) -> None:
     """Take parts off what is left, which kernels see. Of each part: its order, node and units."""
-    limited = np.unpackbits(capacity.limited.view(np.uint8), bitorder="little")[:NODES_MAX] != 0
+    limited = limited_nodes(capacity)
     capacity.left[limited] -= _counted(order, node, units)[limited]
 
 

@@ -111,7 +111,7 @@ def plan(
     stock = np.ascontiguousarray(stock, np.int32)
     prices = np.zeros(stock.shape) if prices is None else np.array(prices, np.float64, order="C")
     merged, in_turn, kept = _merged(demand)
-    room = room_of(capacity, stock.shape[1])
+    room, there = room_of(capacity, stock.shape[1]), stock
     if room is not None:
         stock = np.where((room > 0).all(axis=1), stock, 0)  # a node that can take nothing has nothing
     units = _units(merged, stock)
@@ -126,7 +126,7 @@ def plan(
         keep_within(units, costs, priced, prices, room)
     line = np.repeat(in_turn, demand.quantity[in_turn])
     parts = together(line, units.at, np.ones_like(line), demand.sku.size, stock.shape[1])
-    parts = replace(parts, extra_cost=extra_cost(demand, costs, stock, parts))
+    parts = replace(parts, extra_cost=extra_cost(demand, costs, there, parts))
     if room is not None:
         cost = cost_of(demand, costs, parts)
         watch("cost", cost)

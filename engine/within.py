@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from kernels.columns import NODES_MAX, Capacity
+from engine.capacity import limited_nodes
+from kernels.columns import Capacity
 from kernels.moves import Units
 from kernels.pricing import Costs
 from kernels.within import exchange, move_out, save_within, ways_in, ways_out
@@ -32,8 +33,7 @@ def room_of(capacity: Capacity | None, nodes: int) -> Any:
     """int64 [node, 2]: orders and units that nodes can still take; None where none of them has a limit."""
     if capacity is None:
         return None
-    bit = np.unpackbits(capacity.limited.view(np.uint8), bitorder="little")[:NODES_MAX] != 0
-    room = np.where(bit[:, None], np.clip(capacity.left, 0, _ENOUGH), _ENOUGH)[:nodes]
+    room = np.where(limited_nodes(capacity)[:, None], np.clip(capacity.left, 0, _ENOUGH), _ENOUGH)[:nodes]
     return room if (room < _ENOUGH).any() else None
 
 
