@@ -111,3 +111,6 @@ def test_node_put_and_list_speak_of_limits(monkeypatch: pytest.MonkeyPatch):
             found = run("node", "put", "BLR", "--postal-code", "560001", "--day-starts-at", wrong)
             assert (found.code, found.out) == (2, "")
             assert f"--day-starts-at {wrong}: give a time of day as HH:MM" in found.err
+        found = run("node", "put", "BLR", "--postal-code", "560001", "--latitude", 13, "--longitude", 77.6)
+        assert (found.code, "give it or --latitude and --longitude, not both" in found.err) == (2, True)
+        assert len(service.asked) == 1

@@ -145,7 +145,7 @@ def test_a_bad_row_of_a_file_is_named(tmp_path: Path, row: tuple[object, ...]) -
     assert "supply.csv: row 1, " in found.err
 
 
-def test_every_page_of_what_is_expected_joins(tmp_path: Path) -> None:
+def test_every_page_of_what_is_expected_joins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(desk: Desk) -> None:
         rows = [st.SupplyRow(sku=f"new-{i // 2}", node_id="AB"[i % 2], quantity=i + 1, due_at_us=9, reference=1)
                 for i in range(14)]  # fmt: skip
@@ -164,6 +164,8 @@ def test_every_page_of_what_is_expected_joins(tmp_path: Path) -> None:
         assert whole == [(row.sku, row.node_id, row.quantity) for row in rows]
         assert await pages(1) == await pages(3) == whole
         assert await pages(2, "B") == [row for row in whole if row[1] == "B"]
+        monkeypatch.setattr("engine.reading.SUPPLY_ROWS", 3)
+        assert await pages(0) == whole
         unknown = await refused(desk.stock.ListSupply(st.ListSupplyRequest(sku="none of it"), CALL))
         assert (unknown.code, unknown.reason) == (grpc.StatusCode.NOT_FOUND, "UNKNOWN_SKU")
 

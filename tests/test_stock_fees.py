@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from engine.costs import TooManyRows
 from engine.intake.rate_card import RateCard
 from engine.intake.tables import IntakeError
 from engine.planning import plan
@@ -70,6 +71,14 @@ def _check_extra_cost(found: Any, made: Any) -> None:
         assert made.parts.extra_cost[line] == round(
             float(paid - (costs.shipment[zone] + units * costs.unit[zone])[there].min())
         )
+
+
+def test_more_prices_than_there_is_room_for_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    demand, costs, stock = case(0)
+    fees = stock_fees(Terms(3000, 0), stock, np.zeros(stock.shape))
+    monkeypatch.setattr("engine.stock_fees.CELLS_MAX", 8)
+    with pytest.raises(TooManyRows, match="prices, by SKU and where orders go, at 4 nodes"):
+        with_stock_fees(demand, costs, None, fees)
 
 
 @pytest.fixture
