@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from engine import reallocation, schema
+from engine import reallocation, schema, writer
 from engine.capacity import UNLIMITED, beyond
 from engine.commands import Parts, PlaceOrders
 from engine.explaining import Decided, Why, decided, explained
@@ -25,7 +25,7 @@ from kernels.columns import NO_NODE, Head, OnShort
 from tests import asks
 from tests.clients import CODES, NODES, SKUS, Clients
 from tests.day_model import DayPair, limited
-from tests.driving import COMPILED, SECOND, columns, i16, i32, place, policy, received, reserve
+from tests.driving import COMPILED, SECOND, columns, counted, i16, i32, place, policy, received, reserve
 
 DAY, HOUR = 86_400 * SECOND, 3600 * SECOND
 ANY = UNLIMITED
@@ -203,10 +203,34 @@ def test_a_commit_is_due_when_the_day_of_a_node_begins_that_units_wait_for() -> 
     pair.close()
 
 
+def test_room_is_looked_for_where_a_reservation_ends_and_a_new_day_serves_its_units(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pair = opened(n0=(5,), n1=(0,))
+    pair.commit(counted("all", (0, 0, 5), (0, 1, 0)))
+    pair.commit(reserve("cart", (0, 5), expires_at=pair.stamp + DAY // 2))
+    assert nodes_of(pair.commit(place("o", (0, 3)))[0]) == [(NO_NODE, 3)]
+    looked_for: list[int] = []
+    counting = writer.served_max
+
+    def spy(state: State, sku: np.ndarray, *units: int) -> int:
+        looked_for.extend(sku.tolist())
+        return counting(state, sku, *units)
+
+    monkeypatch.setattr(writer, "served_max", spy)
+    pair.commit(after=DAY)
+    assert looked_for == [0]
+    assert pair.state.head(Head.WAITING_PARTS) == 0
+    pair.close()
+
+
 def test_terms_of_a_day_without_a_limit_are_kept_by_a_snapshot(tmp_path: Path) -> None:
     pair = opened(tmp_path / "data", n0=(ANY, ANY, 360, 330))
     engine = pair.engine
     digest = engine.state.digest()
+    engine.state.days.terms[0, 2] = 361
+    assert engine.state.digest() != digest
+    engine.state.days.terms[0, 2] = 360
     engine.journal.seal()
     assert engine.folder is not None
     build_snapshot(engine.folder.disk, engine.journal, State(engine.folder.secret, engine.folder.limits))

@@ -143,6 +143,16 @@ def test_fees_of_stock_count_within_limits_too() -> None:
     assert np.mean(over) < 0.04, over
 
 
+def test_where_nodes_can_take_nothing_the_bound_is_the_cost() -> None:
+    found = case(5)
+    capacity = no_capacity()
+    capacity.limited[0], capacity.left[:4] = 0b1111, ANY
+    capacity.left[[0, 1, 2, 3], [0, 1, 0, 1]] = 0
+    made = plan(found.demand, found.costs, found.stock, capacity=capacity)
+    assert made.cost == found.demand.quantity.sum() * found.costs.short
+    assert made.bound == pytest.approx(made.cost)
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_without_a_limit_the_plan_is_the_same_as_ever(seed: int) -> None:
     found = case(seed)
