@@ -250,6 +250,18 @@ def test_an_order_planned_again_on_its_terms_takes_no_place_that_the_plan_has_gi
     pair.close()
 
 
+def test_an_order_with_terms_that_the_plan_gave_nothing_is_planned_again() -> None:
+    pair = opened(n0=(1,))
+    state = pair.state
+    batch = Batch(i16([0, 0]), i32([0, 0]), np.array([0, 1, 2]), i32([0, 0]), i32([1, 2]), u8([0, 1]), u8([0, 0]))
+    plan = Parts(i32([1, 1]), i16([0, NO_NODE]), i32([1, 2]))
+    assert fitting(state, batch, plan).all(), "all of it short is what its terms allow"
+    fees, rows = Fees(100.0, 0.001, 1.0, 0.0), state.cells.row_of[[0]]
+    found = on_terms(state, batch, plan, fees, rows, np.zeros((1, 2)), anywhere)
+    assert (found.node.tolist(), found.quantity.tolist()) == ([0, 1], [1, 2])
+    pair.close()
+
+
 def test_orders_without_terms_write_what_they_always_wrote(three: Pair) -> None:
     for name, terms in (("A", {}), ("B", {"nodes_max": 2}), ("C", {})):
         three.commit(place(name, (0, 1), **terms))
