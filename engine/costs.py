@@ -18,7 +18,7 @@ from engine.intake.rate_card import RateCard, fees_of, kilometres_to_nodes
 from engine.intake.tables import IntakeError
 from engine.intake.values import ABSENT
 from engine.outcomes import Namespace
-from engine.planning import COMPARED_LINES, Demand, Plan, Under, cost_of, cost_rows, extra_cost, together
+from engine.planning import Demand, Plan, Under, cost_of, cost_rows, extra_cost, together
 from engine.ragged import distinct, elements, grouped, offsets, owners
 from engine.rates.card import ServiceCard
 from engine.rates.lanes import Lanes, lanes, summed
@@ -30,6 +30,7 @@ from kernels.pricing import PIECE_LINES_MAX, Costs
 from kernels.promise import DAY_US
 
 CASH = ("CASH_ON_DELIVERY", "COD", "CASH")  # payment methods that are paid at the door, in any case of letters
+_COMPARED_LINES = 1 << 16  # at once, with every node
 _SOME_ORDERS = 4096  # are enough to tell what distance costs
 CELLS_MAX = 1 << 26  # rows of costs times nodes: half a gigabyte for each of two arrays
 
@@ -270,8 +271,8 @@ class ServiceCosts:
         of = owners(demand.first_line)
         several = np.bincount(of, demand.quantity, demand.zone.size) > 1
         can, row = np.zeros(demand.zone.size, bool), cost_rows(demand, np.arange(of.size), 1)
-        for first in range(0, of.size, COMPARED_LINES):
-            lines = slice(first, first + COMPARED_LINES)
+        for first in range(0, of.size, _COMPARED_LINES):
+            lines = slice(first, first + _COMPARED_LINES)
             can[of[lines][(priced.open[row[lines]] & (stock[demand.sku[lines]] > 0)).any(axis=1)]] = True
         return int((can & several).sum())
 

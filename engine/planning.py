@@ -41,7 +41,6 @@ TRIES_OF_ONE = 64  # to ruin and recreate groups, for each order of several unit
 TRIES_MAX = 6_000  # of one plan: a quarter of a second
 RUIN_LOOKS_MAX = 20_000_000  # at units
 BLUR = 0.5  # of the mean cost of a unit
-COMPARED_LINES = 1 << 16  # at once, with every node: `extra_cost` needs no room for all of them
 
 Watch = Callable[[str, float], None]  # told "bound" or "cost" with its figure, after each round
 

@@ -50,7 +50,7 @@ def on_terms(
     pieces, lines = [], []
     groups, of = np.unique(carries(anew), axis=0, return_inverse=True)
     for group, can in enumerate(groups):
-        some = anew[of == group]
+        some = anew[of.reshape(-1) == group]
         again = _some(batch, some)
         drawn = draw(left, again, only=node_bits(np.zeros(int(can.sum()), np.int64), np.flatnonzero(can), 1)[0])
         taken = drawn.outcome != Outcome.REFUSED
