@@ -1,5 +1,14 @@
-"""Fixtures that more than one file of tests asks for."""
+"""Fixtures that more than one file of tests asks for, and what holds for all of them."""
 
+import pytest
+
+from tests.driving import COMPILED
 from tests.stores import cluster, sentinel, store
 
 __all__ = ["cluster", "sentinel", "store"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Words of 64 bits wrap around by design; as plain Python, NumPy warns of it, and warnings are errors."""
+    if not COMPILED:
+        config.addinivalue_line("filterwarnings", "ignore:overflow encountered:RuntimeWarning")

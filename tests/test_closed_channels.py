@@ -34,12 +34,6 @@ OPEN = policy()
 CLOSED = replace(OPEN, closed=True)
 
 
-@pytest.fixture(autouse=True)
-def _words_wrap_around() -> Iterator[None]:
-    with np.errstate(over="ignore"):
-        yield
-
-
 def put(pair: Pair, policy: asks.Policy, request: str, channel: int = 0) -> None:
     assert pair.commit(asks.Channels(request, ((channel, policy),)))[0].reply is Reply.DONE
 

@@ -4,7 +4,6 @@ what, and who was passed over for what. Then what lasts: repeats, replay, snapsh
 
 import random
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +38,6 @@ from tests.driving import (
     texts,
 )
 from tests.rules import sellable
-
-
-@pytest.fixture(autouse=True)
-def _words_wrap_around() -> Iterator[None]:
-    with np.errstate(over="ignore"):
-        yield
 
 
 def facts(pair: Pair, order_id: str, channel: int = 0, cart: bool = False) -> Decided:

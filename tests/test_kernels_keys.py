@@ -42,12 +42,6 @@ PUBLISHED = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _wrapping_words():
-    with np.errstate(over="ignore"):  # words wrap; plain Python mode warns about it
-        yield
-
-
 def words(key: bytes) -> tuple[np.uint64, np.uint64]:
     first, last = struct.unpack("<QQ", key)
     return np.uint64(first), np.uint64(last)

@@ -2,7 +2,6 @@
 
 import random
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,12 +32,6 @@ from tests.rules import Terms, backed, sellable, source
 CHANNELS = 3
 CODES = 5
 AWAY = -77  # in columns that nothing may touch
-
-
-@pytest.fixture(autouse=True)
-def _words_wrap_around() -> Iterator[None]:
-    with np.errstate(over="ignore"):
-        yield
 
 
 @dataclass

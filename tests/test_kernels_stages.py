@@ -27,12 +27,6 @@ AT_REST = (Stage.SHORT, Stage.DELIVERED, Stage.RETURNED, Stage.CANCELLED)
 AT_A_CART = (Stage.RESERVED, Stage.SHORT)
 
 
-@pytest.fixture(autouse=True)
-def _words_wrap_around() -> Iterator[None]:
-    with np.errstate(over="ignore"):
-        yield
-
-
 @dataclass
 class Line:
     sku: int

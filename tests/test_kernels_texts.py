@@ -12,12 +12,6 @@ from kernels.texts import FREE, UNKNOWN, Mark, TextIndex, add_texts, find_texts,
 SECRET = np.array([1, 2, 3, 4], np.uint64)
 
 
-@pytest.fixture(autouse=True)
-def _wrapping_words():
-    with np.errstate(over="ignore"):  # words wrap; plain Python mode warns about it
-        yield
-
-
 def empty_index(texts: int, text_bytes: int, capacity: int) -> TextIndex:
     return TextIndex(
         np.full((capacity, 2), FREE, np.int64),

@@ -7,12 +7,6 @@ import pytest
 from engine.names import Names, text_buffers
 
 
-@pytest.fixture(autouse=True)
-def _wrapping_words():
-    with np.errstate(over="ignore"):  # words wrap; plain Python mode warns about it
-        yield
-
-
 @pytest.fixture
 def names() -> Names:
     names = Names(np.array([1, 2, 3, 4], np.uint64))

@@ -6,7 +6,6 @@ what the others get is what they get on their own where the stock is less by the
 
 from collections import Counter
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -33,12 +32,6 @@ POLICIES = (
     policy(), policy(on_short=OnShort.REFUSE), policy(on_short=OnShort.BACK_ORDER), policy(split=False), policy(0, 1),
 )  # fmt: skip
 Plan = list[list[tuple[int, int]]]  # of each line (node, units)
-
-
-@pytest.fixture(autouse=True)
-def _words_wrap_around() -> Any:
-    with np.errstate(over="ignore"):
-        yield
 
 
 def stocked(stock: np.ndarray) -> Pair:

@@ -3,7 +3,7 @@ channels change their policies.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,12 +39,6 @@ from tests.rules import backed
 
 PAGE = (Path(__file__).resolve().parents[1] / "engine" / "POLICIES.md").read_text()
 WHOLE = 1_000_000
-
-
-@pytest.fixture(autouse=True)
-def _words_wrap_around() -> Iterator[None]:
-    with np.errstate(over="ignore"):
-        yield
 
 
 def table(heading: str) -> list[dict[str, str]]:

@@ -4,11 +4,9 @@ What the journal, the events and the views tell of it is here too; over the wire
 tests/test_service_reallocation.py.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from engine import reallocation
@@ -33,12 +31,6 @@ LATER = START + 60_000_000
 BACK_ORDERS = policy(on_short=OnShort.BACK_ORDER)
 WHOLE = policy(split=False)
 _requests = iter(range(1 << 30))
-
-
-@pytest.fixture(autouse=True)
-def _words_wrap_around() -> Iterator[None]:
-    with np.errstate(over="ignore"):
-        yield
 
 
 def leave(*nodes: int, **more: Any) -> asks.Reallocate:

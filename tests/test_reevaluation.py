@@ -3,7 +3,6 @@ against the exact costs before and after.
 """
 
 import random
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -23,12 +22,6 @@ from tests.driving import Pair, check_invariants, open_orders, place, policy, re
 from tests.test_reallocation import SHIRT, SHOES, X, Y, Z, moves_of, three_nodes, where
 
 CARD = RateCard(shipment_fee=4000, fee_per_km=2, handling_fee=300, fee_per_unit_km=1.5, shortage_penalty=0)
-
-
-@pytest.fixture(autouse=True)
-def _words_wrap_around() -> Iterator[None]:
-    with np.errstate(over="ignore"):
-        yield
 
 
 def reevaluate(pair: Pair, fee: int = 0, request: str = "r", plan: Reevaluate | None = None) -> Reevaluated:

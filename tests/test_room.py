@@ -3,7 +3,6 @@
 import resource
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -36,12 +35,6 @@ from tests.driving import (
 
 PLACE = [(200_000_000, 700_000_000)]
 HOUR = 3600 * SECOND
-
-
-@pytest.fixture(autouse=True)
-def words_wrap() -> Iterator[None]:
-    with np.errstate(over="ignore"):  # plain Python mode warns about it
-        yield
 
 
 class Shop:

@@ -4,7 +4,7 @@ Every command goes to the engine and to the model beside it (tests/driving.py), 
 tests say in figures what both must come to. The last table gives each answer once.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,12 +28,6 @@ SHOP, MARKET = 0, 1
 LATER = START + 60 * SECOND
 BACK_ORDERS = policy(on_short=OnShort.BACK_ORDER)
 REFUSES = policy(on_short=OnShort.REFUSE)
-
-
-@pytest.fixture(autouse=True)
-def _words_wrap_around() -> Iterator[None]:
-    with np.errstate(over="ignore"):
-        yield
 
 
 def gives(answer: asks.OrderAnswer) -> list[list[tuple[int, int]]]:

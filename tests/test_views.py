@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import apsw
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import rule, run_state_machine_as_test
@@ -22,13 +21,6 @@ from kernels.columns import OnShort, OrderKind, Stage
 from tests import model as m
 from tests.driving import COMPILED, SECOND, Pair, counted, open_orders, place, policy, received, reserve
 from tests.test_engine_properties import Commerce
-
-
-@pytest.fixture(autouse=True)
-def _words_wrap_around() -> Iterator[None]:
-    with np.errstate(over="ignore"):
-        yield
-
 
 KEEPS, REFUSES, BACK_ORDERS = policy(), policy(on_short=OnShort.REFUSE), policy(on_short=OnShort.BACK_ORDER)
 
@@ -149,8 +141,7 @@ def test_the_same_at_length() -> None:
 
 @pytest.fixture(scope="module")
 def day() -> Iterator[Pair]:
-    with np.errstate(over="ignore"):
-        pair = busy_day()
+    pair = busy_day()
     yield pair
     pair.engine.close()
 
