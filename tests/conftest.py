@@ -2,13 +2,11 @@
 
 import pytest
 
-from tests.driving import COMPILED
 from tests.stores import cluster, sentinel, store
 
 __all__ = ["cluster", "sentinel", "store"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Words of 64 bits wrap around by design; as plain Python, NumPy warns of it, and warnings are errors."""
-    if not COMPILED:
-        config.addinivalue_line("filterwarnings", "ignore:overflow encountered:RuntimeWarning")
+    """Words of 64 bits wrap around by design; where a kernel runs as plain Python, NumPy warns, which is an error here."""
+    config.addinivalue_line("filterwarnings", "ignore:overflow encountered:RuntimeWarning")
