@@ -8,5 +8,5 @@ __all__ = ["cluster", "sentinel", "store"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Words of 64 bits wrap around by design; where a kernel runs as plain Python, NumPy warns, which is an error here."""
+    """Words of 64 bits wrap around by design; where a kernel runs as plain Python, NumPy would warn of it."""
     config.addinivalue_line("filterwarnings", "ignore:overflow encountered:RuntimeWarning")
