@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from functools import cache
+from itertools import takewhile
 from typing import Any
 
 import grpc
@@ -23,6 +24,8 @@ import pyarrow as pa
 from allot.v1 import availability_pb2, orders_pb2, types_pb2
 from benchmarks import wire
 from benchmarks.echo import CALL, STREAM
+from server.load.arrivals import SWITCH_SECONDS, OpenLoop, poisson
+from server.load.lane import EncodedBatch
 
 PLACE = "/allot.v1.OrderService/PlaceOrder"
 LANE = "/allot.v1.OrderService/AllocateBatches"
@@ -32,6 +35,7 @@ SINGLES_PER_SECOND_MAX = 12_000  # so many are made for a closed loop
 ECHO_MESSAGES = 2_000  # and sent again and again
 CONTENTS_MAX = 500_000  # orders of the lane with content of their own
 WARM_UP_BATCHES = 6
+UNDER_WAY_MAX = 4_096  # of an open loop
 _TRY_AGAIN_SECONDS = 0.01
 PROBE_LOOK_SECONDS, PROBE_GAP_SECONDS, PROBE_SECONDS_MAX = 0.0003, 0.005, 30.0
 KEPT_ANSWERS = 8  # of the lane, looked into afterwards
@@ -65,10 +69,12 @@ def _method(job: dict[str, Any]) -> Any:
 
 def _summary(latencies: list[float], seconds: float, cpu: float, **more: Any) -> dict[str, Any]:
     """What all jobs tell: counts, milliseconds, the share of a core that the client took."""
-    low, p50, p99, high = (np.percentile(latencies, [0, 50, 99, 100]) * 1e3).tolist() if latencies else [0.0] * 4
+    percents = [0, 50, 99, 99.9, 100]
+    low, p50, p99, p999, high = (np.percentile(latencies, percents) * 1e3).tolist() if latencies else [0.0] * 5
     return {
         "count": len(latencies), "seconds": seconds, "per_second": len(latencies) / seconds,
-        "client_cores": cpu / seconds, "min_ms": low, "p50_ms": p50, "p99_ms": p99, "max_ms": high, **more,
+        "client_cores": cpu / seconds, "min_ms": low, "p50_ms": p50, "p99_ms": p99, "p999_ms": p999, "max_ms": high,
+        **more,
     }  # fmt: skip
 
 
@@ -105,7 +111,10 @@ async def open_loop(job: dict[str, Any]) -> dict[str, Any]:
     call = _method(job)
     messages = _messages(job, int(job["rate"] * job["seconds"] * 1.2) + 100)
     await call(next(messages), wait_for_ready=True)
-    return await _arriving(job["rate"], job["seconds"], job.get("seed", 0), lambda: call(next(messages)))
+    begin = lambda: call(next(messages))  # noqa: E731
+    return await _arriving(
+        job["rate"], job["seconds"], job.get("seed", 0), begin, job.get("under_way_max", UNDER_WAY_MAX)
+    )
 
 
 async def carts(job: dict[str, Any]) -> dict[str, Any]:
@@ -123,11 +132,12 @@ async def carts(job: dict[str, Any]) -> dict[str, Any]:
     return await _arriving(job["rate"], job["seconds"], job.get("seed", 0) + 1, cart)
 
 
-async def _arriving(rate: float, seconds: float, seed: int, begin: Callable[[], Awaitable[Any]]) -> dict[str, Any]:
-    """Begin so many a second, whether those before are done or not."""
-    gaps = np.random.default_rng((31, seed)).exponential(1 / rate, int(rate * seconds * 1.1) + 50)
+async def _arriving(
+    rate: float, seconds: float, seed: int, begin: Callable[[], Awaitable[Any]], under_way_max: int = UNDER_WAY_MAX
+) -> dict[str, Any]:
+    """Begin so many a second, whether those before are done or not, but for so many under way."""
     started, cpu = time.perf_counter() + 0.01, time.process_time()
-    arrivals = [at for at in (started + np.cumsum(gaps)).tolist() if at < started + seconds]
+    arrivals = [started + at for at in takewhile(lambda at: at < seconds, poisson(rate, seed))]
     latencies: list[float] = []
     failed: Counter[str] = Counter()
 
@@ -138,21 +148,16 @@ async def _arriving(rate: float, seconds: float, seed: int, begin: Callable[[], 
         except grpc.aio.AioRpcError as error:
             failed[error.code().name] += 1
 
-    tasks = []
-    for at in arrivals:
-        if (wait := at - time.perf_counter()) > 0:
-            await asyncio.sleep(wait)
-        tasks.append(asyncio.create_task(one(at)))
-    await asyncio.gather(*tasks)
+    failed["never sent"] = await OpenLoop(one, under_way_max).run(arrivals)
     return _summary(
-        latencies, time.perf_counter() - started, time.process_time() - cpu, failed=dict(failed), offered=len(arrivals)
+        latencies, time.perf_counter() - started, time.process_time() - cpu, failed=dict(+failed), offered=len(arrivals)
     )
 
 
 @cache
-def _contents(size: int, seed: int, count: int) -> list[wire.LaneBatch]:
+def _contents(size: int, seed: int, count: int) -> list[EncodedBatch]:
     """Batches of the lane, encoded once for all jobs of this client."""
-    return [wire.LaneBatch(size, seed * 1000 + number) for number in range(count)]
+    return [wire.lane_batch(size, seed * 1000 + number) for number in range(count)]
 
 
 class _Lane:
@@ -361,6 +366,7 @@ def main() -> None:
     """Do jobs until there are no more."""
     import uvloop
 
+    sys.setswitchinterval(SWITCH_SECONDS)
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     for line in sys.stdin:

@@ -13,39 +13,20 @@ import pyarrow as pa
 
 from allot.v1 import catalogue_pb2, orders_pb2, reservations_pb2, stock_pb2, types_pb2
 from benchmarks import load
+from server.load.lane import EncodedBatch
 
 POPULAR_SKUS, POPULAR_CODES = 20_000, 5_000  # of single orders
 POPULARITY = 0.75  # exponent: the first tenth of the SKUs has half of the lines
 CHANNELS = ("web", "amazon.in", "flipkart", "social")
 HOLD_SECONDS = 1800
 PROBE_QUANTITY = 10
-_ID_BYTES, _PASS_DIGITS = 19, range(10, 4, -1)
+_PASS_DIGITS = range(10, 4, -1)  # where an id has those of its pass
 _SINGLES_SEED = 21
 
 
-class LaneBatch:
-    """One message of AllocateBatches whose order ids change from one pass to the next."""
-
-    def __init__(self, size: int, seed: int) -> None:
-        """seed: another one, other orders and other ids."""
-        ids = load.order_ids(size, seed)
-        batch = _record_batch(ids, seed)
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, batch.schema) as writer:
-            writer.write_batch(batch)
-        message = orders_pb2.AllocateBatchesRequest(batch=sink.getvalue().to_pybytes()).SerializeToString()
-        text = ids.buffers()[2].to_pybytes()
-        at = message.index(text)
-        self.orders, self.bytes = size, len(message)
-        self._message = np.frombuffer(bytearray(message), np.uint8)
-        self._ids = self._message[at : at + len(text)].reshape(size, _ID_BYTES)
-
-    def of_pass(self, number: int) -> bytes:
-        """The message with the ids of a pass, 0 to 999,999."""
-        for column in _PASS_DIGITS:
-            self._ids[:, column] = ord("0") + number % 10
-            number //= 10
-        return self._message.tobytes()
+def lane_batch(size: int, seed: int) -> EncodedBatch:
+    """Orders whose ids change from one pass, 0 to 999,999, to the next. seed: another one, other orders, other ids."""
+    return EncodedBatch(_record_batch(load.order_ids(size, seed), seed), _PASS_DIGITS)
 
 
 @cache

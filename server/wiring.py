@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from allot.v1 import (
@@ -30,6 +30,7 @@ from allot.v1 import (
 )
 from server.config import Settings, SettingsError, parse_address
 from server.guard import Guard
+from server.health import Health
 from server.log import open_log
 from server.metrics import Metrics
 from server.router import Router
@@ -69,7 +70,7 @@ class Service:
         self._draining = asyncio.Event()
         self._guard = Guard(security, self.metrics, self.log, settings.streams_max, self._draining)
         self._router = Router(SERVICES)
-        self._health = health.aio.HealthServicer()
+        self._health = Health()
         self._decoding = ThreadPoolExecutor(DECODING_THREADS, "allot-decode", _step_back)
         self._parts: Parts | None = None
 

@@ -20,14 +20,14 @@ def ids_of(message: bytes) -> list[str]:
 
 
 def test_no_order_id_of_the_lane_comes_twice():
-    batches = [wire.LaneBatch(50, seed) for seed in (0, 1, 5_000)]
+    batches = [wire.lane_batch(50, seed) for seed in (0, 1, 5_000)]
     ids = [text for number in (0, 1, 99, 123_456) for batch in batches for text in ids_of(batch.of_pass(number))]
     assert len(set(ids)) == len(ids) == 600
     assert {len(text) for text in ids} == {19}
 
 
 def test_a_pass_changes_nothing_but_the_ids():
-    batch = wire.LaneBatch(50, 0)
+    batch = wire.lane_batch(50, 0)
     first, second = batch.of_pass(7), batch.of_pass(7_000)
     assert len(first) == len(second) == batch.bytes
     assert ids_of(first) == ids_of(batch.of_pass(7)) != ids_of(second)

@@ -13,6 +13,7 @@ from server.cli.output import BAD_USAGE, FOUND_WRONG, fail
 
 if TYPE_CHECKING:
     from allot_client import AllotError, Client
+    from allot_client.connection import Options
 
 DEFAULT_SERVER = "127.0.0.1:50051"
 PATIENCE_SECONDS = 3.0  # a person waits: a server that restarts is back by then, or is not there
@@ -40,15 +41,10 @@ def connected(
     server: str, token_file: Path | None, ca: Path | None, timeout: float = 30, patience: float = PATIENCE_SECONDS
 ) -> "Iterator[Client]":
     """A client for the length of a block, which ends the command where a call fails."""
-    import os
-
     from allot_client import AllotError, Client
 
-    token_env = _TOKEN_VARIABLE if token_file is None and os.environ.get(_TOKEN_VARIABLE) else None
     try:
-        client = Client(
-            server, timeout=timeout, patience=patience, token_file=token_file, token_env=token_env, ca_file=ca
-        )
+        client = Client(server, **options_of(token_file, ca, timeout, patience))
     except OSError as error:
         fail(f"{error.filename or server}: {error.strerror or error}", BAD_USAGE)
     except ValueError as error:
@@ -60,6 +56,18 @@ def connected(
             fail(_line(server, error), _code(error))
         except ValueError as error:
             fail(" ".join(str(error).split()), BAD_USAGE)
+
+
+def options_of(
+    token_file: Path | None, ca: Path | None, timeout: float = 30, patience: float = PATIENCE_SECONDS
+) -> "Options":
+    """What a client is told beside the address."""
+    import os
+
+    token_env = _TOKEN_VARIABLE if token_file is None and os.environ.get(_TOKEN_VARIABLE) else None
+    return {
+        "token_file": token_file, "token_env": token_env, "ca_file": ca, "timeout": timeout, "patience": patience,
+    }  # fmt: skip
 
 
 def _code(error: "AllotError") -> int:

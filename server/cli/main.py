@@ -19,6 +19,7 @@ from server.cli import (
     explain,
     export,
     import_report,
+    load,
     node,
     order,
     promise,
@@ -66,6 +67,7 @@ app.command("channels")(channels.channels)
 app.command("watch")(watch.watch)
 app.command("what-if")(what_if.what_if)
 app.command("events")(events.events)
+app.command("load")(load.load)
 
 
 def main() -> NoReturn:

@@ -22,11 +22,11 @@ from server.cli.output import (
     cell_text,
     distinct_files,
     fail,
-    note,
     say,
     show_json,
     show_table,
 )
+from server.cli.page import check_place, write
 
 NAMED_MAX = 3  # closed nodes in the name of a run
 _SUMMARY = (
@@ -89,10 +89,7 @@ def what_if(
         "service-card": service_card,
     }  # fmt: skip
     distinct_files({"out": out}, inputs)
-    if out is not None and not out.parent.is_dir():
-        fail(f"--out {out}: there is no folder {out.parent}: make it", BAD_USAGE)
-    if out is not None and out.is_dir():
-        fail(f"--out {out}: is a folder: name a file in it", BAD_USAGE)
+    check_place(out)
     with bar() as progress:
         files = read_files(orders, nodes, stock, postal_codes, rate_card, service_card, progress)
         runs = [_run(files, name, gone, progress) for name, gone in cases]
@@ -211,14 +208,6 @@ def _show(runs: list[Compared], rejected: tuple[int, int], out: Path | None) -> 
 
 
 def _write(out: Path, runs: list[Compared], files: Files) -> None:
-    from server.cli.what_if_page import Plotless, page, plots
+    from server.cli.what_if_page import page, plots
 
-    try:
-        drawn = plots(runs)
-    except Plotless as error:
-        drawn = []
-        note(f"{out}: without plots: {error}")
-    try:
-        out.write_text(page(runs, files.orders_path.name, drawn), encoding="utf-8")
-    except OSError as error:
-        fail(f"--out {out}: cannot be written: {error.strerror}: name another file", BAD_USAGE)
+    write(out, lambda: plots(runs), lambda drawn: page(runs, files.orders_path.name, drawn))

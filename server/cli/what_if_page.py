@@ -1,42 +1,19 @@
-"""The page of `allot what-if`: its tables and plots as one HTML file that needs nothing else.
+"""The page of `allot what-if`: its tables and plots."""
 
-Plots are drawn by matplotlib (the extra `report`), each a picture inside the page.
-"""
-
-import base64
-import io
 from html import escape
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from server.cli.output import cell_text
+from server.cli.page import COLOURS, Plot, figure, finished, html, picture, prepare_plots, table
 
 if TYPE_CHECKING:
     from server.cli.what_if import Compared
 
 NODES_SHOWN_MAX = 40  # in the plot; the table has all
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#000000")  # told apart by everybody: Okabe, Ito
 _FEES = {
     "shipment_fee": "fee of each shipment", "fee_per_km": "its kilometres", "handling_fee": "handling of units",
     "fee_per_unit_km": "kilometres of units", "carriage": "slabs of services", "handling": "handling of units",
     "split_penalty": "further shipments", "shortage_penalty": "short units",
 }  # fmt: skip
-_STYLE = (
-    "body{font:15px/1.45 system-ui,sans-serif;color:#222;max-width:60rem;margin:2rem auto;padding:0 1rem}"
-    "table{border-collapse:collapse;margin:1rem 0}th,td{padding:.2rem .8rem;border-bottom:1px solid #ddd}"
-    "td+td,th+th{text-align:right;font-variant-numeric:tabular-nums}th{text-align:left}figure{margin:2rem 0}"
-    "img{max-width:100%}figcaption{color:#555}"
-)
-
-
-class Plotless(Exception):
-    """What plots need is not installed."""
-
-
-class Plot(NamedTuple):
-    """A picture, and what it shows."""
-
-    caption: str
-    svg: bytes
 
 
 def page(runs: "list[Compared]", orders: str, drawn: list[Plot]) -> str:
@@ -46,63 +23,29 @@ def page(runs: "list[Compared]", orders: str, drawn: list[Plot]) -> str:
     head = [run.name for run in runs]
     remarks = [f"<li>{escape(run.name)}: {escape(text)}</li>" for run in runs for text in run.result["notes"]]
     parts = [
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>What if</title>',
-        f"<style>{_STYLE}</style></head><body><h1>What if</h1><p>{escape(' beside '.join(head))}; orders of",
-        f"{escape(orders)}. Costs are in minor units of the rate card's currency.</p>",
-        _table(head, table_of(runs)),
+        f"<p>{escape(' beside '.join(head))}; orders of {escape(orders)}. Costs are in minor units of the rate card's",
+        "currency.</p>",
+        table(head, table_of(runs)),
         f"<ul>{''.join(remarks)}</ul>" if remarks else "",
-        *(
-            f'<figure><img alt="{escape(plot.caption)}" src="data:image/svg+xml;base64,'
-            f'{base64.b64encode(plot.svg).decode()}"><figcaption>{escape(plot.caption)}</figcaption></figure>'
-            for plot in drawn
-        ),
+        *(picture(plot) for plot in drawn),
         "<h2>Units of each node, in so many shipments</h2>",
-        _table(head, nodes_of(runs)),
-        "</body></html>\n",
+        table(head, nodes_of(runs)),
     ]
-    return "\n".join(parts)
-
-
-def _table(head: list[str], rows: list[Any]) -> str:
-    lines = ["<tr><th></th>" + "".join(f"<th>{escape(name)}</th>" for name in head) + "</tr>"]
-    lines += ["<tr>" + "".join(f"<td>{escape(cell_text(cell))}</td>" for cell in row) + "</tr>" for row in rows]
-    return f"<table>{''.join(lines)}</table>"
+    return html("What if", parts)
 
 
 def plots(runs: "list[Compared]") -> list[Plot]:
     """Cost by fee, distances, load of nodes. Raises Plotless."""
-    try:
-        import matplotlib
-    except ImportError:
-        raise Plotless("they need matplotlib, the extra report: pip install '.[report]' in the clone") from None
-    matplotlib.use("Agg")
-    matplotlib.rcParams.update({"svg.hashsalt": "allot", "font.size": 9, "text.parse_math": False})
+    prepare_plots()
     drawn = [_distances(runs), _loads(runs)]
     return [_costs(runs), *drawn] if runs[0].result["bill"] else drawn
 
 
-def _figure(height: float) -> tuple[Any, Any]:
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(8.5, height), layout="constrained")
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
-def _plot(figure: Any, caption: str) -> Plot:
-    from matplotlib import pyplot
-
-    out = io.BytesIO()
-    figure.savefig(out, format="svg", metadata={"Date": None})
-    pyplot.close(figure)
-    return Plot(caption, out.getvalue())
-
-
 def _costs(runs: "list[Compared]") -> Plot:
-    figure, axes = _figure(1.1 + 0.5 * len(runs))
+    drawn, axes = figure(1.1 + 0.5 * len(runs))
     left = [0.0] * len(runs)
     fees = [(fee, name) for fee, name in _FEES.items() if fee in runs[0].result["bill"]]
-    for colour, (fee, name) in zip(_COLOURS, fees, strict=False):
+    for colour, (fee, name) in zip(COLOURS, fees, strict=False):
         widths = [run.result["bill"][fee] for run in runs]
         if any(widths):
             axes.barh([run.name for run in runs], widths, 0.6, left, color=colour, label=name)
@@ -115,8 +58,8 @@ def _costs(runs: "list[Compared]") -> Plot:
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.xaxis.set_major_locator(_few_ticks())
     if any(left):
-        figure.legend(loc="outside upper left", ncols=len(_FEES), frameon=False)
-    return _plot(figure, "Cost in minor units, by the fees of the rate card that add up to it.")
+        drawn.legend(loc="outside upper left", ncols=len(_FEES), frameon=False)
+    return finished(drawn, "Cost in minor units, by the fees of the rate card that add up to it.")
 
 
 def _few_ticks() -> Any:
@@ -128,8 +71,8 @@ def _few_ticks() -> Any:
 def _distances(runs: "list[Compared]") -> Plot:
     import numpy as np
 
-    figure, axes = _figure(3.4)
-    for colour, run in zip(_COLOURS, runs, strict=False):
+    drawn, axes = figure(3.4)
+    for colour, run in zip(COLOURS, runs, strict=False):
         turn = np.argsort(run.metres, kind="stable")
         metres, last = np.unique(run.metres[turn][::-1], return_index=True)
         within = np.cumsum(run.units[turn])[run.units.size - 1 - last]
@@ -143,7 +86,7 @@ def _distances(runs: "list[Compared]") -> Plot:
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.grid(color="#dddddd", linewidth=0.5)
     axes.legend(loc="lower right", frameon=False)
-    return _plot(figure, "How far units travel: the share of allocated units that come from within a distance.")
+    return finished(drawn, "How far units travel: the share of allocated units that come from within a distance.")
 
 
 def _loads(runs: "list[Compared]") -> Plot:
@@ -157,10 +100,10 @@ def _loads(runs: "list[Compared]") -> Plot:
     names = sorted(all_nodes(runs), key=lambda name: -load(runs[0], name, "units"))
     count, names = len(names), names[:NODES_SHOWN_MAX]
     size = (8.5, 1.2 + 0.15 * (len(runs) + 0.6) * len(names))
-    figure, panels = pyplot.subplots(1, 2, sharey=True, figsize=size, layout="constrained")
+    drawn, panels = pyplot.subplots(1, 2, sharey=True, figsize=size, layout="constrained")
     height = 0.8 / len(runs)
     for panel, what in zip(panels, ("units", "shipments"), strict=True):
-        for at, (colour, run) in enumerate(zip(_COLOURS, runs, strict=False)):
+        for at, (colour, run) in enumerate(zip(COLOURS, runs, strict=False)):
             places = [place + (at - (len(runs) - 1) / 2) * height for place in range(len(names))]
             panel.barh(places, [load(run, name, what) for name in names], height, color=colour, label=run.name)
         panel.set_xlabel(what)
@@ -171,6 +114,8 @@ def _loads(runs: "list[Compared]") -> Plot:
         panel.spines[["top", "right"]].set_visible(False)
     panels[0].set_yticks(range(len(names)), names)
     panels[0].set_ylim(len(names) - 0.4, -0.6)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=len(runs), frameon=False)
+    drawn.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=len(runs), frameon=False)
     which = f"the {NODES_SHOWN_MAX} nodes of {count} that send most" if count > NODES_SHOWN_MAX else "each node"
-    return _plot(figure, f"Units and shipments of {which}, in the order of the first run. A closed node sends nothing.")
+    return finished(
+        drawn, f"Units and shipments of {which}, in the order of the first run. A closed node sends nothing."
+    )
