@@ -18,6 +18,7 @@ BENCHMARKS = {
     "online": "benchmarks.online",
     "P6": "benchmarks.p6_replay",
     "P7": "benchmarks.p7_start",
+    "latency": "benchmarks.latency",
     "promise": "benchmarks.promises",
     "mixed": "benchmarks.mixed",
     "relay": "benchmarks.relay",

@@ -96,7 +96,12 @@ async def closed(job: dict[str, Any]) -> dict[str, Any]:
     await asyncio.gather(*[one_by_one() for _ in range(job["concurrency"])])
     elapsed, cpu = time.perf_counter() - started, time.process_time() - cpu
     allocated = _share_allocated(answers) if job["to"] != "echo" else 0.0
-    return _summary(latencies, elapsed, cpu, allocated=allocated)
+    return _summary(latencies, elapsed, cpu, allocated=allocated, **_each(job, latencies))
+
+
+def _each(job: dict[str, Any], latencies: list[float]) -> dict[str, list[float]]:
+    """Every latency, milliseconds, where the job asks for them."""
+    return {"each_ms": [round(1e3 * seconds, 4) for seconds in latencies]} if job.get("each") else {}
 
 
 def _share_allocated(answers: list[bytes]) -> float:
@@ -111,10 +116,7 @@ async def open_loop(job: dict[str, Any]) -> dict[str, Any]:
     call = _method(job)
     messages = _messages(job, int(job["rate"] * job["seconds"] * 1.2) + 100)
     await call(next(messages), wait_for_ready=True)
-    begin = lambda: call(next(messages))  # noqa: E731
-    return await _arriving(
-        job["rate"], job["seconds"], job.get("seed", 0), begin, job.get("under_way_max", UNDER_WAY_MAX)
-    )
+    return await _arriving(job, job.get("seed", 0), lambda: call(next(messages)))
 
 
 async def carts(job: dict[str, Any]) -> dict[str, Any]:
@@ -129,15 +131,14 @@ async def carts(job: dict[str, Any]) -> dict[str, Any]:
         await methods["Reserve"](reserve)
         await methods[end](message)
 
-    return await _arriving(job["rate"], job["seconds"], job.get("seed", 0) + 1, cart)
+    return await _arriving(job, job.get("seed", 0) + 1, cart)
 
 
-async def _arriving(
-    rate: float, seconds: float, seed: int, begin: Callable[[], Awaitable[Any]], under_way_max: int = UNDER_WAY_MAX
-) -> dict[str, Any]:
-    """Begin so many a second, whether those before are done or not, but for so many under way."""
+async def _arriving(job: dict[str, Any], seed: int, begin: Callable[[], Awaitable[Any]]) -> dict[str, Any]:
+    """Begin so many a second, whether those before are done or not, with so many under way at most."""
     started, cpu = time.perf_counter() + 0.01, time.process_time()
-    arrivals = [started + at for at in takewhile(lambda at: at < seconds, poisson(rate, seed))]
+    moments = takewhile(lambda at: at < job["seconds"], poisson(job["rate"], seed))
+    arrivals = [started + at for at in moments]
     latencies: list[float] = []
     failed: Counter[str] = Counter()
 
@@ -148,10 +149,11 @@ async def _arriving(
         except grpc.aio.AioRpcError as error:
             failed[error.code().name] += 1
 
-    failed["never sent"] = await OpenLoop(one, under_way_max).run(arrivals)
+    failed["never sent"] = await OpenLoop(one, job.get("under_way_max", UNDER_WAY_MAX)).run(arrivals)
     return _summary(
-        latencies, time.perf_counter() - started, time.process_time() - cpu, failed=dict(+failed), offered=len(arrivals)
-    )
+        latencies, time.perf_counter() - started, time.process_time() - cpu, failed=dict(+failed),
+        offered=len(arrivals), **_each(job, latencies),
+    )  # fmt: skip
 
 
 @cache
