@@ -256,6 +256,19 @@ def test_a_server_that_goes_for_good_ends_the_run(tmp_path: Path):
     assert told["repeated"]["unknown"] > 0
 
 
+def test_what_a_server_has_no_room_for_is_told_and_nothing_is_oversold(tmp_path: Path):
+    with server(tmp_path / "data", *FLAGS, "--queue-requests-max=2") as small:
+        found = load(small.address, "--mix", "place=1,reserve=1", "--concurrency", 64)
+        assert (found.code, found.err) == (1, "")
+        told = found.json
+        assert set(told["failures"]) == {"RESOURCE_EXHAUSTED QUEUE_FULL"}
+        assert "wait and send it again" in told["messages"]["RESOURCE_EXHAUSTED QUEUE_FULL"]
+        assert len(told["faults"]) == 1
+        assert (told["proof"]["faults"], told["repeated"]["unknown"]) == ([], 0)
+        with Client(small.address) as client:  # ends of carts that found no room were made again
+            assert sum(cell.reserved for cell in client.list_stock()) == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_ends_it_with_its_report(running: Server, number: signal.Signals):
     process = spawn(

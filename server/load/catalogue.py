@@ -6,15 +6,15 @@ may sell; names, stock and orders stay, since nothing of a journal is deleted.
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from allot.v1 import stock_pb2
-from allot_client import Client
+from allot_client import Busy, Client
 
 PREFIX = "load"
 NAME_CHARACTERS_MAX = 16
@@ -27,7 +27,9 @@ NODES = {
 _SOURCE = "load"
 _CODES_SEED = 33
 _THREADS = 16
-_SECONDS_MAX = 60.0  # of a large message
+_SECONDS_MAX = 60.0  # of a large message, and of a server that has no room
+_PAUSE_SECONDS = 0.05
+A = TypeVar("A")
 
 
 class Found(NamedTuple):
@@ -92,7 +94,7 @@ class Catalogue:
         """Stock as the server has it: on hand, allocated, reserved, deficit [4, SKU, node]."""
         found = np.zeros((4, len(self.skus), len(self.nodes)), np.int64)
         with ThreadPoolExecutor(_THREADS, "load-look") as pool:
-            for number, answer in enumerate(pool.map(client.get_stock, self.skus)):
+            for number, answer in enumerate(pool.map(lambda sku: with_room(client.get_stock, sku), self.skus)):
                 for cell in answer.cells:
                     figures = cell.on_hand, cell.allocated, cell.reserved, cell.deficit
                     found[:, number, self.node_number[cell.node_id]] = figures
@@ -108,6 +110,18 @@ class Catalogue:
         chance = np.random.default_rng(_CODES_SEED)
         north, east = chance.uniform(8, 34, CODES).round(4), chance.uniform(69, 95, CODES).round(4)
         return list(zip(self.codes, north.tolist(), east.tolist(), strict=True))
+
+
+def with_room(call: Callable[..., A], *given: Any) -> A:
+    """What a call of a client comes to, asked again while the server has no room for it."""
+    until = time.monotonic() + _SECONDS_MAX
+    while True:
+        try:
+            return call(*given)
+        except Busy as busy:
+            if time.monotonic() > until:
+                raise
+            time.sleep(busy.retry_after or _PAUSE_SECONDS)
 
 
 def bound(figures: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -33,6 +33,7 @@ REPEATED_AT_A_TIME = 32
 SECOND_MIN = 0.5  # the last one is told where it is so long
 _PAUSE_SECONDS = 0.1  # of a caller who met no server
 _BUSY_SECONDS = 0.01  # of one who was told to wait, where the server does not say how long
+_ENDS = ("Confirm", "Release")  # of carts
 _Repeat = Callable[[], Awaitable[AllotError | None]]
 
 
@@ -207,7 +208,7 @@ class Drive:
         order = self._orders.confirm(cart)
         answer = await self._ask(calls.CONFIRM, order.message, due, 1, lambda: self._confirm(cart, held, None))
         if isinstance(answer, AllotError):
-            return self._over(cart, held, answer)
+            return self._over(cart, held, due, answer)
         self._ledger.held(cart.skus, held, True, -1)
         self._ledger.decided(order.order_id, cart.skus, answer.decision, due is None)
         return None
@@ -216,14 +217,15 @@ class Drive:
         message = self._orders.release(cart).message
         answer = await self._ask(calls.RELEASE, message, due, 0, lambda: self._release(cart, held, None))
         if isinstance(answer, AllotError):
-            return self._over(cart, held, answer)
+            return self._over(cart, held, due, answer)
         self._ledger.held(cart.skus, held, True, -1)
         return None
 
-    def _over(self, cart: Sent, held: Any, failure: AllotError) -> AllotError:
-        """A cart whose end failed holds nothing more where its time ended before."""
+    def _over(self, cart: Sent, held: Any, due: float | None, failure: AllotError) -> AllotError | None:
+        """A cart whose end failed holds nothing more where its time ended before. No fault of an end made again."""
         if isinstance(failure, ReservationOver):
             self._ledger.held(cart.skus, held, True, -1)
+            return None if due is None else failure
         return failure
 
     async def _look(self, kind: Kind, due: float) -> AllotError | None:
@@ -276,7 +278,8 @@ class Drive:
         return call.answer.FromString(answer)
 
     def _failed(self, name: str, failure: AllotError, due: float | None, repeat: _Repeat | None) -> AllotError:
-        """repeat: makes the call again, where that matters; what was refused in a run is left, and kept in `settle`."""
+        """repeat: makes the call again, where that matters. What the server has no room for is left in a run, but for
+        ends of carts, which would keep their units; in `settle` it is tried until there is room."""
         unanswered = isinstance(failure, Unavailable | TimedOut)
         if unanswered:
             self._silent = True
@@ -284,7 +287,7 @@ class Drive:
             self._hear()
         if due is not None:
             self.tally.failed(name, due, failure)
-        if repeat is not None and (unanswered or (due is None and isinstance(failure, Busy))):
+        if repeat is not None and (unanswered or (isinstance(failure, Busy) and (due is None or name in _ENDS))):
             if len(self._unanswered) < REPEATED_MAX:
                 self._unanswered.append(repeat)
             else:

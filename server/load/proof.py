@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from allot.v1 import types_pb2
 from allot_client import AllotError, Client, Unknown
-from server.load.catalogue import Catalogue, bound
+from server.load.catalogue import Catalogue, bound, with_room
 from server.load.ledger import Ledger, Taken
 
 _THREADS = 16
@@ -63,7 +63,7 @@ def _cells(catalogue: Catalogue, wrong: Any, what: str) -> list[str]:
 def _lost(client: Client, channel: str, taken: Taken) -> str:
     """What is wrong with an acknowledged order; empty: nothing."""
     try:
-        order = client.get_order(channel, taken.order_id)
+        order = with_room(client.get_order, channel, taken.order_id)
     except Unknown:
         return f"{taken.order_id} is not there"
     except AllotError as error:
