@@ -75,6 +75,10 @@ class RateCosts:
         """Minor units, a unit that is not sent."""
         return self.card.shortage_penalty
 
+    def of(self, order: Any, line: Any) -> "RateCosts":
+        """The model of another list: orders of this one, each as often as it is named. line: theirs."""
+        return replace(self, code=self.code[order], group=self.group[order])
+
     def about(self, priced: Priced, metres: Any) -> Fees:
         """Fees by the metre, as single orders are decided."""
         return fees_of(self.card)
@@ -131,6 +135,11 @@ class ServiceCosts:
     now: int  # UTC us: when orders are placed that do not say it
     complete: Any = None  # bool [order] whether it goes whole or not at all; None: none asks for that
     stock_fees: Any = None  # float64 [SKU, node] likewise
+
+    def of(self, order: Any, line: Any) -> "ServiceCosts":
+        """The model of another list: orders of this one, each as often as it is named. line: theirs."""
+        complete = None if self.complete is None else self.complete[order]
+        return replace(self, lane=self.lane[order], group=self.group[order], grams=self.grams[line], complete=complete)
 
     @property
     def unserved(self) -> Any:

@@ -46,12 +46,12 @@ def on_terms(
     left.decide_by_cost(fees)
     known = rows >= 0
     left.prices.value[rows[known], : prices.shape[1]] = np.minimum(prices[known], VALUE_MAX)
-    _claim(left, batch, parts, fits)
+    claim(left, batch, parts, fits)
     pieces, lines = [], []
     groups, of = np.unique(carries(anew), axis=0, return_inverse=True)
     for group, can in enumerate(groups):
         some = anew[of.reshape(-1) == group]
-        again = _some(batch, some)
+        again = some_orders(batch, some)
         drawn = draw(left, again, only=node_bits(np.zeros(int(can.sum()), np.int64), np.flatnonzero(can), 1)[0])
         taken = drawn.outcome != Outcome.REFUSED
         pieces.append(in_order_of_nodes(drawn).take(elements(again.first_line, np.flatnonzero(taken))))
@@ -72,7 +72,7 @@ def in_order_of_nodes(drawn: Drawn) -> Parts:
     return Parts(drawn.part_count, drawn.node[turn], drawn.quantity[turn])
 
 
-def _claim(state: State, batch: Batch, parts: Parts, orders: Any) -> None:
+def claim(state: State, batch: Batch, parts: Parts, orders: Any) -> None:
     """Take what a plan gives to some orders, bool [order], off the claims of a rehearsal, and off the days of nodes."""
     line = owners(offsets(parts.part_count))
     order = owners(batch.first_line)[line]
@@ -85,7 +85,7 @@ def _claim(state: State, batch: Batch, parts: Parts, orders: Any) -> None:
     np.bitwise_and.at(state.cells.stocked, (row[empty], node[empty] >> 6), ~bits)
 
 
-def _some(batch: Batch, orders: Any) -> Batch:
+def some_orders(batch: Batch, orders: Any) -> Batch:
     """Some orders of a batch."""
     lines = elements(batch.first_line, orders)
     return Batch(

@@ -23,7 +23,7 @@ COMMANDS = (
     "order place", "order get", "order list", "order cancel", "order send", "stock receive", "stock count",
     "stock expect", "stock expected", "stock get", "stock list", "node put", "node list", "channel put",
     "channel close", "channel list", "watch", "channels",
-    "events", "what-if", "explain", "promise", "node reallocate", "order reevaluate",
+    "events", "what-if", "plan", "explain", "promise", "node reallocate", "order reevaluate",
     "load",
 )  # fmt: skip
 TOOLS = real_data.DATA.parent / "tools"

@@ -342,47 +342,59 @@ def plan_orders(engine: Engine, orders: OrderFile, model: Model, stamp: int) -> 
     """
     engine.submit([], stamp).wait()
     state = on_day(engine.state, max(stamp, engine.state.stamp))
-    names, nodes = state.names, state.node_count
+    names = state.names
     channel = names[Namespace.CHANNEL].find(orders.channel).astype(np.int16)
     keys = hash_keys(state, channel, Method.PLACE_ORDER, orders.order_id)
     new = np.flatnonzero(find_locations(state, keys)[0] == ABSENT)
     lines = elements(orders.first_line, new)
     sku = names[Namespace.SKU].find(orders.sku)[lines]
-    named, sku_of = distinct(sku)
-    row = state.cells.row_of[sku[named]]
-    stock = np.where((row >= 0)[:, None] & (state.nodes.flag[:nodes] == 1), state.cells.available[row, :nodes], 0)
-    first_line = offsets(np.diff(orders.first_line)[new])
-    priced = model.priced(new, lines, Demand(first_line, np.empty(0, np.int32), sku_of, orders.quantity[lines]))
-    fees = None if model.stock_fees is None else model.stock_fees[sku[named]]
     terms = {name: orders.options[name][new] for name in TERMS if name in orders.options}
     batch = Batch(
-        channel[new], names[Namespace.POSTAL_CODE].find(orders.postal_code)[new], first_line,
-        sku, priced.demand.quantity, *asked(terms, new.size),
+        channel[new], names[Namespace.POSTAL_CODE].find(orders.postal_code)[new],
+        offsets(np.diff(orders.first_line)[new]), sku, orders.quantity[lines], *asked(terms, new.size),
     )  # fmt: skip
+    found = plan_batch(state, batch, model, new, lines)
+    part_count, extra = np.zeros(len(orders.sku), np.int32), np.zeros(len(orders.sku), np.int64)
+    part_count[lines], extra[lines] = found.parts.part_count, found.parts.extra_cost
+    return replace(found, parts=replace(found.parts, part_count=part_count, extra_cost=extra))
+
+
+def plan_batch(state: State, batch: Batch, model: Model, order: Any, line: Any) -> Plan:
+    """A plan of least cost for a batch, over what the state's nodes have left; never dearer than nearest.
+
+    order: int64 [order], line: int64 [line], their places in the model's list. Raises TooManyUnits, TooManyRows.
+    """
+    nodes = state.node_count
+    named, sku_of = distinct(batch.sku)
+    row = state.cells.row_of[batch.sku[named]]
+    stock = np.where((row >= 0)[:, None] & (state.nodes.flag[:nodes] == 1), state.cells.available[row, :nodes], 0)
+    demand = Demand(batch.first_line, np.empty(0, np.int32), sku_of, batch.quantity)
+    priced = model.priced(order, line, demand)
+    fees = None if model.stock_fees is None else model.stock_fees[batch.sku[named]]
 
     def cost(parts: Parts) -> float:
         """With the fees of stock."""
-        return model.cost(priced, new, lines, parts) + (0.0 if fees is None else count_fees(priced.demand, fees, parts))
+        return model.cost(priced, order, line, parts) + (
+            0.0 if fees is None else count_fees(priced.demand, fees, parts)
+        )
 
-    found = model.settled(priced, new, lines, stock, _planned(priced, stock, fees, state.capacity))
+    found = model.settled(priced, order, line, stock, _planned(priced, stock, fees, state.capacity))
     if fees is not None:
         found = replace(found, cost=cost(found.parts))
     about = model.about(priced, state.places.metres[batch.postal_code, :nodes])
     parts = on_terms(state, batch, found.parts, about, row, found.prices, partial(model.carries, priced))
-    parts = model.sent(priced, new, lines, parts)
+    parts = model.sent(priced, order, line, parts)
     if parts is not found.parts:
         found = replace(found, parts=parts, cost=cost(parts))
     rehearsed = _rehearsed(state, batch)
     if rehearsed is not None:  # where nearest costs less, what it does is the plan: least cost is never the dearer one
-        nearest = model.sent(priced, new, lines, rehearsed)
+        nearest = model.sent(priced, order, line, rehearsed)
         if (its := cost(nearest)) < found.cost:
             found = replace(found, parts=nearest, cost=its, spared=0)
     if found.parts.extra_cost is None:
         paid = extra_cost(priced.demand, priced.costs, stock, found.parts)
         found = replace(found, parts=replace(found.parts, extra_cost=paid))
-    part_count, extra = np.zeros(len(orders.sku), np.int32), np.zeros(len(orders.sku), np.int64)
-    part_count[lines], extra[lines] = found.parts.part_count, found.parts.extra_cost
-    return replace(found, parts=replace(found.parts, part_count=part_count, extra_cost=extra))
+    return found
 
 
 def _planned(priced: Priced, stock: Any, fees: Any, capacity: Capacity) -> Plan:

@@ -243,3 +243,17 @@ def _sum_up_costs(model: "Model", shipments: "Shipments", summary: "Summary", or
             f"{summary.uncarried_units:,} units are allocated at nodes from which no service carries their shipment: "
             "in the cost they count as short"
         )
+
+
+def distance_of(share: float, metres: Any, units: Any) -> int | None:
+    """The distance in whole metres within which so large a share of the units travels; None where there are none.
+
+    metres: int32 [shipment]; units: int64 [shipment]; share: above 0, at most 1.
+    """
+    import numpy as np
+
+    if units.size == 0:
+        return None
+    turn = np.argsort(metres, kind="stable")
+    within = np.cumsum(units[turn])
+    return int(metres[turn][np.searchsorted(within, share * within[-1])])

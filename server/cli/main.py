@@ -22,6 +22,7 @@ from server.cli import (
     load,
     node,
     order,
+    plan,
     promise,
     relay,
     serve,
@@ -66,6 +67,7 @@ app.command("promise")(promise.promise)
 app.command("channels")(channels.channels)
 app.command("watch")(watch.watch)
 app.command("what-if")(what_if.what_if)
+app.command("plan")(plan.plan)
 app.command("events")(events.events)
 app.command("load")(load.load)
 

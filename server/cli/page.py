@@ -4,7 +4,7 @@
 
 import base64
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -68,6 +68,11 @@ def table(head: Iterable[str], rows: Iterable[Any]) -> str:
     return f"<table>{''.join(lines)}</table>"
 
 
+def bullets(texts: Sequence[str]) -> str:
+    """A list of remarks; nothing where there are none."""
+    return f"<ul>{''.join(f'<li>{escape(text)}</li>' for text in texts)}</ul>" if texts else ""
+
+
 def picture(plot: Plot) -> str:
     """A plot with its caption."""
     return (
@@ -103,3 +108,10 @@ def finished(drawn: Any, caption: str) -> Plot:
     drawn.savefig(out, format="svg", metadata={"Date": None})
     pyplot.close(drawn)
     return Plot(caption, out.getvalue())
+
+
+def few_ticks() -> Any:
+    """A locator that leaves room for long figures."""
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(5)

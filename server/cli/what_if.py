@@ -12,7 +12,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from server.cli.jobs import FILE_HELP, Files, check_policy, decide, read_files, sum_up, without
+from server.cli.jobs import FILE_HELP, Files, check_policy, decide, distance_of, read_files, sum_up, without
 from server.cli.output import (
     BAD_USAGE,
     DONE,
@@ -131,20 +131,6 @@ def _run(files: Files, policy: str, closed: list[str], progress: Bar) -> Compare
     }  # fmt: skip
     gone = ", ".join(closed) if len(closed) <= NAMED_MAX else f"{len(closed)} nodes"
     return Compared(f"{policy} without {gone}" if closed else policy, result, shipments.metres, units)
-
-
-def distance_of(share: float, metres: Any, units: Any) -> int | None:
-    """The distance in whole metres within which so large a share of the units travels; None where there are none.
-
-    metres: int32 [shipment]; units: int64 [shipment]; share: above 0, at most 1.
-    """
-    import numpy as np
-
-    if units.size == 0:
-        return None
-    turn = np.argsort(metres, kind="stable")
-    within = np.cumsum(units[turn])
-    return int(metres[turn][np.searchsorted(within, share * within[-1])])
 
 
 def table_of(runs: list[Compared]) -> list[tuple[str, *tuple[Any, ...]]]:

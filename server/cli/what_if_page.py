@@ -1,9 +1,9 @@
 """The page of `allot what-if`: its tables and plots."""
 
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from server.cli.page import COLOURS, Plot, figure, finished, html, picture, prepare_plots, table
+from server.cli.page import COLOURS, Plot, bullets, few_ticks, figure, finished, html, picture, prepare_plots, table
 
 if TYPE_CHECKING:
     from server.cli.what_if import Compared
@@ -21,12 +21,11 @@ def page(runs: "list[Compared]", orders: str, drawn: list[Plot]) -> str:
     from server.cli.what_if import nodes_of, table_of
 
     head = [run.name for run in runs]
-    remarks = [f"<li>{escape(run.name)}: {escape(text)}</li>" for run in runs for text in run.result["notes"]]
     parts = [
         f"<p>{escape(' beside '.join(head))}; orders of {escape(orders)}. Costs are in minor units of the rate card's",
         "currency.</p>",
         table(head, table_of(runs)),
-        f"<ul>{''.join(remarks)}</ul>" if remarks else "",
+        bullets([f"{run.name}: {text}" for run in runs for text in run.result["notes"]]),
         *(picture(plot) for plot in drawn),
         "<h2>Units of each node, in so many shipments</h2>",
         table(head, nodes_of(runs)),
@@ -56,16 +55,10 @@ def _costs(runs: "list[Compared]") -> Plot:
     axes.set_xlim(0)
     axes.invert_yaxis()
     axes.xaxis.set_major_formatter("{x:,.0f}")
-    axes.xaxis.set_major_locator(_few_ticks())
+    axes.xaxis.set_major_locator(few_ticks())
     if any(left):
         drawn.legend(loc="outside upper left", ncols=len(_FEES), frameon=False)
     return finished(drawn, "Cost in minor units, by the fees of the rate card that add up to it.")
-
-
-def _few_ticks() -> Any:
-    from matplotlib.ticker import MaxNLocator
-
-    return MaxNLocator(5)
 
 
 def _distances(runs: "list[Compared]") -> Plot:
@@ -108,7 +101,7 @@ def _loads(runs: "list[Compared]") -> Plot:
             panel.barh(places, [load(run, name, what) for name in names], height, color=colour, label=run.name)
         panel.set_xlabel(what)
         panel.xaxis.set_major_formatter("{x:,.0f}")
-        panel.xaxis.set_major_locator(_few_ticks())
+        panel.xaxis.set_major_locator(few_ticks())
         panel.grid(axis="x", color="#dddddd", linewidth=0.5)
         panel.set_axisbelow(True)
         panel.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,299 @@
+"""`allot plan`: a history replayed day by day at so many times its orders: what breaks first, and what it costs.
+
+    history, nodes, stock  ->  plan_growth.py: each growth  ->  plan_machine.py: the machine  ->  tables, plan_page.py
+
+Nothing is changed. The same files and the same seed give the same figures; those of the machine are measured.
+"""
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from server.cli.jobs import FILE_HELP, check_policy, read_files, without
+from server.cli.output import BAD_USAGE, DONE, FOUND_WRONG, Bar, bar, distinct_files, fail, say, show_json, show_table
+from server.cli.page import check_place, write
+from server.cli.plan_growth import (
+    ORDERS_MAX,
+    WITH_ORDERS,
+    breaks_first,
+    clock_of,
+    grow,
+    growths_of,
+    has_limits,
+    history_of,
+    orders_at,
+    prepare,
+    stock_times,
+    times,
+)
+from server.cli.plan_machine import explained, machine_of, measure, resident_bytes
+from server.cli.plan_page import page, plots, rejected
+
+OPEN_DAYS_MAX = 400
+
+
+def plan(
+    orders: Annotated[Path, typer.Option(help="The history: " + FILE_HELP["orders"] + " Days go by placed_at.")],
+    nodes: Annotated[Path, typer.Option(help=FILE_HELP["nodes"])],
+    stock: Annotated[Path, typer.Option(help=FILE_HELP["stock"])],
+    growth: Annotated[str, typer.Option(help="How many times the orders of the history, one or several.")] = "1,2,5,10",
+    policy: Annotated[str, typer.Option(help="nearest or least-cost; the second one needs a card.")] = "nearest",
+    stock_growth: Annotated[
+        str,
+        typer.Option(help="with-orders: as many times the stock as the orders; as-given: the file's; or a number."),
+    ] = WITH_ORDERS,
+    close: Annotated[
+        list[str] | None, typer.Option(metavar="NODE", help="A node that is not there; again for more.")
+    ] = None,
+    time_zone: Annotated[
+        str | None,
+        typer.Option(
+            help="Days begin at its midnight. [default: the nodes' cut-off, if they share one; else Asia/Kolkata]",
+            show_default=False,
+        ),
+    ] = None,
+    postal_codes: Annotated[
+        Path | None, typer.Option(help="postal_code, latitude, longitude. [default: India's]", show_default=False)
+    ] = None,
+    rate_card: Annotated[Path | None, typer.Option(help="TOML; with it, each growth has its cost.")] = None,
+    service_card: Annotated[
+        Path | None, typer.Option(help="Likewise: services by zone and weight, in its place.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="For the orders drawn at a growth that is not whole.")] = 0,
+    peak_hour_share: Annotated[
+        float, typer.Option(min=1 / 24, max=1.0, help="Of a day's orders, where the history has no times of day.")
+    ] = 0.2,
+    open_days: Annotated[int, typer.Option(min=1, max=OPEN_DAYS_MAX, help="How long an order is open.")] = 7,
+    out: Annotated[Path | None, typer.Option(help="A page with plots, HTML, complete in itself.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
+) -> None:
+    """Replay a history at so many times its orders, day by day: which node is full when, what is short, late, dear.
+
+    \b
+    Example:
+    allot plan --orders history.csv --nodes nodes.csv --stock stock.csv --growth 1,2,5,10 --out plan.html
+    """
+    check_policy(policy, rate_card, service_card)
+    growths = growths_of(growth)
+    for value in growths:
+        stock_times(stock_growth, value)
+    inputs = {
+        "orders": orders, "nodes": nodes, "stock": stock, "postal-codes": postal_codes, "rate-card": rate_card,
+        "service-card": service_card,
+    }  # fmt: skip
+    distinct_files({"out": out}, inputs)
+    check_place(out)
+    files = (orders, nodes, stock, postal_codes, rate_card, service_card)
+    choices = {
+        "policy": policy, "closed": list(dict.fromkeys(close or [])), "stock_growth": stock_growth, "seed": seed,
+    }  # fmt: skip
+    with bar() as progress:
+        result = _planned(files, growths, time_zone, choices, (peak_hour_share, open_days), progress)
+    if json:
+        show_json(result)
+    else:
+        _show(result, out)
+    if out is not None:
+        write(out, lambda: plots(result), lambda drawn: page(result, drawn))
+    raise typer.Exit(FOUND_WRONG if result["rejected_lines"] or result["stock_rejects"] else DONE)
+
+
+def _planned(
+    paths: tuple[Path, Path, Path, Path | None, Path | None, Path | None], growths: list[int], zone: str | None,
+    choices: dict[str, Any], peak: tuple[float, int], progress: Bar,
+) -> dict[str, Any]:  # fmt: skip
+    """Everything, as --json prints it."""
+    from engine.intake.job import memory_engine
+
+    clock, seconds = time.perf_counter, {}
+    base, began = resident_bytes(), clock()
+    read = read_files(*paths, progress)
+    files = without(read, choices["closed"])
+    seconds["read"] = clock() - began
+    days_begin, notes = clock_of(zone, files.nodes.terms)
+    with memory_engine() as engine:
+        progress.stage("preparing")
+        prepared = prepare(files, engine, days_begin, choices["policy"])
+        total, runs = sum(orders_at(prepared, value) for value in growths), 2 if has_limits(prepared) else 1
+        if total > ORDERS_MAX:
+            fail(f"--growth: {total:,} orders in all: a plan takes {ORDERS_MAX:,}; give fewer, smaller ones", BAD_USAGE)
+        began, results = clock(), []
+        for value in growths:
+            progress.stage(f"{times(value)} times the orders", runs * orders_at(prepared, value))
+            results.append(grow(prepared, value, choices["stock_growth"], choices["seed"], progress.advance))
+        seconds["replay"] = clock() - began
+        progress.stage("measuring")
+        began = clock()
+        machine = machine_of(prepared, measure(files, base), growths, *peak)
+        seconds["measure"] = clock() - began
+    return {
+        "history": history_of(paths[0], prepared), "days_begin_at": days_begin.name, **choices,
+        "limited_nodes": int((prepared.per_day >= 0).any(axis=1).sum()), "planned_orders": total,
+        "breaks_first": breaks_first(results), "growths": results,
+        "notes": notes + prepared.days.notes + _notes(files, prepared, results, choices),
+        "rejected_lines": len(files.orders.rejects), "stock_rejects": len(read.stock.rejects),
+        "rejects_by_reason": dict(files.orders.rejects.counts()),
+        "machine": machine, "seconds": {name: round(value, 3) for name, value in seconds.items()},
+    }  # fmt: skip
+
+
+def _notes(files: Any, prepared: Any, results: list[dict[str, Any]], choices: dict[str, Any]) -> list[str]:
+    """What a reader must know of the figures."""
+    notes = []
+    if choices["stock_growth"] == WITH_ORDERS:
+        notes.append(
+            "stock grows with the orders (--stock-growth as-given keeps the file's); it is not filled up again"
+        )
+    else:
+        given = sorted({result["stock_times"] for result in results})
+        of = " and ".join(f"{value:g}" for value in given)
+        notes.append(f"stock is {of} times that of the file at every growth; it is not filled up again")
+    if not has_limits(prepared):
+        notes.append(
+            "no node has a limit (orders_per_day, units_per_day of the nodes file): none can be full, nothing late"
+        )
+    with_terms = int(((prepared.history.nodes_max > 0) | (prepared.history.complete != 0)).sum())
+    if with_terms and has_limits(prepared):
+        notes.append(
+            f"{with_terms:,} orders have nodes_max or ship_complete: what of them finds no capacity on its day is "
+            "short, and does not wait"
+        )
+    areas = int(files.orders.area.sum())
+    if areas:
+        notes.append(f"{areas:,} orders are placed by the first three digits of their postal code")
+    for result in results:
+        if result["uncarried_units"]:
+            notes.append(
+                f"{result['growth']:g} times: {result['uncarried_units']:,} units are sent from nodes from which no "
+                "service carries them: in the cost they count as short"
+            )
+        if result["short_otherwise_units"]:
+            why = (
+                "by the terms of their orders"
+                if choices["policy"] == "nearest"
+                else "by their terms, or as the cheaper way"
+            )
+            notes.append(
+                f"{result['growth']:g} times: {result['short_otherwise_units']:,} units are short {why}, though "
+                "there is stock and room"
+            )
+    return notes
+
+
+def table_of(result: dict[str, Any]) -> list[tuple[str, *tuple[Any, ...]]]:
+    """The growths side by side: a name, and a figure of each."""
+    runs, dates = result["growths"], result["history"]["dates"]
+
+    def row(name: str, of: Any) -> tuple[str, *tuple[Any, ...]]:
+        return name, *(of(run) for run in runs)
+
+    def share(part: str, whole: str) -> Any:
+        return lambda run: f"{run[part]:,}  ({run[part] / (run[whole] or 1):.1%})"
+
+    def km(name: str) -> Any:
+        return lambda run: "-" if run[name] is None else f"{run[name] / 1000:,.0f} km"
+
+    def late(run: dict[str, Any]) -> str:
+        return "-" if run["mean_days_late"] is None else f"{run['mean_days_late']:g} (at most {run['most_days_late']})"
+
+    def full(run: dict[str, Any]) -> str:
+        days = [node.get("full_days", 0) for node in run["nodes"].values()]
+        return f"{sum(day > 0 for day in days)} on {sum(days)} of {len(dates) * result['limited_nodes']:,} node-days"
+
+    def first(run: dict[str, Any]) -> str:
+        found = run["breaks"]
+        return "nothing" if found is None else f"{found['node'] or 'stock'}, {found['day']}"
+
+    rows = [
+        row("breaks first", first),
+        row("orders", lambda run: run["orders"]),
+        row("units", lambda run: run["units"]),
+    ]
+    if result["limited_nodes"]:
+        rows += [
+            row("full nodes", full),
+            row("late orders", share("late_orders", "orders")),
+            row("  days late, mean", late),
+        ]
+    rows += [
+        row("short units", share("short_units", "units")),
+        row("  for lack of stock", lambda run: run["short_for_stock_units"]),
+        row("  for lack of capacity", lambda run: run["short_for_capacity_units"]),
+        row("split orders", share("split_orders", "orders")), row("shipments", lambda run: run["shipments"]),
+        row("mean distance of a unit", km("mean_distance_m")), row("95% of units travel at most", km("p95_distance_m")),
+    ]  # fmt: skip
+    if runs[0]["cost"] is not None:
+        rows.append(row("cost (minor units)", lambda run: run["cost"]))
+        rows.append(row("  of a unit ordered", lambda run: f"{run['cost'] / (run['units'] or 1):,.0f}"))
+    return rows
+
+
+def nodes_head(result: dict[str, Any]) -> str:
+    """What the table of nodes says."""
+    if not result["limited_nodes"]:
+        return "nodes: what each takes on its busiest day"
+    return "nodes: days on which each is full, and what it would take on its busiest day if none had a limit"
+
+
+def nodes_of(result: dict[str, Any]) -> list[tuple[str, *tuple[Any, ...]]]:
+    """Of each node by each growth: full days, the first of them, and the capacity of a day that it would need."""
+    runs = result["growths"]
+    kinds = [
+        kind for kind in ("orders", "units") if any(node[f"{kind}_per_day"] is not None for node in _nodes(runs[0]))
+    ]
+
+    def cell(node: dict[str, Any]) -> str:
+        needs = " and ".join(f"{node[f'{kind}_per_day_needed']:,} {kind}" for kind in kinds or ("orders", "units"))
+        if node["used"] is None:
+            return needs
+        days = node["full_days"]
+        return (
+            f"{days} from {node['first_full_day']}: {needs}" if days else f"0, {max(node['used']):.0%} at most: {needs}"
+        )
+
+    return [(name, *(cell(run["nodes"][name]) for run in runs)) for name in runs[0]["nodes"]]
+
+
+def _nodes(run: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(run["nodes"].values())
+
+
+def machine_rows(result: dict[str, Any]) -> list[tuple[str, *tuple[Any, ...]]]:
+    """The machine, a growth a column."""
+    needs = result["machine"]["growths"]
+
+    def row(name: str, of: Any) -> tuple[str, *tuple[Any, ...]]:
+        return name, *(of(need) for need in needs)
+
+    def of_one(need: dict[str, Any]) -> str:
+        return "-" if need["of_one_engine"] is None else f"{need['of_one_engine']:.2%}"
+
+    return [
+        row("orders a second in the busiest hour", lambda need: f"{need['peak_orders_per_second']:,.1f}"),
+        row("  of what one engine decides here", of_one),
+        row("cores", lambda need: need["cores"]), row("memory, MiB", lambda need: need["memory_mib"]),
+        row("journal of the busiest day, MiB", lambda need: f"{need['journal_mib_a_day']:,.1f}"),
+    ]  # fmt: skip
+
+
+def head_of(result: dict[str, Any]) -> list[str]:
+    """A name for each growth."""
+    return [f"{run['growth']:g} x" for run in result["growths"]]
+
+
+def _show(result: dict[str, Any], out: Path | None) -> None:
+    head, history = head_of(result), result["history"]
+    dates = history["dates"]
+    show_table(f"{history['orders']:,} orders of {len(dates)} days, {dates[0]} to {dates[-1]}", table_of(result), head)
+    show_table(nodes_head(result), nodes_of(result), head)
+    show_table("the machine that allot needs", machine_rows(result), head)
+    say(result["breaks_first"]["sentence"])
+    for remark in result["notes"] + rejected(result) + explained(result["machine"]):
+        say(f"note: {remark}")
+    seconds = result["seconds"]
+    took = f"{sum(seconds.values()):.1f} s, of which {seconds['read']:.1f} reading"
+    say(f"{result['planned_orders']:,} orders planned in {took}")
+    if out is not None:
+        say(f"page: {out}")
