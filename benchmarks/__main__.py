@@ -21,6 +21,7 @@ BENCHMARKS = {
     "latency": "benchmarks.latency",
     "promise": "benchmarks.promises",
     "mixed": "benchmarks.mixed",
+    "plan": "benchmarks.plan",
     "relay": "benchmarks.relay",
     "engine": "benchmarks.engine_alone",
 }

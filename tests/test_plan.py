@@ -256,6 +256,37 @@ def test_more_stock_than_a_cell_can_hold_is_refused(shop: Shop) -> None:
     assert "1,800,000,000 units of one SKU at one node" in found.err
 
 
+def test_a_made_up_history_follows_the_seed_and_the_stock(shop: Shop) -> None:
+    def made(*more: object, **instead: object) -> Any:
+        files = {"nodes": shop.nodes, "stock": shop.stock, "postal-codes": shop.places} | instead
+        named = [word for name, path in files.items() for word in (f"--{name}", path)]
+        return run("plan", *named, "--generate", "5:40", "--growth", "1", "--json", *more)
+
+    limit(shop, (9,), ("",), ("",))
+    first, again, other = made().json, made().json, made("--seed", 1).json
+    assert first["history"]["orders_by_day"] == [40] * 5
+    assert first["history"]["dates"][0] == "2025-10-01"
+    assert first["growths"] == again["growths"] != other["growths"]
+    assert any("made up" in note for note in first["notes"])
+    assert first["growths"][0]["sent_units"] > 0
+    write_csv(shop.stock, "sku,node_id,on_hand", [("S0", "DEL", -3)])
+    assert "no SKU of the stock file has any units" in made().err
+    both = plan(shop, "--generate", "5:40")
+    assert (both.code, both.err.count("--orders and --generate: give one of them")) == (2, 1)
+    for wrong in ("5", "0:4", "5:0", "401:1", "5:x", "400:999999", "-1:4"):
+        found = run("plan", "--nodes", shop.nodes, "--stock", shop.stock, f"--generate={wrong}")
+        assert (found.code, "give DAYS:ORDERS" in found.err) == (2, True)
+
+
+def test_made_up_orders_of_india_come_from_where_its_orders_come_from(shop: Shop) -> None:
+    files = ("--nodes", shop.nodes, "--stock", shop.stock)
+    found = run("plan", *files, "--generate", "2:3000", "--growth", "1", "--stock-growth", "1000", "--json").json
+    once = found["growths"][0]
+    assert once["orders"] == 6000
+    assert 1.05 < once["units"] / once["orders"] < 1.4
+    assert 300_000 < once["mean_distance_m"] < 700_000
+
+
 def test_growths_are_sorted_and_named_once() -> None:
     assert growths_of("10,1, 2.5,1.000,0.25") == [250, 1000, 2500, 10_000]
 
@@ -267,7 +298,7 @@ def test_a_person_reads_tables_and_what_breaks_first(shop: Shop) -> None:
     for text in (
         "60 orders of 6 days, 2025-10-18 to 2025-10-23", "breaks first", "10 x", "full nodes", "late orders",
         "for lack of capacity", "cost (minor units)", "the machine that allot needs", "journal of the busiest day, MiB",
-        "At 1 times the orders", "note: stock grows with the orders", "note: measured here", "orders planned in",
+        "With the orders as they are", "note: stock grows with the orders", "note: measured here", "orders planned in",
     ):  # fmt: skip
         assert text in found.out, text
 

@@ -3,7 +3,7 @@
 `allot allocate` writes down what was decided; `allot what-if` lays runs side by side.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from engine.intake.job import Shipments, Summary
     from engine.intake.nodes import NodeFile
     from engine.intake.orders import OrderFile
+    from engine.intake.postal_codes import Places
     from engine.intake.rate_card import RateCard
     from engine.intake.stock import StockFile
     from engine.planning import Plan
@@ -99,9 +100,12 @@ def check_policy(policy: str, rate_card: Path | None, service_card: Path | None)
 
 def read_files(
     orders: Path, nodes: Path, stock: Path, postal_codes: Path | None, rate_card: Path | None,
-    service_card: Path | None, progress: Bar,
+    service_card: Path | None, progress: Bar, made: "Callable[[Places, StockFile], OrderFile] | None" = None,
 ) -> Files:  # fmt: skip
-    """Raises IntakeError where a file cannot be used, or the service card leaves out what the orders need."""
+    """Raises IntakeError where a file cannot be used, or the service card leaves out what the orders need.
+
+    made: makes the orders, in the place of a file.
+    """
     from engine.intake.job import check_card
     from engine.intake.nodes import read_nodes
     from engine.intake.orders import read_orders
@@ -119,7 +123,7 @@ def read_files(
     node_file = read_nodes(nodes, places)
     stock_file = read_stock(stock, node_file.node_id)
     counted_at = stock.stat().st_mtime_ns // 1000
-    order_file = read_orders(orders, places)
+    order_file = made(places, stock_file) if made else read_orders(orders, places)
     if isinstance(card, ServiceCard):
         check_card(card, orders, order_file, node_file.node_id.to_pylist())
     if card and card.age_fee_per_day and stock_file.age_days is None:

@@ -6,6 +6,8 @@ Nothing is changed. The same files and the same seed give the same figures; thos
 """
 
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,16 +30,27 @@ from server.cli.plan_growth import (
     stock_times,
     times,
 )
+from server.cli.plan_history import days_and_orders, generated
 from server.cli.plan_machine import explained, machine_of, measure, resident_bytes
 from server.cli.plan_page import page, plots, rejected
 
 OPEN_DAYS_MAX = 400
+GENERATED = (
+    "the history is made up (--generate): SKUs as often as there is stock of them, lines, units and postal codes as in "
+    "the reports behind the demo; its dates mean nothing"
+)
 
 
 def plan(
-    orders: Annotated[Path, typer.Option(help="The history: " + FILE_HELP["orders"] + " Days go by placed_at.")],
     nodes: Annotated[Path, typer.Option(help=FILE_HELP["nodes"])],
     stock: Annotated[Path, typer.Option(help=FILE_HELP["stock"])],
+    orders: Annotated[
+        Path | None, typer.Option(help="The history: " + FILE_HELP["orders"] + " Days go by placed_at.")
+    ] = None,
+    generate: Annotated[
+        str | None,
+        typer.Option(metavar="DAYS:ORDERS", help="A made-up history in its place: so many days of so many orders."),
+    ] = None,
     growth: Annotated[str, typer.Option(help="How many times the orders of the history, one or several.")] = "1,2,5,10",
     policy: Annotated[str, typer.Option(help="nearest or least-cost; the second one needs a card.")] = "nearest",
     stock_growth: Annotated[
@@ -61,7 +74,7 @@ def plan(
     service_card: Annotated[
         Path | None, typer.Option(help="Likewise: services by zone and weight, in its place.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="For the orders drawn at a growth that is not whole.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="For orders drawn at a growth that is not whole, or made up.")] = 0,
     peak_hour_share: Annotated[
         float, typer.Option(min=1 / 24, max=1.0, help="Of a day's orders, where the history has no times of day.")
     ] = 0.2,
@@ -76,6 +89,9 @@ def plan(
     allot plan --orders history.csv --nodes nodes.csv --stock stock.csv --growth 1,2,5,10 --out plan.html
     """
     check_policy(policy, rate_card, service_card)
+    if (orders is None) == (generate is None):
+        fail("--orders and --generate: give one of them: a history, or days of made-up orders", BAD_USAGE)
+    made = None if generate is None else partial(generated, *days_and_orders(generate), seed)
     growths = growths_of(growth)
     for value in growths:
         stock_times(stock_growth, value)
@@ -85,12 +101,12 @@ def plan(
     }  # fmt: skip
     distinct_files({"out": out}, inputs)
     check_place(out)
-    files = (orders, nodes, stock, postal_codes, rate_card, service_card)
+    files = (orders or Path("generated"), nodes, stock, postal_codes, rate_card, service_card)
     choices = {
         "policy": policy, "closed": list(dict.fromkeys(close or [])), "stock_growth": stock_growth, "seed": seed,
     }  # fmt: skip
     with bar() as progress:
-        result = _planned(files, growths, time_zone, choices, (peak_hour_share, open_days), progress)
+        result = _planned(files, made, growths, time_zone, choices, (peak_hour_share, open_days), progress)
     if json:
         show_json(result)
     else:
@@ -101,15 +117,15 @@ def plan(
 
 
 def _planned(
-    paths: tuple[Path, Path, Path, Path | None, Path | None, Path | None], growths: list[int], zone: str | None,
-    choices: dict[str, Any], peak: tuple[float, int], progress: Bar,
+    paths: tuple[Path, Path, Path, Path | None, Path | None, Path | None], made: Callable[..., Any] | None,
+    growths: list[int], zone: str | None, choices: dict[str, Any], peak: tuple[float, int], progress: Bar,
 ) -> dict[str, Any]:  # fmt: skip
     """Everything, as --json prints it."""
     from engine.intake.job import memory_engine
 
     clock, seconds = time.perf_counter, {}
     base, began = resident_bytes(), clock()
-    read = read_files(*paths, progress)
+    read = read_files(*paths, progress, made)
     files = without(read, choices["closed"])
     seconds["read"] = clock() - began
     days_begin, notes = clock_of(zone, files.nodes.terms)
@@ -132,7 +148,7 @@ def _planned(
         "history": history_of(paths[0], prepared), "days_begin_at": days_begin.name, **choices,
         "limited_nodes": int((prepared.per_day >= 0).any(axis=1).sum()), "planned_orders": total,
         "breaks_first": breaks_first(results), "growths": results,
-        "notes": notes + prepared.days.notes + _notes(files, prepared, results, choices),
+        "notes": [GENERATED] * bool(made) + notes + prepared.days.notes + _notes(files, prepared, results, choices),
         "rejected_lines": len(files.orders.rejects), "stock_rejects": len(read.stock.rejects),
         "rejects_by_reason": dict(files.orders.rejects.counts()),
         "machine": machine, "seconds": {name: round(value, 3) for name, value in seconds.items()},
@@ -200,7 +216,7 @@ def table_of(result: dict[str, Any]) -> list[tuple[str, *tuple[Any, ...]]]:
 
     def full(run: dict[str, Any]) -> str:
         days = [node.get("full_days", 0) for node in run["nodes"].values()]
-        return f"{sum(day > 0 for day in days)} on {sum(days)} of {len(dates) * result['limited_nodes']:,} node-days"
+        return f"{sum(day > 0 for day in days)} on {sum(days):,} of {len(dates) * result['limited_nodes']:,} node-days"
 
     def first(run: dict[str, Any]) -> str:
         found = run["breaks"]
@@ -233,8 +249,8 @@ def table_of(result: dict[str, Any]) -> list[tuple[str, *tuple[Any, ...]]]:
 def nodes_head(result: dict[str, Any]) -> str:
     """What the table of nodes says."""
     if not result["limited_nodes"]:
-        return "nodes: what each takes on its busiest day"
-    return "nodes: days on which each is full, and what it would take on its busiest day if none had a limit"
+        return "Nodes: what each takes on its busiest day"
+    return "Nodes: on how many days each is full, and what it needs on its busiest day for nobody to wait"
 
 
 def nodes_of(result: dict[str, Any]) -> list[tuple[str, *tuple[Any, ...]]]:
@@ -249,9 +265,8 @@ def nodes_of(result: dict[str, Any]) -> list[tuple[str, *tuple[Any, ...]]]:
         if node["used"] is None:
             return needs
         days = node["full_days"]
-        return (
-            f"{days} from {node['first_full_day']}: {needs}" if days else f"0, {max(node['used']):.0%} at most: {needs}"
-        )
+        when = f"{days} from {node['first_full_day']}" if days else f"never, {max(node['used']):.0%} at most"
+        return f"{when}; needs {needs}"
 
     return [(name, *(cell(run["nodes"][name]) for run in runs)) for name in runs[0]["nodes"]]
 

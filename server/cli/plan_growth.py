@@ -303,6 +303,8 @@ def breaks_first(results: list[dict[str, Any]]) -> dict[str, Any]:
 def sentence(result: dict[str, Any]) -> str:
     """What breaks first at one growth."""
     found, growth = result["breaks"], f"At {result['growth']:g} times the orders"
+    if result["growth"] == 1:
+        growth = "With the orders as they are"
     if found is None:
         return f"{growth} nothing breaks."
     if found["what"] == "stock":

@@ -161,8 +161,8 @@ def _cumulative(result: dict[str, Any]) -> Plot:
     for axes, run in zip(panels.flat, runs, strict=False):
         of = kind or "units"
         lines = [
-            (f"{of} ordered", run["days"]["orders" if of == "orders" else "ordered_units"], COLOURS[1], "-"),
-            (f"{of} that nodes took", np.sum([node[of] for node in run["nodes"].values()], axis=0), COLOURS[0], "-"),
+            (f"ordered, {of}", run["days"]["orders" if of == "orders" else "ordered_units"], COLOURS[1], "-"),
+            ("taken by nodes", np.sum([node[of] for node in run["nodes"].values()], axis=0), COLOURS[0], "-"),
         ]  # fmt: skip
         if kind:
             a_day = sum(node[f"{kind}_per_day"] for node in run["nodes"].values())
