@@ -296,7 +296,8 @@ def test_a_person_reads_tables_and_what_breaks_first(shop: Shop) -> None:
     found = plan(shop, *card(shop))
     assert (found.code, found.err) == (0, "")
     for text in (
-        "60 orders of 6 days, 2025-10-18 to 2025-10-23", "breaks first", "10 x", "full nodes", "late orders",
+        "60 orders of 6 days, 2025-10-18 to 2025-10-23", "breaks first", "10 x", "nodes that are full, of 3",
+        "late orders",
         "for lack of capacity", "cost (minor units)", "the machine that allot needs", "journal of the busiest day, MiB",
         "With the orders as they are", "note: stock grows with the orders", "note: measured here", "orders planned in",
     ):  # fmt: skip

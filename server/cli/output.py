@@ -87,7 +87,7 @@ def show_table(title: str, rows: Sequence[tuple[str, *tuple[Any, ...]]], head: S
     table = Table(title=Text(title), show_header=any(head), title_justify="left", title_style="bold")
     table.add_column(style="dim", no_wrap=True)
     for name in head:
-        table.add_column(Text(name), justify="right")
+        table.add_column(Text(name), justify="right", overflow="fold")  # a figure is never cut off
     for name, *values in rows:
         table.add_row(name, *map(cell_text, values))
     Console(**_PLAIN).print(table)

@@ -32,7 +32,8 @@ from server.cli.plan_growth import (
 )
 from server.cli.plan_history import days_and_orders, generated
 from server.cli.plan_machine import explained, machine_of, measure, resident_bytes
-from server.cli.plan_page import page, plots, rejected
+from server.cli.plan_page import page, plots
+from server.cli.plan_tables import brief_head, brief_nodes, head_of, machine_rows, rejected, table_of
 
 OPEN_DAYS_MAX = 400
 GENERATED = (
@@ -76,7 +77,7 @@ def plan(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="For orders drawn at a growth that is not whole, or made up.")] = 0,
     peak_hour_share: Annotated[
-        float, typer.Option(min=1 / 24, max=1.0, help="Of a day's orders, where the history has no times of day.")
+        float, typer.Option(min=0.05, max=1.0, help="Of a day's orders, where the history has no times of day.")
     ] = 0.2,
     open_days: Annotated[int, typer.Option(min=1, max=OPEN_DAYS_MAX, help="How long an order is open.")] = 7,
     out: Annotated[Path | None, typer.Option(help="A page with plots, HTML, complete in itself.")] = None,
@@ -198,111 +199,11 @@ def _notes(files: Any, prepared: Any, results: list[dict[str, Any]], choices: di
     return notes
 
 
-def table_of(result: dict[str, Any]) -> list[tuple[str, *tuple[Any, ...]]]:
-    """The growths side by side: a name, and a figure of each."""
-    runs, dates = result["growths"], result["history"]["dates"]
-
-    def row(name: str, of: Any) -> tuple[str, *tuple[Any, ...]]:
-        return name, *(of(run) for run in runs)
-
-    def share(part: str, whole: str) -> Any:
-        return lambda run: f"{run[part]:,}  ({run[part] / (run[whole] or 1):.1%})"
-
-    def km(name: str) -> Any:
-        return lambda run: "-" if run[name] is None else f"{run[name] / 1000:,.0f} km"
-
-    def late(run: dict[str, Any]) -> str:
-        return "-" if run["mean_days_late"] is None else f"{run['mean_days_late']:g} (at most {run['most_days_late']})"
-
-    def full(run: dict[str, Any]) -> str:
-        days = [node.get("full_days", 0) for node in run["nodes"].values()]
-        return f"{sum(day > 0 for day in days)} on {sum(days):,} of {len(dates) * result['limited_nodes']:,} node-days"
-
-    def first(run: dict[str, Any]) -> str:
-        found = run["breaks"]
-        return "nothing" if found is None else f"{found['node'] or 'stock'}, {found['day']}"
-
-    rows = [
-        row("breaks first", first),
-        row("orders", lambda run: run["orders"]),
-        row("units", lambda run: run["units"]),
-    ]
-    if result["limited_nodes"]:
-        rows += [
-            row("full nodes", full),
-            row("late orders", share("late_orders", "orders")),
-            row("  days late, mean", late),
-        ]
-    rows += [
-        row("short units", share("short_units", "units")),
-        row("  for lack of stock", lambda run: run["short_for_stock_units"]),
-        row("  for lack of capacity", lambda run: run["short_for_capacity_units"]),
-        row("split orders", share("split_orders", "orders")), row("shipments", lambda run: run["shipments"]),
-        row("mean distance of a unit", km("mean_distance_m")), row("95% of units travel at most", km("p95_distance_m")),
-    ]  # fmt: skip
-    if runs[0]["cost"] is not None:
-        rows.append(row("cost (minor units)", lambda run: run["cost"]))
-        rows.append(row("  of a unit ordered", lambda run: f"{run['cost'] / (run['units'] or 1):,.0f}"))
-    return rows
-
-
-def nodes_head(result: dict[str, Any]) -> str:
-    """What the table of nodes says."""
-    if not result["limited_nodes"]:
-        return "Nodes: what each takes on its busiest day"
-    return "Nodes: on how many days each is full, and what it needs on its busiest day for nobody to wait"
-
-
-def nodes_of(result: dict[str, Any]) -> list[tuple[str, *tuple[Any, ...]]]:
-    """Of each node by each growth: full days, the first of them, and the capacity of a day that it would need."""
-    runs = result["growths"]
-    kinds = [
-        kind for kind in ("orders", "units") if any(node[f"{kind}_per_day"] is not None for node in _nodes(runs[0]))
-    ]
-
-    def cell(node: dict[str, Any]) -> str:
-        needs = " and ".join(f"{node[f'{kind}_per_day_needed']:,} {kind}" for kind in kinds or ("orders", "units"))
-        if node["used"] is None:
-            return needs
-        days = node["full_days"]
-        when = f"{days} from {node['first_full_day']}" if days else f"never, {max(node['used']):.0%} at most"
-        return f"{when}; needs {needs}"
-
-    return [(name, *(cell(run["nodes"][name]) for run in runs)) for name in runs[0]["nodes"]]
-
-
-def _nodes(run: dict[str, Any]) -> list[dict[str, Any]]:
-    return list(run["nodes"].values())
-
-
-def machine_rows(result: dict[str, Any]) -> list[tuple[str, *tuple[Any, ...]]]:
-    """The machine, a growth a column."""
-    needs = result["machine"]["growths"]
-
-    def row(name: str, of: Any) -> tuple[str, *tuple[Any, ...]]:
-        return name, *(of(need) for need in needs)
-
-    def of_one(need: dict[str, Any]) -> str:
-        return "-" if need["of_one_engine"] is None else f"{need['of_one_engine']:.2%}"
-
-    return [
-        row("orders a second in the busiest hour", lambda need: f"{need['peak_orders_per_second']:,.1f}"),
-        row("  of what one engine decides here", of_one),
-        row("cores", lambda need: need["cores"]), row("memory, MiB", lambda need: need["memory_mib"]),
-        row("journal of the busiest day, MiB", lambda need: f"{need['journal_mib_a_day']:,.1f}"),
-    ]  # fmt: skip
-
-
-def head_of(result: dict[str, Any]) -> list[str]:
-    """A name for each growth."""
-    return [f"{run['growth']:g} x" for run in result["growths"]]
-
-
 def _show(result: dict[str, Any], out: Path | None) -> None:
     head, history = head_of(result), result["history"]
     dates = history["dates"]
     show_table(f"{history['orders']:,} orders of {len(dates)} days, {dates[0]} to {dates[-1]}", table_of(result), head)
-    show_table(nodes_head(result), nodes_of(result), head)
+    show_table(brief_head(result), brief_nodes(result), head)
     show_table("the machine that allot needs", machine_rows(result), head)
     say(result["breaks_first"]["sentence"])
     for remark in result["notes"] + rejected(result) + explained(result["machine"]):

@@ -6,6 +6,7 @@ from typing import Any
 from server.cli.page import COLOURS, Plot, bullets, few_ticks, finished, html, picture, prepare_plots, table
 from server.cli.plan_growth import FULL, sentence
 from server.cli.plan_machine import explained
+from server.cli.plan_tables import head_of, machine_rows, nodes_head, nodes_of, rejected, table_of
 
 NODES_SHOWN_MAX = 40  # in a plot; the table has all
 _SHORT = (
@@ -17,8 +18,6 @@ _TICKS_MAX = 8  # dates under a plot
 
 def page(result: dict[str, Any], drawn: list[Plot]) -> str:
     """The whole page."""
-    from server.cli.plan import head_of, machine_rows, nodes_head, nodes_of, table_of
-
     history, head = result["history"], head_of(result)
     dates = history["dates"]
     closed = f", without {', '.join(result['closed'])}" if result["closed"] else ""
@@ -34,15 +33,6 @@ def page(result: dict[str, Any], drawn: list[Plot]) -> str:
         bullets(explained(result["machine"])),
     ]  # fmt: skip
     return html("Capacity plan", parts)
-
-
-def rejected(result: dict[str, Any]) -> list[str]:
-    """What was left out of the files, for people."""
-    return [
-        f"{count:,} rows of the {what} file were left out: `allot allocate` says which and why"
-        for count, what in ((result["rejected_lines"], "orders"), (result["stock_rejects"], "stock"))
-        if count
-    ]
 
 
 def plots(result: dict[str, Any]) -> list[Plot]:
