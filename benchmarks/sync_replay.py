@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.sync_world import World
-from kernels.options import F64, I32, I64, kernel, leaf
+from kernels.options import F64, I32, I64, allocating_kernel, kernel, leaf
 from kernels.publishing import Sales, cost_of_waiting, held_back, observe, pick, velocity_at
 from server.workers.ranking import MEMORY_S, PRIOR_S, RISK_S
 
@@ -199,7 +199,7 @@ def _publish(desk: _Desk, way: Way, channel: int, skus: int, now: int, rows: I64
         _drop(desk, cell, channel, skus)
 
 
-@kernel
+@allocating_kernel
 def _play(lines: _Lines, pool: _Pool, desk: _Desk, way: Way, seconds: int, prior: float, counts: I64) -> None:
     """Play all seconds. Writes pool, desk and counts [7], as in Outcome; pending is summed over time."""
     skus, channels = pool.stock.size, desk.count.size

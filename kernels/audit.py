@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kernels.columns import NO_NODE, NONE, Book, Cells, Fences, Figure, Head, OrderKind, Stage
-from kernels.options import U8, I32x3, I64x2, kernel, leaf
+from kernels.options import U8, I32x3, I64x2, allocating_kernel, leaf
 
 _ON_HAND, _UNAVAILABLE, _ALLOCATED, _RESERVED, _SAFETY, _PICKED, _DEFICIT = (int(f) for f in list(Figure)[:7])
 _FREE, _RESERVATION = int(OrderKind.FREE), int(OrderKind.RESERVATION)
@@ -121,17 +121,12 @@ def _audit_line(line: int, kind: int, book: Book, cells: Cells, held: I32x3, fin
     return count
 
 
-@kernel
-def audit(book: Book, cells: Cells, fences: Fences, fence_count: int, sku_count: int, findings: Findings) -> int:
-    """Check every invariant that the columns alone can tell; returns the number of faults, the first ones written.
-
-    Units: only picked ones may be committed beyond what is on hand, at every cell; the counters equal the sums over
-    open orders and reservations; ordered equals the sum over the stages of every line; derived figures are what they
-    follow from.
-    """
+@leaf
+def _audit(
+    book: Book, cells: Cells, fences: Fences, fence_count: int, sku_count: int, findings: Findings, held: I32x3
+) -> int:  # fmt: skip
     count = 0
-    rows, nodes = book.heads[_CELL_ROWS], cells.figures.shape[1]
-    held = np.zeros((rows, nodes, 3), np.int32)
+    rows, nodes = held.shape[0], held.shape[1]
     open_orders = 0
     reservations = 0
     for order in range(book.heads[_ORDERS]):
@@ -167,6 +162,19 @@ def audit(book: Book, cells: Cells, fences: Fences, fence_count: int, sku_count:
         if fences.remaining[fence] < 0:
             count = _report(findings, count, 13, fence, fences.remaining[fence], 0)
     return count
+
+
+@allocating_kernel
+def audit(book: Book, cells: Cells, fences: Fences, fence_count: int, sku_count: int, findings: Findings) -> int:
+    """Check every invariant that the columns alone can tell; returns the number of faults, the first ones written.
+
+    Units: only picked ones may be committed beyond what is on hand, at every cell; the counters equal the sums over
+    open orders and reservations; ordered equals the sum over the stages of every line; derived figures are what they
+    follow from.
+    """
+    rows, nodes = book.heads[_CELL_ROWS], cells.figures.shape[1]
+    held = np.zeros((rows, nodes, 3), np.int32)
+    return _audit(book, cells, fences, fence_count, sku_count, findings, held)
 
 
 def new_findings(room: int = 100) -> Findings:

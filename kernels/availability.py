@@ -10,7 +10,7 @@ import numpy as np
 
 from kernels.columns import NONE, Cells, Fences, Policies
 from kernels.fences import fenced_at, own_backed
-from kernels.options import I16, I32, I64, I32x2, I64x2, U64x2, brief, kernel, leaf
+from kernels.options import I16, I32, I64, I32x2, I64x2, U64x2, allocating_kernel, allocating_leaf, brief, kernel, leaf
 from kernels.prefetch import prefetch
 
 SHARE_WHOLE = 1_000_000  # share_ppm of everything
@@ -41,7 +41,7 @@ class Changes(NamedTuple):
     ats: I32
 
 
-@leaf
+@allocating_leaf
 def _cells_of(groups: Groups, nodes: int) -> np.ndarray:
     """Masks [group, node]: all bits set where a node belongs to the group."""
     masks = np.zeros((groups.nodes.shape[0], nodes), np.int32)
@@ -222,6 +222,25 @@ def _publish_block(skus: I32, sequence: int, ats: I32x2, published: Published, c
     return count
 
 
+@leaf
+def _publish_all(
+    skus: I32, sequence: int, cells: Cells, fences: Fences, policies: Policies, groups: Groups, published: Published,
+    changes: Changes, masks: I32x2, free: I64x2, own: I64x2, ats: I32x2, unfenced: I32,
+) -> int:  # fmt: skip
+    count = 0
+    for first in range(0, skus.size, _BLOCK):
+        block = skus[first : first + _BLOCK]
+        next_block = skus[first + _BLOCK : first + 2 * _BLOCK]
+        if block[-1] - block[0] == block.size - 1:
+            next_block = next_block[:0]  # side by side, as in a full pass: the processor reads ahead by itself
+        any_fence = _sum_block(block, next_block, cells, fences, published, groups, masks, unfenced, free, own)
+        _limit_block(block, policies, groups, free, own, ats)
+        count = _publish_block(block, sequence, ats, published, changes, count)
+        if any_fence:
+            own[:] = 0
+    return count
+
+
 def _publish(
     skus: I32, nodes: int, sequence: int, cells: Cells, fences: Fences, policies: Policies, groups: Groups,
     published: Published, changes: Changes,
@@ -238,21 +257,12 @@ def _publish(
     own = np.zeros((channels, _BLOCK), np.int64)
     ats = np.empty((channels, _BLOCK), np.int32)
     unfenced = np.empty(nodes, np.int32)
-    count = 0
-    for first in range(0, skus.size, _BLOCK):
-        block = skus[first : first + _BLOCK]
-        next_block = skus[first + _BLOCK : first + 2 * _BLOCK]
-        if block[-1] - block[0] == block.size - 1:
-            next_block = next_block[:0]  # side by side, as in a full pass: the processor reads ahead by itself
-        any_fence = _sum_block(block, next_block, cells, fences, published, groups, masks, unfenced, free, own)
-        _limit_block(block, policies, groups, free, own, ats)
-        count = _publish_block(block, sequence, ats, published, changes, count)
-        if any_fence:
-            own[:] = 0
-    return count
+    return _publish_all(
+        skus, sequence, cells, fences, policies, groups, published, changes, masks, free, own, ats, unfenced
+    )  # fmt: skip
 
 
-publish, publish_few = kernel(_publish), brief(_publish)
+publish, publish_few = allocating_kernel(_publish), brief(_publish, allocates=True)
 
 
 class Told(NamedTuple):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kernels.columns import NONE, Batch, Cells, Drawn, Places
-from kernels.options import F64, I32, I64, U64, F64x2, I32x2, leaf
+from kernels.options import F64, I32, I64, U64, F64x2, I32x2, allocating_leaf, leaf
 
 LINES_PRICED_MAX = 6  # different SKUs of an order: with each more there are twice as many subsets
 _SUBSETS = 1 << LINES_PRICED_MAX
@@ -54,7 +54,7 @@ class Choice(NamedTuple):
     to: I32  # [line] the node of each
 
 
-@leaf
+@allocating_leaf
 def room_for_choice(nodes: int) -> Choice:
     return Choice(
         np.zeros((_SUBSETS, nodes)), np.empty(_SUBSETS), np.empty(_SUBSETS, np.int32), np.zeros(_SUBSETS),

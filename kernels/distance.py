@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from kernels.options import I32, I32x2, U8x2, kernel, leaf
+from kernels.options import I32, I32x2, U8x2, allocating_kernel, kernel, leaf
 
 EARTH_RADIUS_METRES = 6_371_008.8  # mean radius
 _E7_TO_RADIANS = math.pi / 180 / 10_000_000
@@ -20,7 +20,7 @@ def _on_the_sphere(latitude_e7: int, longitude_e7: int) -> tuple[float, float, f
     return around * math.cos(longitude), around * math.sin(longitude), math.sin(latitude)
 
 
-@kernel
+@allocating_kernel
 def metres(
     latitude_e7: I32, longitude_e7: I32, node_latitude_e7: I32, node_longitude_e7: I32, distances: I32x2
 ) -> None:

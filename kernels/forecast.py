@@ -7,7 +7,7 @@ on the Fly in an Online Retail Environment"); the mean over drawn demands stands
 
 import numpy as np
 
-from kernels.options import F64, I32, I64, I32x2, kernel, leaf
+from kernels.options import F64, I32, I64, F64x2, I32x2, allocating_kernel, leaf
 from kernels.pricing import Costs, Transport, room_for_transport, transport
 
 UNITS_DRAWN_MAX = 48  # of a SKU: of more, demand and stock are scaled down
@@ -49,20 +49,12 @@ def _draw_demand(
     return rows
 
 
-@kernel
-def price_by_forecast(
-    costs: Costs, reached: F64, expected: F64, levels: F64, stock: I32x2, seed: int, value: I32x2
+@leaf
+def _price_each(
+    costs: Costs, reached: F64, expected: F64, levels: F64, stock: I32x2, seed: int, value: I32x2,
+    one: Transport, scaled: I32x2, sums: F64, prices: F64x2, zone_of: I32, row_of: I32, state: I64,
 ) -> None:  # fmt: skip
-    """What the last unit of each SKU at each node is worth to the orders to come, in whole minor units.
-
-    costs: [zone, node]; reached: [zone] share of all orders that go there or to a zone before it; expected: [sku] units
-    that will be ordered while the stock lasts; levels: times so much, each as likely; stock, value: [sku, node].
-    """
     nodes = costs.unit.shape[1]
-    one = room_for_transport(UNITS_DRAWN_MAX, nodes + 1)
-    scaled, sums, prices = np.empty((1, nodes), np.int32), np.empty(nodes), np.zeros((1, nodes))
-    zone_of, row_of = np.empty(UNITS_DRAWN_MAX, np.int32), np.full(reached.size, -1, np.int32)
-    state = np.empty(1, np.int64)
     for sku in range(stock.shape[0]):
         sums[:] = 0.0
         prices[:] = 0.0
@@ -81,3 +73,20 @@ def price_by_forecast(
                 sums[node] += prices[0, node]
         for node in range(nodes):
             value[sku, node] = min(VALUE_MAX, round(sums[node] / levels.size))
+
+
+@allocating_kernel
+def price_by_forecast(
+    costs: Costs, reached: F64, expected: F64, levels: F64, stock: I32x2, seed: int, value: I32x2
+) -> None:  # fmt: skip
+    """What the last unit of each SKU at each node is worth to the orders to come, in whole minor units.
+
+    costs: [zone, node]; reached: [zone] share of all orders that go there or to a zone before it; expected: [sku] units
+    that will be ordered while the stock lasts; levels: times so much, each as likely; stock, value: [sku, node].
+    """
+    nodes = costs.unit.shape[1]
+    one = room_for_transport(UNITS_DRAWN_MAX, nodes + 1)
+    scaled, sums, prices = np.empty((1, nodes), np.int32), np.empty(nodes), np.zeros((1, nodes))
+    zone_of, row_of = np.empty(UNITS_DRAWN_MAX, np.int32), np.full(reached.size, -1, np.int32)
+    state = np.empty(1, np.int64)
+    _price_each(costs, reached, expected, levels, stock, seed, value, one, scaled, sums, prices, zone_of, row_of, state)

@@ -12,7 +12,21 @@ from numba import types
 from numpy.typing import NDArray
 
 from kernels.columns import NONE
-from kernels.options import I16, I32, I64, U8, U64, I64x2, U64x2, Word, brief, kernel, leaf
+from kernels.options import (
+    I16,
+    I32,
+    I64,
+    U8,
+    U64,
+    I64x2,
+    U64x2,
+    Word,
+    allocating_kernel,
+    allocating_leaf,
+    brief,
+    kernel,
+    leaf,
+)
 from kernels.prefetch import AHEAD, prefetch
 
 SECRET_WORDS = 4  # words 0 and 1 key `hash_texts`, 2 and 3 the names of kernels/texts.py
@@ -306,19 +320,42 @@ def _find_or_insert(
     return found
 
 
-@kernel
+class _Moved(NamedTuple):
+    """Room for a segment that is split."""
+
+    before: I64x2  # [slot, word] its copy
+    kept: U8  # [slot]
+
+
+@allocating_leaf
+def _room_to_split() -> _Moved:
+    return _Moved(np.empty((SEGMENT_SLOTS, 4), np.int64), np.empty(SEGMENT_SLOTS, np.uint8))
+
+
+@leaf
+def _insert_all(index: KeyIndex, keys: U64x2, locations: I64, rows: I32, found: I64, room: _Moved) -> None:
+    for i in range(locations.size):
+        if i + AHEAD < locations.size:
+            _ask_for(index, keys, i + AHEAD)
+        found[i] = _find_or_insert(index, keys[i, 0], keys[i, 1], locations[i], rows[i], room.before, room.kept)
+
+
+@allocating_kernel
 def find_or_insert(index: KeyIndex, keys: U64x2, locations: I64, rows: I32, found: I64) -> None:
     """Look keys [n, 2] up, and insert those that are not there with their locations [n], never EMPTY, and rows [n].
 
     found [n] is written: the location that was there, or ABSENT where the key was inserted; a key that comes twice
     finds the location of its first time. The index has room for n more entries, or the caller has refused.
     """
-    before = np.empty((SEGMENT_SLOTS, 4), np.int64)
-    kept = np.empty(SEGMENT_SLOTS, np.uint8)
-    for i in range(locations.size):
-        if i + AHEAD < locations.size:
+    _insert_all(index, keys, locations, rows, found, _room_to_split())
+
+
+@leaf
+def _claim_all(index: KeyIndex, keys: U64x2, found: I64, room: _Moved) -> None:
+    for i in range(found.size):
+        if i + AHEAD < found.size:
             _ask_for(index, keys, i + AHEAD)
-        found[i] = _find_or_insert(index, keys[i, 0], keys[i, 1], locations[i], rows[i], before, kept)
+        found[i] = _find_or_insert(index, keys[i, 0], keys[i, 1], CLAIMED, NONE, room.before, room.kept)
 
 
 def _claim_keys(
@@ -326,15 +363,10 @@ def _claim_keys(
 ) -> None:  # fmt: skip
     """`hash_texts`, then `find_or_insert` with CLAIMED for a location, to be set once the answer is known."""
     hash_texts(secret, channel, method, offsets, data, keys)
-    before = np.empty((SEGMENT_SLOTS, 4), np.int64)
-    kept = np.empty(SEGMENT_SLOTS, np.uint8)
-    for i in range(found.size):
-        if i + AHEAD < found.size:
-            _ask_for(index, keys, i + AHEAD)
-        found[i] = _find_or_insert(index, keys[i, 0], keys[i, 1], CLAIMED, NONE, before, kept)
+    _claim_all(index, keys, found, _room_to_split())
 
 
-claim_keys, claim_few_keys = kernel(_claim_keys), brief(_claim_keys)
+claim_keys, claim_few_keys = allocating_kernel(_claim_keys), brief(_claim_keys, allocates=True)
 
 
 @kernel
@@ -349,6 +381,17 @@ def set_values(index: KeyIndex, keys: U64x2, locations: I64, rows: I32) -> None:
 
 
 @kernel
+def set_values_from(index: KeyIndex, keys: U64x2, location: int, rows: I32) -> None:
+    """The same for answers that follow each other: locations from `location` on."""
+    for i in range(rows.size):
+        if i + AHEAD < rows.size:
+            _ask_for(index, keys, i + AHEAD)
+        slot = _slot_in(index.slots, _segment_of(index, keys[i, 0]), keys[i, 0], keys[i, 1])
+        index.slots[slot, LOCATION] = location + i
+        index.slots[slot, ROW] = rows[i]
+
+
+@allocating_kernel
 def forget_keys(index: KeyIndex, before_location: int, location_of_row: I64) -> None:
     """Remove entries before a location whose row is no longer theirs.
 

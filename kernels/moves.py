@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba.extending import overload
 
-from kernels.options import F64, I32, I64, F64x2, I32x2, leaf
+from kernels.options import F64, I32, I64, F64x2, I32x2, allocating_leaf, leaf
 from kernels.pricing import NOWHERE, Costs, find_room, step_of
 
 WINDOW = 8  # units of an order that are placed at once
@@ -100,7 +100,7 @@ class Work(NamedTuple):
     rests: I32  # [unit] 1 where it is left out of chains
 
 
-@leaf
+@allocating_leaf
 def room_for_work(units: AnyUnits, costs: Costs) -> tuple[Net, Work]:
     """A net, and the work. A log has room for the units of a group and the paths that make room for each."""
     nodes = costs.unit.shape[1]

@@ -6,11 +6,13 @@ from the chosen nodes in rank order, and kernels/reasons.py notes what it passed
 (`available`, `stocked`, ring-fences, capacity) is written here; kernels/stages.py turns the parts into orders.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from kernels.ahead import fetch
 from kernels.capacity import find_allowed, is_limited, take_capacity
-from kernels.cheapest import Prices, choose_by_price, note_extra_cost, room_for_choice
+from kernels.cheapest import Choice, Prices, choose_by_price, note_extra_cost, room_for_choice
 from kernels.columns import (
     NO_NODE,
     NODES_MAX,
@@ -27,7 +29,7 @@ from kernels.columns import (
     Rule,
 )
 from kernels.fences import draw_fence, own_backed, refill_fence, sellable
-from kernels.options import I32, I64, U8, U64, I32x2, kernel, leaf
+from kernels.options import I32, I64, U8, U64, I32x2, allocating_kernel, allocating_leaf, leaf
 from kernels.reasons import empty_passed, note_passed
 
 _REFUSE = int(OnShort.REFUSE)
@@ -366,15 +368,6 @@ def _every_and_some(lines: int, masks: U64) -> tuple[np.uint64, np.uint64]:
 
 
 @leaf
-def _most_lines(batch: Batch) -> int:
-    """Lines of the longest order, 1 or more."""
-    most = 1
-    for order in range(batch.channel.size):
-        most = max(most, batch.first_line[order + 1] - batch.first_line[order])
-    return most
-
-
-@leaf
 def _choose_one_or_pair(
     lines: int, need: I64, nodes_max: int, count: int, candidate: I32, give: I32x2, allowed: U64, preferred: U64,
     chosen: U8,
@@ -451,20 +444,42 @@ def _rest(
     return count
 
 
+class _Room(NamedTuple):
+    """Room for one order: what is worked out of its lines and of the nodes that may give to it."""
+
+    skus: I32  # [line] each once
+    rows: I32  # [line] of cells
+    merged: I32  # [line] which SKU
+    need: I64  # [line] of equal SKUs together, so more than a line may ask for
+    missing: I64  # [line]
+    masks: U64  # [line]
+    candidate: I32  # [node]
+    chosen: U8  # [node]
+    give: I32x2  # [candidate, line]
+    allowed: U64  # [word]
+    choice: Choice
+
+
+@allocating_leaf
+def _room(batch: Batch, nodes: int, words: int) -> _Room:
+    lines = 1  # of the longest order
+    for order in range(batch.channel.size):
+        lines = max(lines, batch.first_line[order + 1] - batch.first_line[order])
+    return _Room(
+        np.empty(lines, np.int32), np.empty(lines, np.int32), np.empty(lines, np.int32), np.empty(lines, np.int64),
+        np.empty(lines, np.int64), np.empty(lines, np.uint64), np.empty(nodes, np.int32), np.empty(nodes, np.uint8),
+        np.empty((nodes, lines), np.int32), np.empty(words, np.uint64), room_for_choice(nodes),
+    )  # fmt: skip
+
+
 @leaf
 def _decide(
     batch: Batch, nodes: int, cells: Cells, fences: Fences, policies: Policies, places: Places, prices: Prices,
-    capacity: Capacity, claims: bool, drawn: Drawn,
+    capacity: Capacity, claims: bool, drawn: Drawn, room: _Room,
 ) -> int:  # fmt: skip
     """The rule, order by order. Without `claims` each order gives back what it drew before the next one is decided."""
-    orders, lines_max, has_limits = batch.channel.size, _most_lines(batch), is_limited(capacity)
-    give = np.empty((nodes, lines_max), np.int32)
-    skus, rows, merged = (np.empty(lines_max, np.int32), np.empty(lines_max, np.int32), np.empty(lines_max, np.int32))
-    need = np.empty(lines_max, np.int64)  # of equal SKUs together, so more than a line may ask for
-    missing, masks = np.empty(lines_max, np.int64), np.empty(lines_max, np.uint64)
-    candidate, chosen = np.empty(nodes, np.int32), np.empty(nodes, np.uint8)
-    allowed = np.empty(drawn.full.shape[1], np.uint64)
-    choice = room_for_choice(nodes)
+    skus, rows, merged, need, missing, masks, candidate, chosen, give, allowed, choice = room
+    orders, has_limits = batch.channel.size, is_limited(capacity)
     part, before = 0, 0
     for order in range(orders):
         if order > 0:
@@ -523,7 +538,7 @@ def _decide(
     return part
 
 
-@kernel
+@allocating_kernel
 def nearest(
     batch: Batch, nodes: int, cells: Cells, fences: Fences, policies: Policies, places: Places, prices: Prices,
     capacity: Capacity, drawn: Drawn,
@@ -534,10 +549,11 @@ def nearest(
     `stocked`, the ring-fences' `remaining`, what nodes have left of their capacity, and `drawn`. Method: RULES.md; the
     pair step keeps an order in two shipments where plain line-by-line nearest would need more.
     """
-    return _decide(batch, nodes, cells, fences, policies, places, prices, capacity, True, drawn)
+    room = _room(batch, nodes, drawn.full.shape[1])
+    return _decide(batch, nodes, cells, fences, policies, places, prices, capacity, True, drawn, room)
 
 
-@kernel
+@allocating_kernel
 def foresee(
     batch: Batch, nodes: int, cells: Cells, fences: Fences, policies: Policies, places: Places, prices: Prices,
     capacity: Capacity, drawn: Drawn,
@@ -547,7 +563,8 @@ def foresee(
     Shapes as there. Each order's claims are taken and given back before the next one, so only `drawn` is changed when
     it is done; nobody else may look at the stock meanwhile.
     """
-    return _decide(batch, nodes, cells, fences, policies, places, prices, capacity, False, drawn)
+    room = _room(batch, nodes, drawn.full.shape[1])
+    return _decide(batch, nodes, cells, fences, policies, places, prices, capacity, False, drawn, room)
 
 
 def parts_max(quantity: I32, nodes: int) -> int:

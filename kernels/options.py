@@ -14,7 +14,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import FunctionType, UnionType
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
@@ -107,12 +107,17 @@ def numba_type(annotation: Any) -> Any:
     raise TypeError(f"no kernel type for {annotation!r}")
 
 
-def kernel(function: F) -> F:
-    """Compile for the one signature that the annotations state; releases the GIL; no fastmath, no parallel."""
-    return _compiled(function, nogil=True)  # type: ignore[no-any-return]
+def kernel(function: F, allocates: bool = False) -> F:
+    """Compile for the one signature that the annotations state; releases the GIL; no fastmath, no parallel.
+
+    allocates: whether it makes arrays of its own. Only then are references counted, array by array, with each look at
+    one: an atomic step each time, which took more than half of the time of loops. So a kernel that makes arrays hands
+    them to a leaf that loops.
+    """
+    return _compiled(function, nogil=True, allocates=allocates)  # type: ignore[no-any-return]
 
 
-def brief(function: F) -> F:
+def brief(function: F, allocates: bool = False) -> F:
     """The same as a kernel that keeps the GIL: for work of microseconds, after which a thread may wait a thousand times
     as long to get it back.
     """
@@ -120,7 +125,7 @@ def brief(function: F) -> F:
     other.__annotations__, other.__doc__ = function.__annotations__, function.__doc__
     other.__module__ = function.__module__
     other.__qualname__ = other.__name__  # Numba's cache tells functions apart by it
-    return _compiled(other, nogil=False)  # type: ignore[no-any-return]
+    return _compiled(other, nogil=False, allocates=allocates)  # type: ignore[no-any-return]
 
 
 def _each_kind(annotations: list[Any]) -> list[tuple[Any, ...]]:
@@ -129,7 +134,7 @@ def _each_kind(annotations: list[Any]) -> list[tuple[Any, ...]]:
     return [get_args(kind) if isinstance(kind, UnionType) else (kind,) * count for kind in annotations]
 
 
-def _compiled(function: Any, nogil: bool) -> Any:
+def _compiled(function: Any, nogil: bool, allocates: bool) -> Any:
     hints = get_type_hints(function, include_extras=True)
     names = function.__code__.co_varnames[: function.__code__.co_argcount]
     signatures = [
@@ -137,7 +142,7 @@ def _compiled(function: Any, nogil: bool) -> Any:
         for kinds in zip(*_each_kind([hints[name] for name in names]), strict=True)
     ]
     numba.config.CACHE_DIR = str(_folder_of(function))
-    compile_it = numba.njit(signatures, cache=True, nogil=nogil, error_model="numpy")
+    compile_it = numba.njit(signatures, cache=True, nogil=nogil, error_model="numpy", _nrt=allocates)
     started = time.perf_counter()
     try:
         compiled = compile_it(function)
@@ -148,10 +153,16 @@ def _compiled(function: Any, nogil: bool) -> Any:
     return compiled
 
 
-def leaf(function: F) -> F:
+def leaf(function: F, allocates: bool = False) -> F:
     """A function that kernels call; inlined into each of them: a call would pass hundreds of words of array headers.
 
     Called from Python it is plain Python: to compile what would unpack its arguments takes a third of the time.
+    allocates: as for a kernel; what it makes it gives back, and only to one that does so too.
     """
-    options = {"nogil": True, "error_model": "numpy", "forceinline": True, "no_cfunc_wrapper": True}
+    options = {
+        "nogil": True, "error_model": "numpy", "forceinline": True, "no_cfunc_wrapper": True, "_nrt": allocates,
+    }  # fmt: skip
     return register_jitable(**options)(function)  # type: ignore[no-any-return]
+
+
+allocating_kernel, allocating_leaf = partial(kernel, allocates=True), partial(leaf, allocates=True)

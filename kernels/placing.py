@@ -25,7 +25,7 @@ from kernels.columns import (
     Policies,
     Stage,
 )
-from kernels.keys import KeyIndex, set_values
+from kernels.keys import KeyIndex, set_values_from
 from kernels.nearest import nearest
 from kernels.options import I32, I64, U8, U64x2, brief, kernel, leaf
 from kernels.stages import Entries, enter_orders
@@ -115,7 +115,7 @@ def _place(
         drawn.fenced,
     )  # fmt: skip
     enter_orders(entries, location, stamp, True, book, cells, fences, placed.row)
-    set_values(index, keys, np.arange(location, location + batch.channel.size), placed.row)
+    set_values_from(index, keys, location, placed.row)
     return count
 
 

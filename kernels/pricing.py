@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kernels.options import F64, I32, I64, F64x2, I32x2, kernel, leaf
+from kernels.options import F64, I32, I64, F64x2, I32x2, allocating_kernel, allocating_leaf, leaf
 
 PIECE_LINES_MAX = 8  # of what is solved at once; longer orders are cut into pieces that share the fees of a shipment
 _SUBSETS = 1 << PIECE_LINES_MAX
@@ -109,16 +109,15 @@ def _shipped(orders: Orders, zone: int, share: float, count: int, short: F64, wo
         work.least[subset] = least
 
 
-@leaf
+@allocating_leaf
 def _work(nodes: int) -> _Work:
     return _Work(np.empty((_SUBSETS, nodes)), np.empty(_SUBSETS), np.empty(_SUBSETS), np.empty(_SUBSETS, np.int64))
 
 
-@kernel
-def bound(orders: Orders, costs: Costs, prices: F64x2, stock: I32x2) -> float:
-    """What every allocation costs at least. prices, stock: [sku, node]; prices 0 or more."""
-    work = _work(costs.unit.shape[1])
-    lines, short = np.empty(PIECE_LINES_MAX, np.int32), np.empty(PIECE_LINES_MAX)
+@leaf
+def _bound(
+    orders: Orders, costs: Costs, prices: F64x2, stock: I32x2, work: _Work, lines: I32, short: F64
+) -> float:  # fmt: skip
     total = 0.0
     for piece in range(orders.zone.size):
         first, count = orders.first[piece], orders.first[piece + 1] - orders.first[piece]
@@ -133,6 +132,14 @@ def bound(orders: Orders, costs: Costs, prices: F64x2, stock: I32x2) -> float:
         for node in range(stock.shape[1]):
             total -= prices[sku, node] * stock[sku, node]
     return total
+
+
+@allocating_kernel
+def bound(orders: Orders, costs: Costs, prices: F64x2, stock: I32x2) -> float:
+    """What every allocation costs at least. prices, stock: [sku, node]; prices 0 or more."""
+    work = _work(costs.unit.shape[1])
+    lines, short = np.empty(PIECE_LINES_MAX, np.int32), np.empty(PIECE_LINES_MAX)
+    return _bound(orders, costs, prices, stock, work, lines, short)
 
 
 @leaf
@@ -183,7 +190,7 @@ class Transport(NamedTuple):
     tiny: F64  # [1] costs that are nearer are equal
 
 
-@leaf
+@allocating_leaf
 def room_for_transport(rows: int, nodes: int) -> Transport:
     return Transport(
         np.empty((rows, nodes)), np.empty(rows, np.int32), np.zeros((rows, nodes), np.int32),
@@ -360,16 +367,11 @@ def _is_like(orders: Orders, line: int, other: int) -> bool:
     )
 
 
-@kernel
-def raise_prices(orders: Orders, costs: Costs, stock: I32x2, skus: I32, prices: F64x2) -> None:
-    """One round: the prices of each of these SKUs become optimal against all others. stock, prices: [sku, node]."""
-    nodes = costs.unit.shape[1]
-    rows_max = 0
-    for sku in skus:
-        rows_max = max(rows_max, orders.sku_first[sku + 1] - orders.sku_first[sku])
-    one = room_for_transport(rows_max, nodes + 1)
-    work, low = _work(nodes), np.empty(nodes + 1)
-    lines, short = np.empty(PIECE_LINES_MAX, np.int32), np.empty(PIECE_LINES_MAX)
+@leaf
+def _raise_prices(
+    orders: Orders, costs: Costs, stock: I32x2, skus: I32, prices: F64x2, one: Transport, work: _Work, low: F64,
+    lines: I32, short: F64,
+) -> None:  # fmt: skip
     for sku in skus:
         rows, before = 0, -1
         for at in range(orders.sku_first[sku], orders.sku_first[sku + 1]):
@@ -383,3 +385,16 @@ def raise_prices(orders: Orders, costs: Costs, stock: I32x2, skus: I32, prices: 
             before = line
         transport(one, rows, stock, sku, prices, sku)
         _set_middle(one, costs.short, prices, sku, low)
+
+
+@allocating_kernel
+def raise_prices(orders: Orders, costs: Costs, stock: I32x2, skus: I32, prices: F64x2) -> None:
+    """One round: the prices of each of these SKUs become optimal against all others. stock, prices: [sku, node]."""
+    nodes = costs.unit.shape[1]
+    rows_max = 0
+    for sku in skus:
+        rows_max = max(rows_max, orders.sku_first[sku + 1] - orders.sku_first[sku])
+    one = room_for_transport(rows_max, nodes + 1)
+    work, low = _work(nodes), np.empty(nodes + 1)
+    lines, short = np.empty(PIECE_LINES_MAX, np.int32), np.empty(PIECE_LINES_MAX)
+    _raise_prices(orders, costs, stock, skus, prices, one, work, low, lines, short)

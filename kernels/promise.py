@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kernels.columns import NO_NODE, NODES_MAX, NONE, Batch, Drawn
-from kernels.options import I16, I32, I64, U8, I32x2, I64x2, U8x2, kernel, leaf
+from kernels.options import I16, I32, I64, U8, I32x2, I64x2, U8x2, allocating_kernel, kernel, leaf
 
 DAY_US = 86_400_000_000
 _THURSDAY = 3  # 1970-01-01; Monday is 0
@@ -175,19 +175,11 @@ def _shipments(
     return count
 
 
-@kernel
-def price_and_date(
+@leaf
+def _price_and_date(
     batch: Batch, drawn: Drawn, cash: U8, services: Services, zones: Zones, charges: Charges, dates: Schedule,
-    out: Promised,
+    out: Promised, slot: I16, node_of: I16, metres: I32, grams: I64, totals: I64,
 ) -> None:  # fmt: skip
-    """What each service promises for each cart, from the parts that `foresee` drew. Writes `out`.
-
-    cash [cart]: 1 where it is paid on delivery. Shapes and units as in the tuples. A service carries a cart where it
-    goes to the zone of every shipment, none is too heavy, and it takes cash where that is asked. The price is the sum
-    of slabs, handling, cash fees, and a penalty for each shipment beyond the first.
-    """
-    # each array is taken out of its tuple once: Numba counts a reference at every other look
-    # (measured: seven times the time)
     carrier_of, table_of, heaviest_g, cash_fee, _, first_g, first, step_g, step = services
     row_of, by_code, band_metres, band_zone = zones
     _, begun_by, left_day, left_at, arrival_of = dates
@@ -195,9 +187,6 @@ def price_and_date(
     split = charges.split_penalty[0]
     code_of = batch.postal_code
     count_of_services = carrier_of.size
-    slot, node_of = np.full(NODES_MAX, NONE, np.int16), np.empty(NODES_MAX, np.int16)
-    metres, grams = np.empty(NODES_MAX, np.int32), np.empty(NODES_MAX, np.int64)
-    totals = np.empty(3, np.int64)
     part = 0
     for cart in range(batch.channel.size):
         count = _shipments(
@@ -245,3 +234,20 @@ def price_and_date(
             o_day[cart, service] = ship_day if serves else NONE
             o_at[cart, service] = ship_at if serves else NONE
             o_deliver[cart, service] = arrival if serves else NONE
+
+
+@allocating_kernel
+def price_and_date(
+    batch: Batch, drawn: Drawn, cash: U8, services: Services, zones: Zones, charges: Charges, dates: Schedule,
+    out: Promised,
+) -> None:  # fmt: skip
+    """What each service promises for each cart, from the parts that `foresee` drew. Writes `out`.
+
+    cash [cart]: 1 where it is paid on delivery. Shapes and units as in the tuples. A service carries a cart where it
+    goes to the zone of every shipment, none is too heavy, and it takes cash where that is asked. The price is the sum
+    of slabs, handling, cash fees, and a penalty for each shipment beyond the first.
+    """
+    slot, node_of = np.full(NODES_MAX, NONE, np.int16), np.empty(NODES_MAX, np.int16)
+    metres, grams = np.empty(NODES_MAX, np.int32), np.empty(NODES_MAX, np.int64)
+    totals = np.empty(3, np.int64)
+    _price_and_date(batch, drawn, cash, services, zones, charges, dates, out, slot, node_of, metres, grams, totals)

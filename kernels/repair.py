@@ -37,8 +37,8 @@ from kernels.moves import (
     walk,
     weighs,
 )
-from kernels.options import F64, I32, F64x2, kernel, leaf
-from kernels.pricing import NOWHERE, Costs, room_for_transport, step_of, transport
+from kernels.options import F64, I32, F64x2, allocating_kernel, leaf
+from kernels.pricing import NOWHERE, Costs, Transport, room_for_transport, step_of, transport
 
 HOLDERS_MAX = 5  # orders that one is tried with at a node
 
@@ -133,7 +133,7 @@ def _save_by_chains(units: AnyUnits, costs: Costs, sku: int, net: Net, dist: F64
     return total
 
 
-@kernel
+@allocating_kernel
 def save_by_chains(units: AnyUnits, costs: Costs, skus: I32) -> float:
     """Move units of these SKUs along chains and rings while that saves; the change of cost."""
     nodes = costs.unit.shape[1]
@@ -281,7 +281,7 @@ def _is_settled(units: AnyUnits, order: int) -> bool:
     return last <= units.tried[order]
 
 
-@kernel
+@allocating_kernel
 def place_again(units: AnyUnits, costs: Costs, orders: I32) -> float:
     """Take each of these orders out and put it back, where that saves; the change of cost."""
     net, work = room_for_work(units, costs)
@@ -356,7 +356,7 @@ def _swap_with_holders(
     return 0.0
 
 
-@kernel
+@allocating_kernel
 def swap(units: AnyUnits, costs: Costs, prices: F64x2, orders: I32) -> float:
     """Take each of these orders, of WINDOW units at most, out together with one that stands where prices would have it,
     where that saves; the change of cost.
@@ -421,7 +421,7 @@ def _place_lines(units: AnyUnits, costs: Costs, order: int, prices: F64x2, work:
     return total
 
 
-@kernel
+@allocating_kernel
 def place_rest(units: AnyUnits, costs: Costs, orders: I32) -> float:
     """Place what is short of these orders, which prices may have left so, where there is room; the change of cost."""
     _, work = room_for_work(units, costs)
@@ -455,7 +455,7 @@ def _put_by_price(
     return change
 
 
-@kernel
+@allocating_kernel
 def place_by_price(units: AnyUnits, costs: Costs, prices: F64x2, orders: I32) -> float:
     """Place the units of these orders, which stand nowhere, by prices where there is room; the cost of these."""
     _, work = room_for_work(units, costs)
@@ -470,17 +470,11 @@ def place_by_price(units: AnyUnits, costs: Costs, prices: F64x2, orders: I32) ->
     return total
 
 
-@kernel
-def place_singles(units: AnyUnits, costs: Costs, prices: F64x2) -> float:
-    """Place the orders of one unit, which stand nowhere, in the cheapest way that the room allows; their cost.
-
-    prices: [sku, node] where to begin.
-    """
-    nodes, total, rows_max = costs.unit.shape[1], 0.0, 1
-    for sku in range(units.sku_first.size - 1):
-        rows_max = max(rows_max, units.sku_first[sku + 1] - units.sku_first[sku])
-    one, first = room_for_transport(rows_max, nodes + 1), np.empty(rows_max + 1, np.int32)
-    mine = np.empty(rows_max, np.int32)
+@leaf
+def _place_singles(
+    units: AnyUnits, costs: Costs, prices: F64x2, one: Transport, first: I32, mine: I32
+) -> float:  # fmt: skip
+    nodes, total = costs.unit.shape[1], 0.0
     for sku in range(units.sku_first.size - 1):
         rows, count, before = 0, 0, -1
         for place in range(units.sku_first[sku], units.sku_first[sku + 1]):
@@ -511,3 +505,17 @@ def place_singles(units: AnyUnits, costs: Costs, prices: F64x2) -> float:
         for node in range(nodes):
             units.room[sku, node] -= one.used[node]
     return total
+
+
+@allocating_kernel
+def place_singles(units: AnyUnits, costs: Costs, prices: F64x2) -> float:
+    """Place the orders of one unit, which stand nowhere, in the cheapest way that the room allows; their cost.
+
+    prices: [sku, node] where to begin.
+    """
+    nodes, rows_max = costs.unit.shape[1], 1
+    for sku in range(units.sku_first.size - 1):
+        rows_max = max(rows_max, units.sku_first[sku + 1] - units.sku_first[sku])
+    one, first = room_for_transport(rows_max, nodes + 1), np.empty(rows_max + 1, np.int32)
+    mine = np.empty(rows_max, np.int32)
+    return _place_singles(units, costs, prices, one, first, mine)

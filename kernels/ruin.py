@@ -10,7 +10,7 @@ alike, so the same demand gets the same plan.
 import numpy as np
 
 from kernels.moves import GROUP_MAX, MOVED_UNITS_MAX, WINDOW, AnyUnits, Work, room_for_work, size_of
-from kernels.options import I32, U64, kernel, leaf
+from kernels.options import I32, U64, allocating_kernel, leaf
 from kernels.pricing import Costs
 from kernels.repair import put_back, settle, take_out
 
@@ -69,7 +69,7 @@ def _blur(most: float, chance: U64, work: Work) -> None:
             work.blur[k, node] = most * _draw(chance, _BLUR_STEPS) / _BLUR_STEPS
 
 
-@kernel
+@allocating_kernel
 def ruin(units: AnyUnits, costs: Costs, orders: I32, tries: int, looks_max: int, blur: float) -> float:
     """Try groups around these orders, of MOVED_UNITS_MAX units at most each; the change of cost. Of an order with more
     units than WINDOW, so many that stand side by side are taken out.

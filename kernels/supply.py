@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kernels.columns import NO_NODE, NODES_MAX, NONE, Book, Stage
-from kernels.options import I16, I32, I64, U8, U64, U64x2, kernel, leaf
+from kernels.options import I16, I32, I64, U8, U64, U64x2, allocating_kernel, kernel, leaf
 
 _BACK_ORDERED, _CANCELLED = int(Stage.BACK_ORDERED), int(Stage.CANCELLED)
 _ONE, _WORDS = np.uint64(1), NODES_MAX // 64
@@ -163,19 +163,18 @@ def _bind_line(
     return need, count, more
 
 
-@kernel
-def bind(sku: int, orders: I32, book: Book, asking: Asking, supply: Supply, out: Bindings) -> int:
-    """Each order in turn takes of the earliest supply that may serve it. Returns the bindings; `supply.left` and `out`
-    are written.
+@leaf
+def _copy(words: U64, to: U64) -> None:
+    for word in range(words.size):
+        to[word] = words[word]
 
-    orders [order]: rows in the sequence in which receipts serve them, each once. An order that may not leave from any
-    number of nodes waits for those it leaves from and those that it finds first. A line of one that leaves from one
-    node, or is to be complete, is bound wholly or not at all, and not while the order waits for another SKU too: what
-    comes of one is not kept until the others come. Nobody is looked at once all supply is taken.
-    """
+
+@leaf
+def _bind(
+    sku: int, orders: I32, book: Book, asking: Asking, supply: Supply, out: Bindings,
+    there: U64, there_before: U64, one: U64, gathered: I64,
+) -> int:  # fmt: skip
     count, first = 0, 0
-    there, there_before, one = np.zeros(_WORDS, np.uint64), np.zeros(_WORDS, np.uint64), np.zeros(_WORDS, np.uint64)
-    gathered = np.zeros(NODES_MAX, np.int64)
     for i in range(orders.size):
         while first < supply.left.size and supply.left[first] == 0:
             first += 1
@@ -193,7 +192,7 @@ def bind(sku: int, orders: I32, book: Book, asking: Asking, supply: Supply, out:
             need = _waiting_units(line, book) if book.lines.sku[line] == sku else 0
             if need > 0:
                 before, more_before = count, more
-                there_before[:] = there
+                _copy(there, there_before)
                 if most == 1:
                     _find_whole(need, first, more, may, there, supply, gathered, one)
                 need, count, more = _bind_line(
@@ -203,6 +202,21 @@ def bind(sku: int, orders: I32, book: Book, asking: Asking, supply: Supply, out:
                     for binding in range(before, count):
                         supply.left[out.supply[binding]] += out.units[binding]
                     count, more = before, more_before
-                    there[:] = there_before
+                    _copy(there_before, there)
             line = book.lines.next[line]
     return count
+
+
+@allocating_kernel
+def bind(sku: int, orders: I32, book: Book, asking: Asking, supply: Supply, out: Bindings) -> int:
+    """Each order in turn takes of the earliest supply that may serve it. Returns the bindings; `supply.left` and `out`
+    are written.
+
+    orders [order]: rows in the sequence in which receipts serve them, each once. An order that may not leave from any
+    number of nodes waits for those it leaves from and those that it finds first. A line of one that leaves from one
+    node, or is to be complete, is bound wholly or not at all, and not while the order waits for another SKU too: what
+    comes of one is not kept until the others come. Nobody is looked at once all supply is taken.
+    """
+    there, there_before, one = np.zeros(_WORDS, np.uint64), np.zeros(_WORDS, np.uint64), np.zeros(_WORDS, np.uint64)
+    gathered = np.zeros(NODES_MAX, np.int64)
+    return _bind(sku, orders, book, asking, supply, out, there, there_before, one, gathered)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kernels.keys import Bytes, Offsets, siphash_64, tail_at, word_at
-from kernels.options import I32, I64, U8, U64, I64x2, Word, kernel, leaf
+from kernels.options import I32, I64, U8, U64, I64x2, Word, allocating_kernel, kernel, leaf
 from kernels.prefetch import prefetch
 
 UNKNOWN = -1
@@ -107,13 +107,8 @@ def _first_of_hash(index: TextIndex, hashed: np.int64) -> np.int64:
     return slots[slot, 1] if slots[slot, 0] == hashed else np.int64(UNKNOWN)
 
 
-@kernel
-def find_texts(index: TextIndex, secret: U64, offsets: Offsets, data: Bytes, indices: I32) -> None:
-    """Look texts up; indices [n] is written, UNKNOWN where a text is not there.
-
-    secret [SECRET_WORDS] of kernels/keys.py, always the same for one index; offsets [n + 1] into data, bytes.
-    """
-    hashes = np.empty(_BLOCK, np.int64)
+@leaf
+def _find_texts(index: TextIndex, secret: U64, offsets: Offsets, data: Bytes, indices: I32, hashes: I64) -> None:
     last_slot = index.slots.shape[0] - 1
     for first in range(0, indices.size, _BLOCK):  # in three rounds, so that memory is asked for before it is needed
         last = min(first + _BLOCK, indices.size)
@@ -130,6 +125,15 @@ def find_texts(index: TextIndex, secret: U64, offsets: Offsets, data: Bytes, ind
             start, stop = np.uint64(offsets[text]), np.uint64(offsets[text + 1])
             if indices[text] != UNKNOWN and not _is(index, indices[text], data, start, stop):
                 indices[text] = index.slots[_slot_of(index, hashes[text - first], data, start, stop), 1]
+
+
+@allocating_kernel
+def find_texts(index: TextIndex, secret: U64, offsets: Offsets, data: Bytes, indices: I32) -> None:
+    """Look texts up; indices [n] is written, UNKNOWN where a text is not there.
+
+    secret [SECRET_WORDS] of kernels/keys.py, always the same for one index; offsets [n + 1] into data, bytes.
+    """
+    _find_texts(index, secret, offsets, data, indices, np.empty(_BLOCK, np.int64))
 
 
 @kernel

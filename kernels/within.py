@@ -9,8 +9,8 @@ SKUs and in the orders and units of its day, so that no step breaks a limit that
 import numpy as np
 
 from kernels.moves import TINY, Units
-from kernels.options import F64, I32, I64, F64x2, I64x2, kernel, leaf
-from kernels.pricing import NOWHERE, Costs, room_for_transport, step_of, transport
+from kernels.options import F64, I32, I64, F64x2, I64x2, allocating_kernel, leaf
+from kernels.pricing import NOWHERE, Costs, Transport, room_for_transport, step_of, transport
 
 _ORDERS, _UNITS = 0, 1
 
@@ -124,7 +124,7 @@ def _step(units: Units, order: int, here: int, group: I32, count: int, whole: bo
         units.at[unit] = to
 
 
-@kernel
+@allocating_kernel
 def ways_out(
     units: Units, costs: Costs, prices: F64x2, orders: I32, here: int, left: I64x2, cost: F64, size: I64
 ) -> None:  # fmt: skip
@@ -137,7 +137,7 @@ def ways_out(
         cost[i] = _best_step(units, costs, prices, orders[i], here, group, size[i], True, left)[0]
 
 
-@kernel
+@allocating_kernel
 def move_out(units: Units, costs: Costs, prices: F64x2, orders: I32, here: int, left: I64x2) -> None:
     """Take orders away from a node, one after another, until it is within its limits."""
     group = np.empty(units.at.size, np.int32)
@@ -167,7 +167,7 @@ def _better(units: Units, costs: Costs, prices: F64x2, order: int, here: int, gr
     return 0.0
 
 
-@kernel
+@allocating_kernel
 def save_within(units: Units, costs: Costs, none: F64x2, left: I64x2) -> float:
     """Go through all orders once and move what saves, where there is room; the change of cost. none: [sku, node] 0."""
     group, total = np.empty(units.at.size, np.int32), 0.0
@@ -200,7 +200,7 @@ def _saved(units: Units, costs: Costs, order: int, here: int, group: I32, count:
     return saved - _shipping(units, costs, order, to, _grams_at(units, order, to), grams)
 
 
-@kernel
+@allocating_kernel
 def ways_in(units: Units, costs: Costs, to: int, saved: F64, came: I32) -> None:
     """Of each order the group of units that saves most at a node, if its day had room: what, and where it stands."""
     group = np.empty(units.at.size, np.int32)
@@ -215,7 +215,7 @@ def ways_in(units: Units, costs: Costs, to: int, saved: F64, came: I32) -> None:
                     saved[order], came[order] = saving, here
 
 
-@kernel
+@allocating_kernel
 def exchange(
     units: Units, costs: Costs, none: F64x2, comes: I32, came: I32, saved: F64, goes: I32, cost: F64, to: int,
     left: I64x2,
@@ -247,17 +247,11 @@ def exchange(
     return total
 
 
-@kernel
-def share_singles(units: Units, costs: Costs, prices: F64x2, taken: F64x2) -> None:
-    """Add to `taken` [node, 2] the orders and units that nodes give to orders of one line, in the cheapest way that the
-    room allows, where parts of an order may go to several nodes for parts of a shipment: what the bound counts with.
-
-    prices: [sku, node] where to begin. `units` stays as it is.
-    """
-    nodes, rows_max = costs.unit.shape[1], 1
-    for sku in range(units.sku_first.size - 1):
-        rows_max = max(rows_max, units.sku_first[sku + 1] - units.sku_first[sku])
-    one, size = room_for_transport(rows_max, nodes + 1), np.empty(rows_max, np.int64)
+@leaf
+def _share_singles(
+    units: Units, costs: Costs, prices: F64x2, taken: F64x2, one: Transport, size: I64
+) -> None:  # fmt: skip
+    nodes = costs.unit.shape[1]
     for sku in range(units.sku_first.size - 1):
         rows, before = 0, -1
         for place in range(units.sku_first[sku], units.sku_first[sku + 1]):
@@ -281,3 +275,17 @@ def share_singles(units: Units, costs: Costs, prices: F64x2, taken: F64x2) -> No
             for node in range(nodes):
                 taken[node, _ORDERS] += one.at[row, node] / size[row]
                 taken[node, _UNITS] += one.at[row, node]
+
+
+@allocating_kernel
+def share_singles(units: Units, costs: Costs, prices: F64x2, taken: F64x2) -> None:
+    """Add to `taken` [node, 2] the orders and units that nodes give to orders of one line, in the cheapest way that the
+    room allows, where parts of an order may go to several nodes for parts of a shipment: what the bound counts with.
+
+    prices: [sku, node] where to begin. `units` stays as it is.
+    """
+    nodes, rows_max = costs.unit.shape[1], 1
+    for sku in range(units.sku_first.size - 1):
+        rows_max = max(rows_max, units.sku_first[sku + 1] - units.sku_first[sku])
+    one, size = room_for_transport(rows_max, nodes + 1), np.empty(rows_max, np.int64)
+    _share_singles(units, costs, prices, taken, one, size)

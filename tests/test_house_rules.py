@@ -123,6 +123,25 @@ def test_kernels_never_raise():
     assert wrong == []
 
 
+SCALARS = {"None", "bool", "int", "float", "Word", "np.int64", "np.uint64"}
+
+
+def test_a_leaf_that_counts_no_references_gives_no_array_back():
+    """Its caller would let go of a reference that was never taken: memory freed while it is in use."""
+    wrong = []
+    for path in sources("kernels", "benchmarks"):
+        for function in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(function, ast.FunctionDef):
+                continue
+            if not {"leaf", "kernel", "brief"} & {ast.unparse(decorator) for decorator in function.decorator_list}:
+                continue
+            assert function.returns is not None
+            told = ast.unparse(function.returns)
+            if not set(told.removeprefix("tuple[").removesuffix("]").split(", ")) <= SCALARS | {"State"}:
+                wrong.append(f"{name(path)}:{function.lineno}: {told}")
+    assert not wrong, f"make the arrays outside, or say that it allocates: {wrong}"
+
+
 def test_no_column_of_a_record_is_a_float():
     assert {np.dtype(type_).kind for type_ in DTYPES.values()} <= {"i", "u"}
 
