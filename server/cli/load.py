@@ -128,7 +128,8 @@ def _command(run: dict[str, Any], server: str) -> str:
     """The command line that repeats it."""
     words = {"server": server, **run}
     given = {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in words.items()}
-    return "allot load " + " ".join(f"--{name.replace('_', '-')} {shlex.quote(text)}" for name, text in given.items())
+    flags = (f"--{name.replace('_', '-')} {shlex.quote(text)}" for name, text in given.items() if text)
+    return "allot load " + " ".join(flags)
 
 
 class _Asked(NamedTuple):
