@@ -215,6 +215,16 @@ def test_what_is_odd_about_the_days_is_said(shop: Shop) -> None:
     assert "1 rows of the orders file were left out" in plan(shop).out
 
 
+def test_an_order_of_several_dates_is_named(shop: Shop) -> None:
+    rows = [("A", f"2025-10-{18 + line}", "110001", f"S{line}", 1) for line in range(3)]
+    write_csv(
+        shop.orders, HEAD, [*rows, ("B", "2025-10-19", "110001", "S0", 1), ("B", "2025-10-19", "110001", "S1", 1)]
+    )
+    found = plan(shop, "--growth", "1", "--json").json
+    assert found["history"]["orders_by_day"] == [1, 1]
+    assert any("1 orders have rows of several placed_at" in note for note in found["notes"])
+
+
 def test_dates_written_in_another_time_zone_are_noticed(shop: Shop) -> None:
     history(shop, placed_at=lambda day, order: f"2025-10-{18 + day}T00:00:00-07:00")
     assert any("dates, written in another time zone?" in note for note in plan(shop, "--json").json["notes"])

@@ -74,6 +74,8 @@ def history_days(path: Path, orders: OrderFile, clock: Clock) -> HistoryDays:
     undated = placed_at.size - dated.size
     if undated:
         notes.append(f"{undated:,} orders have no placed_at and are left out: a plan goes by the day of each order")
+    if orders.dated_twice:
+        notes.append(f"{orders.dated_twice:,} orders have rows of several placed_at: that of their first row counts")
     notes += _remarks(count, begin)
     dates = [_text(begin + at) for at in range(count.size)]
     busiest = None if hour is None else _busiest(hour[turn], day - begin, count.size)

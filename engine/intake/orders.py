@@ -62,6 +62,7 @@ class OrderFile:
     options: dict[str, Any]  # those of OPTIONAL that the file has: texts (null where absent), int64 (ABSENT), TERMS
     rejects: Rejects
     rows: int  # of the file
+    dated_twice: int = 0  # orders whose rows have several placed_at: the first one's counts
 
     def slice(self, start: int, stop: int) -> "OrderFile":
         """Some of the orders as views, for batches; rejects and rows stay those of the whole file."""
@@ -104,11 +105,13 @@ def grouped(table: FileTable, places: Places, rejects: Rejects) -> OrderFile:
     rows = lines[head]
     latitude_e7, longitude_e7, area = (column[postal_code.indices.to_numpy()[rows]] for column in place)
     taken = {name: _taken(column, lines if name in _PRICES else rows) for name, column in options.items()}
+    of = np.repeat(np.arange(head.size), np.diff(np.append(head, lines.size)))
+    dated_twice = int(np.unique(of[placed_at[lines] != placed_at[rows][of]]).size)
     return OrderFile(
         _taken(ids, rows), channel.dictionary.take(channel.indices.take(pa.array(rows))),
         postal_code.dictionary.take(postal_code.indices.take(pa.array(rows))), area, latitude_e7, longitude_e7,
         placed_at[rows], np.append(head, lines.size), line[lines], _taken(table.columns["sku"], lines),
-        quantity[lines].astype(np.int32), table.row[lines], taken, rejects, table.rows,
+        quantity[lines].astype(np.int32), table.row[lines], taken, rejects, table.rows, dated_twice,
     )  # fmt: skip
 
 

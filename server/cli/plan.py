@@ -167,6 +167,11 @@ def _notes(files: Any, prepared: Any, results: list[dict[str, Any]], choices: di
         given = sorted({result["stock_times"] for result in results})
         of = " and ".join(f"{value:g}" for value in given)
         notes.append(f"stock is {of} times that of the file at every growth; it is not filled up again")
+    if any(run["growth"] % 1 for run in results):
+        notes.append(
+            "at a growth that is not whole some orders are drawn once more than others: a SKU that is seldom ordered "
+            "may be asked for more than its stock has grown"
+        )
     if not has_limits(prepared):
         notes.append(
             "no node has a limit (orders_per_day, units_per_day of the nodes file): none can be full, nothing late"
