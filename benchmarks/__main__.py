@@ -11,6 +11,7 @@ from benchmarks.row import Row
 
 BENCHMARKS = {
     "P1": "benchmarks.p1_lane",
+    "peers": "benchmarks.p1_peers",
     "P2": "benchmarks.p2_single",
     "P3": "benchmarks.p3_nearest",
     "P4": "benchmarks.p4_availability",
@@ -25,6 +26,7 @@ BENCHMARKS = {
     "relay": "benchmarks.relay",
     "engine": "benchmarks.engine_alone",
 }
+WITHIN = {"peers": "P1"}  # measured there too
 
 
 def main() -> None:
@@ -43,7 +45,12 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", type=_names, default=list(BENCHMARKS), help="some of " + ",".join(BENCHMARKS))
+    parser.add_argument(
+        "--only",
+        type=_names,
+        default=[name for name in BENCHMARKS if name not in WITHIN],
+        help="some of " + ",".join(BENCHMARKS),
+    )
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the rows here too")
     parser.add_argument("--quick", action="store_true", help="a tenth of the load, fewer rounds")
     return parser.parse_args()

@@ -2,15 +2,18 @@
 
 All is on: text keys and SKUs on the wire, validation, idempotency, reasons, ATS, views and snapshots beside the server.
 The client runs on the same machine; what it sends is encoded before the clock runs, but for six digits of each order id
-(benchmarks/wire.py), whose cost is printed. PostgreSQL and Redis are peers still to come.
+(benchmarks/wire.py), whose cost is printed. Then PostgreSQL, Redis, NumPy and plain Python decide such orders over
+such stock (benchmarks/peers/).
 
 `python -m benchmarks.p1_lane --seconds 20 --batch 8192 --streams 1` for other figures than those of the goal.
 """
 
 import argparse
 import time
+from collections.abc import Iterator
 from typing import Any
 
+from benchmarks.peers.contest import beside
 from benchmarks.row import Row
 from benchmarks.service import Client, Measured, clients, echo, serving, stocked_folder, stored, verify_seconds
 
@@ -20,9 +23,12 @@ SECONDS, SECONDS_QUICK, ECHO_SECONDS = 60.0, 5.0, 5.0
 ORDERS_PER_SECOND_MAX = 1_500_000  # there is stock for so many
 
 
-def rows(quick: bool = False) -> list[Row]:
-    """The lane, then what it left behind."""
-    return measure(SECONDS_QUICK if quick else SECONDS, BATCH_ORDERS, STREAMS, WINDOW, verify=not quick)
+def rows(quick: bool = False) -> Iterator[Row]:
+    """The lane, then what it left behind, then its peers."""
+    seconds = SECONDS_QUICK if quick else SECONDS
+    out = measure(seconds, BATCH_ORDERS, STREAMS, WINDOW, verify=not quick)
+    yield from out
+    yield from beside(out[0].value, int(seconds * ORDERS_PER_SECOND_MAX), quick)
 
 
 def measure(seconds: float, batch: int, streams: int, window: int, verify: bool) -> list[Row]:

@@ -1,0 +1,229 @@
+"""The peers of P1 one after another over the canonical orders and the lane's stock: how fast each decides, whether it
+has sold a unit twice or lost an order, and whether it decides as the kernel does.
+
+Each is started here and stopped here, and who is not installed is named. Units are counted again from what a peer has
+stored, never from what it answered. `python -m benchmarks --only peers` writes the table of benchmarks/RESULTS.md too.
+"""
+
+import gc
+import itertools
+import math
+import statistics
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from benchmarks import load
+from benchmarks.peers import greedy, postgres, redis_script
+from benchmarks.peers.peer import Given, Lot, Missing, Open, Peer, given, lot, order_of_lines
+from benchmarks.results import write_section
+from benchmarks.row import Row
+from benchmarks.service import STOCK, empty_folder
+from kernels.capacity import no_capacity
+from kernels.cheapest import no_prices
+from kernels.columns import NO_NODE
+from kernels.nearest import empty_drawn, nearest, parts_max
+
+ROUNDS = 3
+SECONDS, SECONDS_QUICK = 5.0, 1.0
+CHOICE_SECONDS = 1.0  # each way to drive a peer is tried so long
+SCARCE_ORDERS, SCARCE_STOCK = 13_000, 1.0  # units over the units ordered
+ROUND_ORDERS_MAX = 1_000_000
+NOTES = f"""\
+*Driven: clients of the row locks; connections x calls in flight (x orders of a call) of the scripts; the best of those
+that were tried. Orders, units sold twice and orders lost are counted from what each peer has stored. Scarce:
+{SCARCE_ORDERS:,} orders over as many units as they ask for; the share of the units that got a node, and the share of
+the orders that got the same units from the same nodes as by the kernel (clients that race for a row come in another
+order).*
+
+Orders and stock are drawn like the lane's, and all decide by the whole nearest rule. In the peers' favour: no channels,
+ring-fences, terms, reasons, ATS or events; SKUs and postal codes are numbers, not texts; lines of one SKU are merged
+and commands encoded before the clock runs, which stands still between two batches; Redis is handed the ranks of the
+nodes; PostgreSQL has a row a SKU for all nodes, and one for an order with its lines and parts. The lane has all of it
+on, over gRPC, and its clock never stands still."""
+BEGIN, END = "<!-- peers: begin -->", "<!-- peers: end -->"
+
+PEERS: dict[str, Open] = {
+    "PostgreSQL, row locks": postgres.opened(postgres.RowLocks),
+    "PostgreSQL, a batch a commit, order by order": postgres.opened(postgres.EachOfABatch),
+    "PostgreSQL, a batch a commit, set-based": postgres.opened(postgres.SetBased),
+    **{
+        f"{kind}, {way}, {'synced' if synced else 'no file'}": redis_script.opened(kind, way, synced)
+        for synced in (True, False)
+        for kind, way in itertools.product(("Redis", "Valkey"), redis_script.WAYS)
+    },
+    "plain Python": greedy.plain_python,
+    "NumPy": greedy.whole_batches,
+}
+
+
+class Count(NamedTuple):
+    """What a peer has stored, counted."""
+
+    orders: int
+    units: int
+    oversold: int  # units given beyond those that were there, over all cells
+    lost: int  # orders that were answered and are not stored
+
+
+class Found(NamedTuple):
+    """What became of a peer."""
+
+    name: str
+    durable: str
+    keeps: str
+    way: str
+    rates: list[float]  # orders/s of each round
+    plenty: Count  # with the lane's stock
+    share: float  # of the units that were asked for
+    scarce: Count
+    scarce_share: float
+    alike: float  # share of the scarce orders that got the same units from the same nodes as by the kernel
+
+
+def beside(lane: float, orders: int, quick: bool) -> Iterator[Row]:
+    """A row for each peer, the lane's orders/s over its own. orders: there is stock for half as many again."""
+    rank = load.places().rank
+    plenty = load.stock(STOCK * orders * load.LINES_PER_ORDER * load.UNITS_PER_LINE)
+    found: list[Found | str] = []
+    for name, open_ in PEERS.items():
+        try:
+            with empty_folder() as folder, open_(folder, rank) as peer:
+                one = measured(peer, plenty, SECONDS_QUICK if quick else SECONDS)
+        except Missing as missing:
+            found.append(f"{name}: {missing}")
+            yield Row("P1", f"without {name}, which is missing: {missing}", 0.0, "orders/s")
+            continue
+        found.append(one)
+        assert one.plenty.oversold == one.plenty.lost == one.scarce.oversold == one.scarce.lost == 0, one
+        middle = statistics.median(one.rates)
+        peers = {one.name: middle, "low": min(one.rates), "high": max(one.rates)}
+        yield Row("P1", f"lane / {one.name} ({one.way}; {one.share:.1%} of units)", lane, "orders/s", peers)
+    if not quick:
+        write_section(Path(__file__).parents[1] / "RESULTS.md", BEGIN, END, _section(lane, found))
+
+
+class Driven(NamedTuple):
+    """Orders that a peer has decided."""
+
+    orders: int
+    units: int  # that they asked for
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Orders a second."""
+        return self.orders / self.seconds
+
+
+def measured(peer: Peer, plenty: Any, seconds: float) -> Found:
+    """Scarce stock first, for what it decides; then plenty, for how fast."""
+    contested = [lot(peer.lot_orders, seed) for seed in range(-(-SCARCE_ORDERS // peer.lot_orders))]
+    scarce = load.stock(SCARCE_STOCK * sum(int(one.batch.quantity.sum()) for one in contested))
+    peer.fill(scarce)
+    fought = driven(peer, contested)
+    left = peer.stored()
+    alike = share_alike(left, by_kernel(contested, scarce))
+    first = counted(left, scarce, fought.orders)
+
+    peer.fill(plenty)
+    lots = (lot(peer.lot_orders, seed) for seed in itertools.count())
+    tries = []
+    for choice in peer.choices:
+        peer.choice = choice
+        tries.append(driven(peer, lots, CHOICE_SECONDS))
+    peer.choice = peer.choices[max(range(len(tries)), key=lambda k: tries[k].rate)]
+    rounds = [driven(peer, lots, seconds) for _ in range(ROUNDS)]
+    count = counted(peer.stored(), plenty, sum(one.orders for one in (*tries, *rounds)))
+    share = count.units / sum(one.units for one in (*tries, *rounds))
+    return Found(
+        peer.name, peer.durable, peer.keeps, str(peer.choice), [one.rate for one in rounds], count, share, first,
+        first.units / fought.units, alike,
+    )  # fmt: skip
+
+
+def driven(peer: Peer, lots: Iterable[Lot], seconds: float = math.inf) -> Driven:
+    """Lot after lot, until so many seconds have gone by in which it decided; making a lot is no part of them."""
+    orders = units = 0
+    spent = 0.0
+    gc.collect()
+    gc.disable()  # it would walk over what is kept here, on the peer's time
+    try:
+        for one in lots:
+            prepared = peer.prepare(one)
+            started = time.perf_counter()
+            peer.decide(prepared)
+            spent += time.perf_counter() - started
+            orders, units = orders + len(one.ids), units + int(one.batch.quantity.sum())
+            if spent >= seconds or (seconds < math.inf and orders >= ROUND_ORDERS_MAX):
+                break
+    finally:
+        gc.enable()
+    return Driven(orders, units, spent)
+
+
+def counted(left: Given, available: Any, answered: int) -> Count:
+    """What a peer has stored of so many answered orders, against the stock that it had, int32 [sku, node]."""
+    gone = np.bincount(left.sku * available.shape[1] + left.node, left.units, available.size).astype(np.int64)
+    over = int((gone - available.reshape(-1)).clip(0).sum())
+    return Count(answered, int(left.units.sum()), over, answered - len(set(left.ids)))
+
+
+def by_kernel(lots: list[Lot], available: Any) -> Given:
+    """What allot's kernel decides of these orders, one lot after another."""
+    cells, places, pieces, ids = load.cells(available), load.places(), [], list[str]()
+    for one in lots:
+        batch = one.batch
+        room = parts_max(batch.quantity, load.NODES)
+        drawn = empty_drawn(batch.channel.size, batch.sku.size, room, load.NODES)
+        count = nearest(
+            batch, load.NODES, cells, load.no_fences(), load.policies(), places, no_prices(), no_capacity(), drawn
+        )
+        line = np.repeat(np.arange(batch.sku.size), drawn.part_count)
+        order = len(ids) + order_of_lines(batch)[line]
+        rows = np.stack([order, batch.sku[line], drawn.node[:count], drawn.quantity[:count]], axis=1)
+        pieces.append(rows[drawn.node[:count] != NO_NODE])
+        ids += one.ids
+    return given(ids, pieces)
+
+
+def share_alike(one: Given, other: Given) -> float:
+    """The share of the other's orders that got the same units from the same nodes."""
+    left, right = _parts_of_each(one), _parts_of_each(other)
+    return sum(left.get(order) == parts for order, parts in right.items()) / len(right)
+
+
+def _parts_of_each(left: Given) -> dict[str, list[tuple[int, ...]]]:
+    parts: dict[str, list[tuple[int, ...]]] = {order: [] for order in left.ids}
+    for order, *part in sorted(zip(*(column.tolist() for column in left[1:]), strict=True)):
+        parts[left.ids[order]].append(tuple(part))
+    return parts
+
+
+def _section(lane: float, found: list[Found | str]) -> list[str]:
+    """The table, and what it leaves out."""
+    lines = [
+        "## Peers of the lane",
+        "",
+        f"Made by `python -m benchmarks --only peers`. The lane took {lane:,.0f} orders a second in the same run. "
+        f"Medians of {ROUNDS} rounds, with the lowest and the highest.",
+        "",
+        "| peer | driven | durable | orders/s | lane / peer | orders | units sold twice | orders lost | units given "
+        "| scarce: given | as the kernel |",
+        "|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for one in found:
+        if isinstance(one, str):
+            continue
+        middle, low, high = statistics.median(one.rates), min(one.rates), max(one.rates)
+        lines.append(
+            f"| {one.name} | {one.way} | {one.durable} | {middle:,.0f} ({low:,.0f} to {high:,.0f}) "
+            f"| {lane / middle:.3g} | {one.plenty.orders:,} | {one.plenty.oversold + one.scarce.oversold} "
+            f"| {one.plenty.lost + one.scarce.lost} | {one.share:.1%} | {one.scarce_share:.1%} | {one.alike:.1%} |"
+        )
+    kept = dict.fromkeys(f"{one.name.partition(',')[0]} keeps {one.keeps}" for one in found if isinstance(one, Found))
+    lines += ["", *(f"Missing: {one}\n" for one in found if isinstance(one, str)), NOTES, "", "; ".join(kept) + "."]
+    return lines
