@@ -138,7 +138,7 @@ class Scripted(Peer):
 
     def decide(self, prepared: Any) -> None:
         waiting, under_way = select.poll(), {}
-        for connection, calls in zip(self._connections, map(iter, prepared), strict=False):
+        for connection, calls in zip(self._connections, map(iter, filter(None, prepared)), strict=False):
             connection.send(list(islice(calls, self.choice.calls)))
             under_way[connection.socket.fileno()] = connection, calls
             waiting.register(connection.socket, select.POLLIN)
