@@ -46,14 +46,17 @@ nodes; PostgreSQL has a row a SKU for all nodes, and one for an order with its l
 on, over gRPC, and its clock never stands still."""
 BEGIN, END = "<!-- peers: begin -->", "<!-- peers: end -->"
 
+# The newer server in every way, and the older one, under the better known name, in the one that the goal names.
+SCRIPTED: dict[redis_script.Kind, list[str]] = {"Valkey": list(redis_script.WAYS), "Redis": ["pipelined"]}
 PEERS: dict[str, Open] = {
     "PostgreSQL, row locks": postgres.opened(postgres.RowLocks),
     "PostgreSQL, a batch a commit, order by order": postgres.opened(postgres.EachOfABatch),
     "PostgreSQL, a batch a commit, set-based": postgres.opened(postgres.SetBased),
     **{
         f"{kind}, {way}, {'synced' if synced else 'no file'}": redis_script.opened(kind, way, synced)
+        for kind, ways in SCRIPTED.items()
         for synced in (True, False)
-        for kind, way in itertools.product(("Redis", "Valkey"), redis_script.WAYS)
+        for way in ways
     },
     "plain Python": greedy.plain_python,
     "NumPy": greedy.whole_batches,

@@ -78,7 +78,7 @@ END $$;
 
 -- A batch, order by order, in one transaction. line_orders: of each line its order, from 1.
 CREATE FUNCTION place_each(ids text[], codes int[], line_orders int[], skus int[], wanted int[]) RETURNS bigint
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET enable_nestloop = off AS $$  -- a plan for any arrays would have one, for short ones
 DECLARE
     one record;
     total bigint := 0;
@@ -99,7 +99,7 @@ END $$;
 -- those of all orders before it, it can give. The others, and who comes after one of them and shares a SKU with it, are
 -- placed one by one, which comes to the same parts as one after another. A batch that names an id twice is refused.
 CREATE FUNCTION place_together(ids text[], codes int[], line_orders int[], skus int[], wanted int[]) RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$  -- which knows how long the arrays are
 DECLARE late_order int;
 BEGIN
     LOCK TABLE stock IN SHARE ROW EXCLUSIVE MODE;
