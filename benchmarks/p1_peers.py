@@ -18,7 +18,8 @@ def rows(quick: bool = False) -> Iterator[Row]:
     lane = _lane(seconds)
     yield lane
     yield from beside(lane.value, int(seconds * p1_lane.ORDERS_PER_SECOND_MAX), quick)
-    yield replace(again := _lane(seconds), what=f"{again.what}, after its peers")
+    if not quick:
+        yield replace(again := _lane(seconds), what=f"{again.what}, after its peers")
 
 
 def _lane(seconds: float) -> Row:

@@ -29,15 +29,16 @@ from kernels.nearest import empty_drawn, nearest, parts_max
 
 ROUNDS = 3
 SECONDS, SECONDS_QUICK = 5.0, 1.0
-CHOICE_SECONDS = 1.0  # each way to drive a peer is tried so long
-SCARCE_ORDERS, SCARCE_STOCK = 13_000, 1.0  # units over the units ordered
+TRIED = 0.2  # each way to drive a peer is tried for this share of the seconds
+SCARCE_ORDERS, SCARCE_LOT, SCARCE_SKUS = 4_000, 2_000, 1_000
+SCARCE_STOCK = 1.0  # units over the units ordered
 ROUND_ORDERS_MAX = 1_000_000
 NOTES = f"""\
 *Driven: clients of the row locks; connections x calls in flight (x orders of a call) of the scripts; the best of those
 that were tried. Orders, units sold twice and orders lost are counted from what each peer has stored. Scarce:
-{SCARCE_ORDERS:,} orders over as many units as they ask for; the share of the units that got a node, and the share of
-the orders that got the same units from the same nodes as by the kernel (clients that race for a row come in another
-order).*
+{SCARCE_ORDERS:,} orders for {SCARCE_SKUS:,} SKUs over as many units as they ask for; the share of the units that got a
+node, and the share of the orders that got the same units from the same nodes as by the kernel (clients that race for a
+row come in another order).*
 
 Orders and stock are drawn like the lane's, and all decide by the whole nearest rule. In the peers' favour: no channels,
 ring-fences, terms, reasons, ATS or events; SKUs and postal codes are numbers, not texts; lines of one SKU are merged
@@ -47,16 +48,16 @@ on, over gRPC, and its clock never stands still."""
 BEGIN, END = "<!-- peers: begin -->", "<!-- peers: end -->"
 
 # The newer server in every way, and the older one, under the better known name, in the one that the goal names.
-SCRIPTED: dict[redis_script.Kind, list[str]] = {"Valkey": list(redis_script.WAYS), "Redis": ["pipelined"]}
+SCRIPTED: list[tuple[redis_script.Kind, str, bool]] = [
+    *(("Valkey", way, synced) for synced in (True, False) for way in redis_script.WAYS), ("Redis", "pipelined", True)
+]  # fmt: skip
 PEERS: dict[str, Open] = {
     "PostgreSQL, row locks": postgres.opened(postgres.RowLocks),
     "PostgreSQL, a batch a commit, order by order": postgres.opened(postgres.EachOfABatch),
     "PostgreSQL, a batch a commit, set-based": postgres.opened(postgres.SetBased),
     **{
         f"{kind}, {way}, {'synced' if synced else 'no file'}": redis_script.opened(kind, way, synced)
-        for kind, ways in SCRIPTED.items()
-        for synced in (True, False)
-        for way in ways
+        for kind, way, synced in SCRIPTED
     },
     "plain Python": greedy.plain_python,
     "NumPy": greedy.whole_batches,
@@ -104,7 +105,11 @@ def beside(lane: float, orders: int, quick: bool) -> Iterator[Row]:
         assert one.plenty.oversold == one.plenty.lost == one.scarce.oversold == one.scarce.lost == 0, one
         middle = statistics.median(one.rates)
         peers = {one.name: middle, "low": min(one.rates), "high": max(one.rates)}
-        yield Row("P1", f"lane / {one.name} ({one.way}; {one.share:.1%} of units)", lane, "orders/s", peers)
+        yield Row("P1", f"lane / {one.name}" + f" ({one.way})" * (one.way != ""), lane, "orders/s", peers)
+        told = (
+            f"  sold twice, of {one.plenty.units:,} given ({one.share:.1%} of those asked for), durable: {one.durable}"
+        )
+        yield Row("P1", told, one.plenty.oversold, "units", {"of scarce stock": one.scarce.oversold})
     if not quick:
         write_section(Path(__file__).parents[1] / "RESULTS.md", BEGIN, END, _section(lane, found))
 
@@ -124,8 +129,11 @@ class Driven(NamedTuple):
 
 def measured(peer: Peer, plenty: Any, seconds: float) -> Found:
     """Scarce stock first, for what it decides; then plenty, for how fast."""
-    contested = [lot(peer.lot_orders, seed) for seed in range(-(-SCARCE_ORDERS // peer.lot_orders))]
-    scarce = load.stock(SCARCE_STOCK * sum(int(one.batch.quantity.sum()) for one in contested))
+    size = min(peer.lot_orders, SCARCE_LOT)
+    contested = [lot(size, seed, SCARCE_SKUS) for seed in range(SCARCE_ORDERS // size)]
+    units = SCARCE_STOCK * sum(int(one.batch.quantity.sum()) for one in contested)
+    scarce = load.stock(units * load.SKUS / SCARCE_SKUS)
+    scarce[SCARCE_SKUS:] = 0
     peer.fill(scarce)
     fought = driven(peer, contested)
     left = peer.stored()
@@ -137,7 +145,7 @@ def measured(peer: Peer, plenty: Any, seconds: float) -> Found:
     tries = []
     for choice in peer.choices:
         peer.choice = choice
-        tries.append(driven(peer, lots, CHOICE_SECONDS))
+        tries.append(driven(peer, lots, TRIED * seconds))
     peer.choice = peer.choices[max(range(len(tries)), key=lambda k: tries[k].rate)]
     rounds = [driven(peer, lots, seconds) for _ in range(ROUNDS)]
     count = counted(peer.stored(), plenty, sum(one.orders for one in (*tries, *rounds)))

@@ -69,10 +69,10 @@ class Peer(ABC):
 Open = Callable[[Path, Any], AbstractContextManager[Peer]]  # in an empty folder, with ranks uint8 [postal code, k]
 
 
-def lot(size: int, seed: int) -> Lot:
-    """Orders of the canonical load. seed: another one, other orders."""
+def lot(size: int, seed: int, skus: int = load.SKUS) -> Lot:
+    """Orders of the canonical load. seed: another one, other orders. skus: only the first ones are ordered."""
     orders = load.orders(size, seed)
-    return merged(load.order_ids(size, seed).to_pylist(), orders)
+    return merged(load.order_ids(size, seed).to_pylist(), orders._replace(sku=orders.sku % skus))
 
 
 def merged(ids: list[str], orders: Batch) -> Lot:

@@ -48,8 +48,8 @@ class Way(NamedTuple):
 
 WAYS = {
     "one by one": (Way(1, 1), Way(8, 1), Way(32, 1)),
-    "pipelined": (Way(1, 100), Way(1, 1_000), Way(4, 100), Way(16, 100), Way(16, 500)),
-    "batches in the script": (Way(1, 4, 100), Way(4, 2, 100), Way(4, 2, 500)),
+    "pipelined": (Way(1, 100), Way(1, 1_000), Way(4, 100), Way(16, 100)),
+    "batches in the script": (Way(1, 4, 100), Way(4, 2, 100)),
 }
 
 
@@ -104,7 +104,7 @@ class Scripted(Peer):
         self.choice = self.choices[0]
         self._synced, self.process_id = synced, server.process_id
         if way == "one by one":
-            self.lot_orders = 2_000
+            self.lot_orders = 500
         self._connections = [Connection(server.port) for _ in range(max(each.connections for each in self.choices))]
         self._connections[0].call(command(b"SCRIPT", b"LOAD", SCRIPT))
         self._ranks = [bytes(nodes) for nodes in (rank + _FIRST_NODE).astype(np.uint8)]
