@@ -39,6 +39,7 @@ SETTINGS = {
     "max_connections": str(max(CLIENTS) + 4),
 }  # fmt: skip
 TEMPORARY = """
+CREATE TEMP TABLE asked (o int, id text, code int, node int) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE line (o int, sku int, units int, node int, late bool) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE cell (sku int, node int, units int, nth int) ON COMMIT DELETE ROWS;
 """

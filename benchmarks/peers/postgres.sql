@@ -99,16 +99,18 @@ END $$;
 -- those of all orders before it, it can give. The others, and who comes after one of them and shares a SKU with it, are
 -- placed one by one, which comes to the same parts as one after another. A batch that names an id twice is refused.
 CREATE FUNCTION place_together(ids text[], codes int[], line_orders int[], skus int[], wanted int[]) RETURNS void
-LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$  -- which knows how long the arrays are
-DECLARE late_order int;
+LANGUAGE plpgsql AS $$
+DECLARE one record;
 BEGIN
     LOCK TABLE stock IN SHARE ROW EXCLUSIVE MODE;
-    INSERT INTO line
-        SELECT l.o, l.sku, l.units, r.nodes[1], false
-        FROM unnest(line_orders, skus, wanted) AS l(o, sku, units)
-        JOIN unnest(ids, codes) WITH ORDINALITY AS a(id, code, o) USING (o)
-        JOIN ranks AS r ON r.postal_code = a.code
+    INSERT INTO asked
+        SELECT a.o, a.id, a.code, r.nodes[1]
+        FROM unnest(ids, codes) WITH ORDINALITY AS a(id, code, o) JOIN ranks AS r ON r.postal_code = a.code
         WHERE NOT EXISTS (SELECT FROM orders WHERE order_id = a.id);
+    ANALYZE asked;  -- plans know the length of tables, not of arrays
+    INSERT INTO line
+        SELECT l.o, l.sku, l.units, a.node, false
+        FROM unnest(line_orders, skus, wanted) AS l(o, sku, units) JOIN asked AS a USING (o);
     ANALYZE line;
     UPDATE line SET late = true WHERE o IN (
         SELECT t.o FROM (
@@ -133,9 +135,13 @@ BEGIN
         SELECT a.id, a.code, t.skus, t.units, t.skus, t.nodes, t.units FROM (
             SELECT l.o, array_agg(l.sku) AS skus, array_agg(l.units) AS units, array_agg(l.node) AS nodes
             FROM line AS l WHERE NOT l.late GROUP BY l.o
-        ) AS t JOIN unnest(ids, codes) WITH ORDINALITY AS a(id, code, o) USING (o);
-    FOR late_order IN SELECT DISTINCT o FROM line WHERE late ORDER BY 1 LOOP
-        PERFORM place(ids[late_order], codes[late_order], array_agg(sku ORDER BY sku), array_agg(units ORDER BY sku))
-            FROM line WHERE o = late_order;
+        ) AS t JOIN asked AS a USING (o);
+    FOR one IN
+        SELECT a.id, a.code, t.skus, t.units FROM (
+            SELECT o, array_agg(sku ORDER BY sku) AS skus, array_agg(units ORDER BY sku) AS units
+            FROM line WHERE late GROUP BY o
+        ) AS t JOIN asked AS a USING (o) ORDER BY o
+    LOOP
+        PERFORM place(one.id, one.code, one.skus, one.units);
     END LOOP;
 END $$;
