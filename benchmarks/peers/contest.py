@@ -43,8 +43,9 @@ row come in another order).*
 Orders and stock are drawn like the lane's, and all decide by the whole nearest rule. In the peers' favour: no channels,
 ring-fences, terms, reasons, ATS or events; SKUs and postal codes are numbers, not texts; lines of one SKU are merged
 and commands encoded before the clock runs, which stands still between two batches; Redis is handed the ranks of the
-nodes; PostgreSQL has a row a SKU for all nodes, and one for an order with its lines and parts. The lane has all of it
-on, over gRPC, and its clock never stands still."""
+nodes, and keeps only the parts of an order, by its id; PostgreSQL has a row a SKU for all nodes, and one for an order
+with its lines and parts; NumPy and plain Python know no ids. The lane has all of it on, over gRPC, and its clock never
+stands still."""
 BEGIN, END = "<!-- peers: begin -->", "<!-- peers: end -->"
 
 # The newer server in every way, and the older one, under the better known name, in the one that the goal names.
@@ -78,7 +79,6 @@ class Found(NamedTuple):
 
     name: str
     durable: str
-    keeps: str
     way: str
     rates: list[float]  # orders/s of each round
     plenty: Count  # with the lane's stock
@@ -151,7 +151,7 @@ def measured(peer: Peer, plenty: Any, seconds: float) -> Found:
     count = counted(peer.stored(), plenty, sum(one.orders for one in (*tries, *rounds)))
     share = count.units / sum(one.units for one in (*tries, *rounds))
     return Found(
-        peer.name, peer.durable, peer.keeps, str(peer.choice), [one.rate for one in rounds], count, share, first,
+        peer.name, peer.durable, str(peer.choice), [one.rate for one in rounds], count, share, first,
         first.units / fought.units, alike,
     )  # fmt: skip
 
@@ -235,6 +235,4 @@ def _section(lane: float, found: list[Found | str]) -> list[str]:
             f"| {lane / middle:.3g} | {one.plenty.orders:,} | {one.plenty.oversold + one.scarce.oversold} "
             f"| {one.plenty.lost + one.scarce.lost} | {one.share:.1%} | {one.scarce_share:.1%} | {one.alike:.1%} |"
         )
-    kept = dict.fromkeys(f"{one.name.partition(',')[0]} keeps {one.keeps}" for one in found if isinstance(one, Found))
-    lines += ["", *(f"Missing: {one}\n" for one in found if isinstance(one, str)), NOTES, "", "; ".join(kept) + "."]
-    return lines
+    return [*lines, "", *(f"Missing: {one}\n" for one in found if isinstance(one, str)), NOTES]

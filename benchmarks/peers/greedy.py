@@ -152,7 +152,7 @@ def _add_those_behind(order: Any, sku: Any, late: Any) -> None:
 class _InMemory(Peer):
     """It keeps what it decided, as rows of line, node and units for each lot, and nothing else."""
 
-    durable, keeps, lot_orders = "never", "its parts, in memory; no key", 13_000
+    durable, lot_orders = "never", 13_000
 
     def __init__(self, rank: Any) -> None:
         self._rank = rank

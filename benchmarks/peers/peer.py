@@ -43,7 +43,6 @@ class Peer(ABC):
 
     name: str
     durable: str  # when what it has answered outlasts a crash
-    keeps: str  # what it stores of an order
     lot_orders: int  # so many go out together
     choices: tuple[Any, ...] = ("",)  # ways to drive it, of which the quickest counts
     choice: Any = ""

@@ -144,7 +144,7 @@ def _user() -> pwd.struct_passwd | None:
 class Postgres(Peer):
     """Tables, functions and connections; subclasses say how a lot goes out."""
 
-    durable, keeps = "each commit", "its lines and parts, by order id"
+    durable = "each commit"
 
     def __init__(self, cluster: Cluster, rank: Any) -> None:
         import uvloop

@@ -95,7 +95,7 @@ class Connection:
 class Scripted(Peer):
     """One server, driven in one way."""
 
-    keeps, lot_orders = "its parts, by order id", 13_000
+    lot_orders = 13_000
 
     def __init__(self, server: LocalRedis, kind: str, way: str, synced: bool, rank: Any) -> None:
         self.name = f"{kind}, {way}, " + ("file synced always" if synced else "no file")
