@@ -43,7 +43,8 @@ CREATE TEMP TABLE asked (o int, id text, code int, node int) ON COMMIT DELETE RO
 CREATE TEMP TABLE line (o int, sku int, units int, node int, late bool) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE cell (sku int, node int, units int, nth int) ON COMMIT DELETE ROWS;
 """
-_WATCH = 'read -r _; kill -QUIT "$1"'  # a cluster must not outlive us, not even a kill -9 of us
+# A cluster must not outlive us, not even a kill -9 of us, and then nobody else removes its socket.
+_WATCH = 'read -r _; kill -QUIT "$1"; for _ in $(seq 100); do kill -0 "$1" || break; sleep 0.1; done; rm -r "$2"'
 
 
 class Binaries(NamedTuple):
@@ -94,8 +95,9 @@ class Cluster:
                 [found.folder / "postgres", "-D", data, *settings], cwd=socket, stdout=log, stderr=log
             )
         self._watch = subprocess.Popen(
-            ["/bin/sh", "-c", _WATCH, "sh", str(self._process.pid)], stdin=subprocess.PIPE, start_new_session=True
-        )
+            ["/bin/sh", "-c", _WATCH, "sh", str(self._process.pid), socket], stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
         try:
             self._wait(found.folder)
         except BaseException:  # Ctrl-C too
