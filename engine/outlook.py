@@ -203,9 +203,7 @@ class _Run:
     def _without_hopeless(self, waiting: _Asked) -> _Asked:
         """What waits without the orders of which no node with a limit has units any more: these are short. An order of
         which one line may come waits whole, as in the engine."""
-        row, stocked = self._state.cells.row_of[self._history.sku[waiting.line]], self._state.cells.stocked
-        has: Any = (stocked & self._state.capacity.limited[: stocked.shape[1]]).any(axis=1)
-        kept = waiting.have((row != NONE) & has[row])
+        kept = self._may_get(waiting, self._limited)
         if kept.all():
             return waiting
         left = waiting.take(np.flatnonzero(kept))
@@ -224,8 +222,8 @@ class _Run:
         """
         turn, served = np.arange(waiting.order.size), []
         while turn.size:
-            turn = turn[self._may_get(waiting)[turn]]
             left = np.maximum(self._state.capacity.left[self._limited].min(axis=1), 0)
+            turn = turn[self._may_get(waiting, self._limited[left > 0])[turn]]
             count = max(FEW_ORDERS, min(int(left.sum()), CHUNK_ORDERS))
             some, turn = turn[:count], turn[count:]
             if some.size:
@@ -237,12 +235,12 @@ class _Run:
         pieces = [waiting.take(rows[0]), *(its for _, _, its in served)]
         self._queue.append(_joined(pieces).take(np.argsort(np.concatenate(rows), kind="stable")))
 
-    def _may_get(self, waiting: _Asked) -> Any:
-        """bool [order]: whether any node that has room has units of what is wanted."""
-        cells, is_open = self._state.cells, (self._state.capacity.left[self._limited] >= 1).all(axis=1)
-        has = (cells.stocked & node_bits(0, self._limited[is_open], 1)[0, : cells.stocked.shape[1]]).any(axis=1)
-        row = cells.row_of[self._history.sku[waiting.line]]
-        return waiting.have((row != NONE) & has[row])
+    def _may_get(self, waiting: _Asked, nodes: Any) -> Any:
+        """bool [order]: whether any of these nodes has units of what is wanted."""
+        cells, rows = self._state.cells, self._state.head(Head.CELL_ROWS)
+        has = np.zeros(rows + 1, bool)  # the last one is that of SKUs without a row, NONE
+        has[:-1] = (cells.stocked[:rows] & node_bits(0, nodes, 1)[0, : cells.stocked.shape[1]]).any(axis=1)
+        return waiting.have(has[cells.row_of[self._history.sku[waiting.line]]])
 
     def _serve(self, asked: _Asked) -> tuple[Any, _Asked]:
         """Decide orders; what of them waits, and their places among these."""

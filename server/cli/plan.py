@@ -102,7 +102,7 @@ def plan(
     }  # fmt: skip
     distinct_files({"out": out}, inputs)
     check_place(out)
-    files = (orders or Path("generated"), nodes, stock, postal_codes, rate_card, service_card)
+    files = (orders or Path("made-up orders"), nodes, stock, postal_codes, rate_card, service_card)
     choices = {
         "policy": policy, "closed": list(dict.fromkeys(close or [])), "stock_growth": stock_growth, "seed": seed,
     }  # fmt: skip
@@ -164,9 +164,8 @@ def _notes(files: Any, prepared: Any, results: list[dict[str, Any]], choices: di
             "stock grows with the orders (--stock-growth as-given keeps the file's); it is not filled up again"
         )
     else:
-        given = sorted({result["stock_times"] for result in results})
-        of = " and ".join(f"{value:g}" for value in given)
-        notes.append(f"stock is {of} times that of the file at every growth; it is not filled up again")
+        of = "" if results[0]["stock_times"] == 1 else f"{results[0]['stock_times']:g} times "
+        notes.append(f"stock is {of}that of the file at every growth; it is not filled up again")
     if any(run["growth"] % 1 for run in results):
         notes.append(
             "at a growth that is not whole some orders are drawn once more than others: a SKU that is seldom ordered "
@@ -195,7 +194,7 @@ def _notes(files: Any, prepared: Any, results: list[dict[str, Any]], choices: di
             why = (
                 "by the terms of their orders"
                 if choices["policy"] == "nearest"
-                else "by their terms, or as the cheaper way"
+                else "by their terms, or as the card has it"
             )
             notes.append(
                 f"{result['growth']:g} times: {result['short_otherwise_units']:,} units are short {why}, though "

@@ -120,7 +120,7 @@ def _against_growth(result: dict[str, Any]) -> Plot:
     )
     for axes in panels.flat:
         axes.set_xticks(places, [f"{run['growth']:g} x" for run in runs])
-        axes.set_ylim(0)
+        axes.set_ylim(0, 1 if not any(bar.get_height() for bar in axes.patches) else None)
         axes.yaxis.set_major_formatter("{x:,.0f}" if axes is last else "{x:.1%}")
         axes.yaxis.set_major_locator(few_ticks())
         axes.grid(axis="y", color="#dddddd", linewidth=0.5)
@@ -175,7 +175,7 @@ def _cumulative(result: dict[str, Any]) -> Plot:
         caption += f", beside what all nodes together may take{split}"
     elif result["limited_nodes"]:
         caption += "; not all nodes have a limit of one kind, so there is no sum of them"
-    return finished(figure, caption + ". Where the first two part, units wait or are short.")
+    return finished(figure, caption + ". Where ordered and taken part, units wait or are short.")
 
 
 def _few_dates(axes: Any, dates: list[str]) -> None:
