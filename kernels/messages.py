@@ -108,3 +108,15 @@ def write_lines(sku: I32, offsets: Offsets, data: Bytes, units: I32, versions: I
         out[at] = LINE_FEED
         at += 1
     return at
+
+
+@kernel
+def number_lines(first_line: I64, first_part: I64, line: I32) -> None:
+    """line [part] is written: which line of its order each part belongs to, from 1.
+
+    first_line [order + 1]: where the lines of each order begin; first_part [line + 1]: likewise their parts.
+    """
+    for order in range(first_line.size - 1):
+        for at in range(first_line[order], first_line[order + 1]):
+            for part in range(first_part[at], first_part[at + 1]):
+                line[part] = at - first_line[order] + 1

@@ -29,6 +29,7 @@ from engine.names import Names
 from engine.outcomes import Namespace, Reply
 from engine.ragged import offsets
 from kernels.columns import NO_NODE
+from kernels.messages import number_lines
 from server.ipc import malformed, read_batch
 from server.security import CARD_LIKE, holds_card_number
 from server.validation.values import MICROSECONDS_MAX
@@ -338,8 +339,9 @@ def answer_batch(taken: Taken, answers: OrderAnswers | None, node_ids: list[str]
     again = np.zeros(taken.orders, np.bool_)
     reason, name = taken.sieve.reason, taken.sieve.field
     part_counts = np.zeros(taken.orders, np.int64)
-    parts = _no_parts(node_ids)
-    if answers is not None:
+    if answers is None:
+        parts = _no_parts(node_ids)
+    else:
         rows = taken.accepted
         refused = answers.reply > Reply.REFUSED
         outcome[rows] = np.where(refused, 0, answers.reply)
@@ -369,13 +371,14 @@ def from_list(words: pa.Array, places: Any) -> pa.DictionaryArray:
 
 
 def _parts(answers: OrderAnswers, node_ids: list[str]) -> pa.StructArray:
-    counts = np.diff(answers.first_part)
-    position = np.arange(answers.sku.size) - np.repeat(answers.first_line[:-1], np.diff(answers.first_line)) + 1
-    line = position.astype(np.int32) if answers.node.size == position.size else np.repeat(position, counts)
+    line, metres = np.empty(answers.node.size, np.int32), answers.metres
+    number_lines(answers.first_line, answers.first_part, line)
     short = answers.node == NO_NODE
-    node = pa.array(answers.node, mask=short if short.any() else None)
-    metres = np.where(short, 0, answers.metres).astype(np.int32)
-    return part_structs(line.astype(np.int32, copy=False), node, answers.part_quantity, metres, node_ids)
+    is_any_short = short.any()
+    if is_any_short:
+        metres = np.where(short, np.int32(0), metres)
+    node = pa.array(answers.node, mask=short if is_any_short else None)
+    return part_structs(line, node, answers.part_quantity, metres, node_ids)
 
 
 def _no_parts(node_ids: list[str]) -> pa.StructArray:
