@@ -26,6 +26,7 @@ from typing import Any
 import structlog
 
 from server.kept_process import KeptProcess
+from server.memory import offer_first
 
 FOLLOW_SECONDS = 0.1  # between two sequences that are told to the follower
 SURGE_STEP_SECONDS = 0.02  # in a surge, of a transaction of the views, after which they rest
@@ -274,6 +275,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--one-snapshot", action="store_true", help="build one, then end")
     chosen = parser.parse_args(arguments)
     os.nice(NICE)
+    offer_first()
     try:
         if chosen.one_snapshot:
             _build_snapshot(chosen.data)

@@ -27,6 +27,7 @@ from engine.journal import JournalFull
 from engine.outcomes import EngineError, OutOfRoom
 from engine.writer import Engine, Pending
 from server.errors import Rejection, busy
+from server.gather import CART, ORDER
 
 TURN_REQUESTS_MAX = 2048  # single requests of one commit
 TURN_ORDERS_MAX = 12_288  # orders of Arrow batches: further batches wait for the next turn once so many are taken
@@ -42,6 +43,7 @@ RESTS_WITHOUT_CROWD_MAX = 16  # in a row; then turns are made at once again,
 TURNS_PER_TRY = 32  # and one of so many rests to see whether there is a crowd now
 TURN_SECONDS_MAX = 0.01  # in the event loop: where a disk is slower, the writer's thread waits for it
 SLOW_SECONDS = 0.2  # for so long then
+_NEW_ORDERS = (ORDER, CART)
 _log = structlog.get_logger("batcher")
 
 
@@ -87,11 +89,13 @@ class Batcher:
     """Stands before one engine. What may be asked belongs to the event loop in which `start` was called."""
 
     def __init__(
-        self, engine: Engine, requests_max: int = 4096, batches_max: int = 64, clock: Callable[[], float] = time.time
-    ) -> None:
+        self, engine: Engine, requests_max: int = 4096, batches_max: int = 64, clock: Callable[[], float] = time.time,
+        memory: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        """memory: raises Rejection where there is none for new orders."""
         self.engine = engine
         self.failure: BaseException | None = None
-        self._requests_max, self._batches_max, self._clock = requests_max, batches_max, clock
+        self._requests_max, self._batches_max, self._clock, self._memory = requests_max, batches_max, clock, memory
         self._singles: deque[Request] = deque()
         self._lanes: deque[Lane] = deque()  # those with something waiting, the next one first
         self._batches = 0
@@ -151,6 +155,8 @@ class Batcher:
 
     def place(self, kind: Any, row: Any, deadline: float = math.inf) -> "asyncio.Future[Any]":
         """One row, gathered with the others of its kind (server/gather.py) into a command; its result, durable."""
+        if kind in _NEW_ORDERS:
+            self._memory()
         return self._single(Request(kind, row, deadline, self._loop.create_future(), orders=1))
 
     def read(self, look: Callable[[Engine], Any], deadline: float = math.inf) -> "asyncio.Future[Any]":
@@ -162,6 +168,7 @@ class Batcher:
         """A batch of a stream, with others of its kind; lanes take turns. Its answers once they are durable."""
         request = Request(None, command, deadline, self._loop.create_future(), orders, is_batch=True)
         self._check()
+        self._memory()
         with self._free:
             if self._batches >= self._batches_max:
                 raise busy(f"{self._batches} batches wait: wait and send it again", QUEUE_FULL, RETRY_MS)

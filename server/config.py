@@ -110,6 +110,9 @@ class Settings(BaseModel):
     message_bytes_max: int = Field(16 << 20, ge=1 << 16, le=1 << 30, description="Bytes of a message.")
     queue_requests_max: int = Field(4096, ge=1, le=1 << 20, description="Requests that may wait for a commit.")
     queue_batches_max: int = Field(64, ge=1, le=1 << 16, description="Arrow batches that may wait for a commit.")
+    memory_bytes_max: int = Field(
+        0, ge=0, description="Bytes of memory up to which new orders are taken; 0: four fifths of the machine's."
+    )
     batch_orders_max: int = Field(16_384, ge=1, le=16_384, description="Orders of a batch, and of a commit.")
     batch_lines_max: int = Field(65_536, ge=500, le=65_536, description="Order lines of a batch, and of a commit.")
     streams_max: int = Field(1024, ge=1, le=1 << 16, description="Streams that are open at once.")

@@ -216,6 +216,7 @@ def open_parts(service: Service) -> Parts:
     from server.events import EventLog
     from server.feed import Feed
     from server.lookup import Lookup
+    from server.memory import MemoryLimit
     from server.naming import Naming
     from server.promising import CartBatches, Promising
     from server.reading import OrderReading
@@ -231,7 +232,8 @@ def open_parts(service: Service) -> Parts:
     assert settings.data is not None
     engine, card = open_engine(service)
     feed, events = Feed(engine), EventLog(engine)
-    batcher = Batcher(engine, settings.queue_requests_max, settings.queue_batches_max)
+    memory = MemoryLimit(settings.memory_bytes_max)
+    batcher = Batcher(engine, settings.queue_requests_max, settings.queue_batches_max, memory=memory.check)
 
     def surge_meter(per_second: int, seconds: float) -> Callable[[], bool]:
         return SurgeMeter(lambda: batcher.work, per_second, seconds).in_surge

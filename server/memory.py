@@ -1,0 +1,67 @@
+"""The memory that the server may take: beyond it new orders and carts are refused, before the system ends the process.
+
+What was taken is served, picked, cancelled, read and retired as ever; those need little, and there is room for it above
+the limit. A process beside the server offers itself to the system first (`offer_first`).
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from server.errors import busy
+
+MEMORY_FULL = "MEMORY_FULL"
+SHARE_OF_MACHINE = 0.8
+RETRY_MS = 5000
+LOOK_SECONDS = 0.02  # between two looks: a surge takes some 10 MB in that time
+_CONTROL_GROUPS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class MemoryLimit:
+    """Whether there is memory for more orders."""
+
+    def __init__(
+        self, bytes_max: int, resident: Callable[[], int] | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """bytes_max: 0 for four fifths of the machine. resident: what the process has, in bytes."""
+        self.bytes_max = bytes_max or int(SHARE_OF_MACHINE * machine_bytes())
+        self._resident, self._clock = resident or resident_bytes, clock
+        self._look_at = -1.0
+        self._taken = 0
+
+    def check(self) -> None:
+        """Raise Rejection where more orders might not fit."""
+        if (now := self._clock()) >= self._look_at:
+            self._look_at, self._taken = now + LOOK_SECONDS, self._resident()
+        if self._taken > self.bytes_max:
+            raise busy(
+                f"the server has {self._taken >> 20:,} MiB of memory, and takes new orders up to "
+                f"{self.bytes_max >> 20:,}: retire closed orders and start it again, or raise memory_bytes_max",
+                MEMORY_FULL, RETRY_MS,
+            )  # fmt: skip
+
+
+def resident_bytes() -> int:
+    """Memory that this process has; 0 where the system does not say."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
+    except (OSError, IndexError):
+        return 0
+
+
+def machine_bytes(groups: tuple[Path, ...] = _CONTROL_GROUPS) -> int:
+    """Memory that this process can have at most: of the machine, or of its control group where that has less."""
+    most = os.sysconf("SC_PHYS_PAGES") * _PAGE
+    for path in groups:
+        with contextlib.suppress(OSError, ValueError):  # not there, or "max"
+            most = min(most, int(path.read_text()))
+    return most
+
+
+def offer_first() -> None:
+    """Let the system end this process before any other, where memory runs out; it is started again."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")

@@ -1,0 +1,128 @@
+"""A surge meets the limits of the machine: memory and disk. New work is refused with its reason, reads are served,
+nothing that was acknowledged is lost, and it goes on when there is room again."""
+
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pyarrow as pa
+import pytest
+
+from allot_client import Client
+from allot_client.errors import error_of
+from server.errors import Rejection
+from server.memory import LOOK_SECONDS, MEMORY_FULL, MemoryLimit, machine_bytes, resident_bytes
+from tests.abuse import batch, exchange, furnish, good, place
+from tests.abuse import resident_bytes as resident_of
+from tests.crash_clients import stream_of, verified
+from tests.running import server as running_server
+from tests.test_service_abuse import journal_bytes
+
+BATCH = 16_000
+ROOM_BYTES = 48 << 20
+ABOVE_BYTES_MAX = 48 << 20  # beyond the limit: what was under way, and what columns take ahead
+
+
+def batches(count: int, filler: str = "") -> Iterator[bytes]:
+    for number in range(count):
+        yield stream_of(batch([f"{number}-{order}{filler}" for order in range(BATCH)]))
+
+
+def test_beyond_the_limit_no_order_is_taken_until_there_is_memory() -> None:
+    now, taken = [0.0], [90]
+    limit = MemoryLimit(100, lambda: taken[0], lambda: now[0])
+    limit.check()
+    taken[0] = 101
+    limit.check()  # looked at a moment ago
+    now[0] += LOOK_SECONDS
+    with pytest.raises(Rejection) as refused:
+        limit.check()
+    assert (refused.value.reason, refused.value.code) == (MEMORY_FULL, grpc.StatusCode.RESOURCE_EXHAUSTED)
+    assert refused.value.retry_after_ms > 0
+    taken[0], now[0] = 100, now[0] + LOOK_SECONDS
+    limit.check()
+
+
+def test_a_control_group_counts_where_it_has_less_than_the_machine(tmp_path: Path) -> None:
+    whole = machine_bytes(())
+    assert whole > resident_bytes() > 1 << 20
+    for text, expected in (("max", whole), (str(1 << 30), min(whole, 1 << 30)), (str(1 << 62), whole)):
+        (tmp_path / "memory.max").write_text(text)
+        assert machine_bytes((tmp_path / "memory.max", tmp_path / "missing")) == expected
+    assert MemoryLimit(0).bytes_max == pytest.approx(0.8 * machine_bytes(), rel=1e-6)
+
+
+def test_memory_that_is_full_refuses_orders_and_nothing_else(tmp_path: Path) -> None:
+    with running_server(tmp_path / "first", "--no-views", "--no-snapshots") as server:
+        furnish(server.address)
+        limit = resident_of(server.process) + ROOM_BYTES
+    flags = ("--no-views", "--no-snapshots", f"--memory-bytes-max={limit}")
+    with running_server(tmp_path / "data", *flags) as server, grpc.insecure_channel(server.address) as channel:
+        furnish(server.address)
+        answers = exchange(channel, batches(60))
+        taken = [answer for answer in answers if good(answer)]
+        refused = [answer for answer in answers if not isinstance(answer, pa.Table)]
+        assert len(taken) + len(refused) == 60
+        assert taken
+        assert {problem.reason for problem in refused} == {MEMORY_FULL}
+        assert "memory_bytes_max" in refused[0].message
+        assert resident_of(server.process) < limit + ABOVE_BYTES_MAX
+        with Client(server.address) as client:
+            with pytest.raises(grpc.RpcError) as single:
+                place(channel, "single")
+            assert error_of(single.value).reason == MEMORY_FULL
+            assert client.get_order("web", "0-0").number > 0
+            assert client.get_availability("web", ["sku-1"]).figures[0].units == 1000
+            client.cancel_order("web", "0-0", request_id="cancel")
+            client.receive_stock([("sku-1", "B", 5)])
+            assert client.get_availability("web", ["sku-1"]).figures[0].units == 1005
+    assert verified(tmp_path / "data").orders == len(taken) * BATCH
+
+
+def test_a_disk_that_fills_in_mid_surge_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+    count, filler = 40, "-" + "x" * 50
+    with running_server(tmp_path / "data", "--no-snapshots") as server:
+        furnish(server.address)
+        limit = journal_bytes(server.folder) + (1 << 20)
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+        with grpc.insecure_channel(server.address) as channel:
+            answers = exchange(channel, batches(count, filler))
+            full = [number for number, answer in enumerate(answers) if not good(answer)]
+            assert 0 < len(full) < count
+            assert {answers[number].reason for number in full} == {"DISK_FULL"}
+            with Client(server.address) as client:
+                assert client.get_order("web", f"0-0{filler}").number > 0
+            verified(server.folder)
+            resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+            again = exchange(channel, batches(count, filler))
+            assert all(good(answer) for answer in again)
+            for number, answer in enumerate(again):
+                assert set(answer["again"].to_pylist()) == {number not in full}
+    assert verified(tmp_path / "data").orders == count * BATCH
+
+
+def test_batches_of_one_order_and_files_of_a_million(tmp_path: Path) -> None:
+    with running_server(tmp_path / "data", "--no-views", "--no-snapshots") as server:
+        furnish(server.address)
+        with grpc.insecure_channel(server.address) as channel:
+            ones = exchange(channel, (stream_of(batch([f"one-{order}"])) for order in range(200)))
+            assert all(good(answer) and answer.num_rows == 1 for answer in ones)
+            (answer,) = exchange(channel, [stream_of(batch([f"x{order}" for order in range(16_385)]))])
+            assert answer.reason == "BATCH_TOO_LARGE"
+        million = 1_000_000
+        table = pa.table(
+            {
+                "order_id": pa.array([f"m{order}" for order in range(million)]),
+                "channel": pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int8()), million), ["web"]),
+                "postal_code": pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int8()), million), ["400001"]),
+                "sku": pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int8()), million), ["sku-0"]),
+                "quantity": pa.repeat(pa.scalar(1, pa.int32()), million),
+            }
+        )
+        with Client(server.address) as client:
+            decided = client.allocate(table)
+            assert decided.num_rows == million
+            assert decided["reason"].null_count == million
+            assert client.get_availability("web", ["sku-0"]).figures[0].units == 0
+    assert verified(tmp_path / "data").orders == million + 200
