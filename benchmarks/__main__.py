@@ -1,17 +1,22 @@
-"""`python -m benchmarks`: the goals, each measured beside its peers. A table on stdout, the rows as JSON on demand."""
+"""`python -m benchmarks`: the goals, each measured beside its peers. A table on stdout; on demand the figures as JSON,
+with machine and versions, and a page of plots. A full run also writes the table of goals of benchmarks/RESULTS.md.
+"""
 
 import argparse
 import json
+import time
 from collections.abc import Callable
-from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 
-from benchmarks.row import Row
+from benchmarks import report
+from benchmarks.results import write_section
+from benchmarks.row import Row, figure_text
 
 BENCHMARKS = {
     "P1": "benchmarks.p1_lane",
     "peers": "benchmarks.p1_peers",
+    "path": "benchmarks.anatomy",
     "P2": "benchmarks.p2_single",
     "P3": "benchmarks.p3_nearest",
     "P4": "benchmarks.p4_availability",
@@ -20,27 +25,36 @@ BENCHMARKS = {
     "P6": "benchmarks.p6_replay",
     "P7": "benchmarks.p7_start",
     "latency": "benchmarks.latency",
+    "P8": "benchmarks.p8_scale",
     "promise": "benchmarks.promises",
     "mixed": "benchmarks.mixed",
     "plan": "benchmarks.plan",
     "relay": "benchmarks.relay",
     "engine": "benchmarks.engine_alone",
 }
-WITHIN = {"peers": "P1"}  # measured there too
+EVERY = [name for name in BENCHMARKS if name != "peers"]  # which P1 has within it
 
 
 def main() -> None:
     """Run what was asked for and print each row as it is there."""
     arguments = _arguments()
     rows: list[Row] = []
+    began = time.perf_counter()
     print(f"{'':7}{'':70}{'value':>12} {'unit':10}{'low':>10}{'high':>10}{'ratio':>8}  peers")
     for name in arguments.only:
         figures: Callable[[bool], list[Row]] = import_module(BENCHMARKS[name]).rows
         for row in figures(arguments.quick):
             rows.append(row)
             print_row(row)
-    if arguments.json:
-        arguments.json.write_text(json.dumps([{**asdict(row), "ratio": row.ratio} for row in rows], indent=1) + "\n")
+        found = report.document(rows, arguments.only, arguments.quick, time.perf_counter() - began)
+        if arguments.json:  # now, since a later one may fail
+            arguments.json.write_text(json.dumps(found, indent=1) + "\n")
+    if arguments.report:
+        report.write(arguments.report, found)
+        print(f"report: {arguments.report / 'report.html'}")
+    if not arguments.quick and set(EVERY) <= set(arguments.only):
+        results = Path(__file__).parent / "RESULTS.md"
+        write_section(results, report.GOALS_BEGIN, report.GOALS_END, ["## Goals", "", *report.goals(found)])
 
 
 def _arguments() -> argparse.Namespace:
@@ -48,10 +62,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--only",
         type=_names,
-        default=[name for name in BENCHMARKS if name not in WITHIN],
+        default=EVERY,
         help="some of " + ",".join(BENCHMARKS),
     )
-    parser.add_argument("--json", type=Path, metavar="OUT", help="write the rows here too")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures here too")
+    parser.add_argument("--report", type=Path, metavar="FOLDER", help="write them there with a page of plots, and PNGs")
     parser.add_argument("--quick", action="store_true", help="a tenth of the load, fewer rounds")
     return parser.parse_args()
 
@@ -70,14 +85,10 @@ def print_row(row: Row) -> None:
 
 
 def _line(row: Row) -> str:
-    low, high = (_figure(value) if value is not None else "" for value in (row.low, row.high))
+    low, high = (figure_text(value) if value is not None else "" for value in (row.low, row.high))
     ratio = f"{row.ratio:.3g}" if row.ratio is not None else ""
-    peers = ", ".join(f"{name} {_figure(value)}" for name, value in row.peers.items())
-    return f"{row.id:7}{row.what:70}{_figure(row.value):>12} {row.unit:10}{low:>10}{high:>10}{ratio:>8}  {peers}"
-
-
-def _figure(value: float) -> str:
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+    peers = ", ".join(f"{name} {figure_text(value)}" for name, value in row.peers.items())
+    return f"{row.id:7}{row.what:70}{figure_text(row.value):>12} {row.unit:10}{low:>10}{high:>10}{ratio:>8}  {peers}"
 
 
 if __name__ == "__main__":

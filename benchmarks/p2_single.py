@@ -72,7 +72,8 @@ def _closed(
     best = max(("threads", "asyncio"), key=lambda kind: peaks[kind])
     peers = {f"best echo ({best})": peaks[best], "echo uvloop": peaks["uvloop"]}
     busy = max(told["client_cores"] for runs in found.values() for told in runs)
-    out.append(Row("P2", f"PlaceOrder, best of those (client: {busy:.2f} cores)", peaks["order"], "orders/s", peers))
+    top = Row("P2", f"PlaceOrder, best of those (client: {busy:.2f} cores)", peaks["order"], "orders/s", peers)
+    out.append(top.judged("0.85 of the best echo", peaks["order"] >= 0.85 * peaks[best]))
     return out, peaks["order"], best
 
 
@@ -92,8 +93,9 @@ def _alone(client: Client, targets: dict[str, str], folder: Any, rounds: int, se
     }  # fmt: skip
     order = found["order"]
     over = middle["order"] - middle[best] - middle["sync"]
-    what = f"PlaceOrder, one at a time, median: {over:+.2f} ms over the first peer"
-    return [Row("P2", what, middle["order"], "ms", peers, min(order), max(order))]
+    what = f"PlaceOrder, one at a time, median ({over:+.2f} ms over the first peer)"
+    row = Row("P2", what, middle["order"], "ms", peers, min(order), max(order))
+    return [row.judged("echo, a sync and 0.2 ms", over <= 0.2)]
 
 
 def _open(client: Client, targets: dict[str, str], folder: Any, rate: float, rounds: int, seconds: float) -> list[Row]:
@@ -113,4 +115,5 @@ def _open(client: Client, targets: dict[str, str], folder: Any, rate: float, rou
     middle = statistics.median(told["p50_ms"] for told in found["order"])
     what = f"PlaceOrder, {rate:,.0f} a second as they come, p99 (p50 {middle:.2f} ms, {failed} failed)"
     peers = {"2 echo p99 + 2 syncs": 2 * bare + 2 * sync, "echo p99": bare, "sync": sync}
-    return [Row("P2", what, order, "ms", peers, runs[0], runs[-1])]
+    row = Row("P2", what, order, "ms", peers, runs[0], runs[-1])
+    return [row.judged("twice the echo's p99 and two syncs", order <= 2 * bare + 2 * sync)]

@@ -99,8 +99,9 @@ def _full(rounds: int) -> list[Row]:
     names = f"ATS, {load.SKUS:,} SKUs x {load.NODES} nodes, {load.CHANNELS} channels"
     without = "" if polars is not None else " (Polars is not installed)"
     low, high = runs["full"].spread(gigabytes)
+    full = Row("P4", f"{names}, few changed{without}", runs["full"].rate(gigabytes), "GB/s", peers, low, high)
     return [
-        Row("P4", f"{names}, few changed{without}", runs["full"].rate(gigabytes), "GB/s", peers, low, high),
+        full.judged("0.7 of the streaming sum", runs["full"].median <= runs["stream"].median / 0.7),
         Row("P4", f"{names}, every figure changed", runs["new"].rate(gigabytes), "GB/s", peers),
     ]
 
@@ -147,10 +148,11 @@ def _changed(rounds: int) -> Row:
 
     runs = in_turn(4 * rounds, changed=changed, stream=timed(lambda: stream(words)))
     milliseconds = [seconds * 1e3 for seconds in runs["changed"].seconds]
-    return Row(
+    row = Row(
         "P4", f"ATS of {CHANGED_SKUS:,} random changed SKUs", runs["changed"].median * 1e3, "ms",
         {"streaming sum": runs["stream"].median * 1e3}, min(milliseconds), max(milliseconds),
     )  # fmt: skip
+    return row.judged("0.5 ms at most", row.value <= 0.5)
 
 
 def _many(rounds: int) -> Row:
@@ -159,7 +161,8 @@ def _many(rounds: int) -> Row:
     shop.publish_in_pieces()
     runs = in_turn(rounds, many=timed(shop.publish_in_pieces), stream=timed(lambda: stream(words)))
     milliseconds = [seconds * 1e3 for seconds in runs["many"].seconds]
-    return Row(
+    row = Row(
         "P4", f"ATS, {MANY_CHANNELS} channels in {MANY_GROUPS} groups x {load.SKUS:,} SKUs", runs["many"].median * 1e3,
         "ms", {"streaming sum": runs["stream"].median * 1e3}, min(milliseconds), max(milliseconds),
     )  # fmt: skip
+    return row.judged("100 ms at most", row.value <= 100)

@@ -40,6 +40,11 @@ SIZES = (
     Size("2,000 baskets", 6_000, BASKET_LINES, 2_000, linear=True, mixed=True),
     Size("baskets", 30_000, BASKET_LINES, None, linear=False, mixed=False),
 )
+GOALS = {  # percent over the bound, by what and level of stock
+    ("single lines", 1.0): 0.4, ("single lines", 1.2): 0.3, ("single lines", 2.0): 0.2,
+    ("baskets", 1.0): 3.5, ("baskets", 1.2): 3.0, ("baskets", 2.0): 2.0,
+    **{("300 baskets", level): 0.0005 for level in STOCK},
+}  # fmt: skip
 SIZES_QUICK = (
     Size("single lines", 3_000, 1, None, linear=True, mixed=False),
     Size("100 baskets", 3_000, BASKET_LINES, 100, linear=True, mixed=True),
@@ -95,14 +100,15 @@ def _rows(case: Case) -> Iterator[Row]:
     nearest = case.above("nearest")
     for method, found in case.found.items():
         if math.isnan(found.cost):
-            what, unit, peers = f"bound {found.bound:,.0f}", "% under", {}
+            what, unit, peers = f"(bound {found.bound:,.0f}", "% under", {}
             value = 100 * (1 - found.bound / case.bound)
         else:
-            what, unit = f"cost {found.cost:,.0f}", "% over"
+            what, unit = f"(cost {found.cost:,.0f}", "% over"
             value, peers = case.above(method), {} if method == "nearest" else {"nearest": nearest}
-        yield Row(
-            "P5", f"{case.what}, stock {case.level:g}: {method}, {what}, {found.seconds:.3g} s", value, unit, peers
-        )
+        name = f"{case.what}, stock {case.level:g}: {method} {what}, {found.seconds:.3g} s)"
+        row = Row("P5", name, value, unit, peers)
+        most = GOALS.get((case.what, case.level)) if method == "least-cost" else None
+        yield row if most is None else row.judged(f"{most:g}% at most", value <= most)
 
 
 def _published(family: facility_location.Family) -> Row:

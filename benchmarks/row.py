@@ -8,13 +8,13 @@ processor time of their thread, everything that waits for a disk by the clock.
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 
 @dataclass(frozen=True)
 class Row:
-    """One figure. `ratio` is the value over the first peer's."""
+    """One figure, the median where there were several runs. `ratio` is the value over the first peer's."""
 
     id: str
     what: str
@@ -23,12 +23,30 @@ class Row:
     peers: Mapping[str, float] = field(default_factory=dict)  # in the same unit
     low: float | None = None  # of the runs, where there were several
     high: float | None = None
+    curve: str = ""  # the curve that it is a point of; `what` is then the line
+    at: float | None = None  # where on it
+    goal: str = ""  # of a row that stands for a goal: what it is,
+    meets: bool | None = None  # and whether it is met
+
+    def judged(self, goal: str, meets: bool) -> "Row":
+        """The same row, standing for a goal."""
+        return replace(self, goal=goal, meets=bool(meets))
 
     @property
     def ratio(self) -> float | None:
         """Value over the first peer; None without one."""
         first = next(iter(self.peers.values()), 0.0)
         return self.value / first if first else None
+
+
+def figure_text(value: float) -> str:
+    """As tables show it."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def is_rate(unit: str) -> bool:
+    """Whether more is better."""
+    return unit.endswith("/s")
 
 
 class Runs(NamedTuple):

@@ -24,27 +24,28 @@ _PASS_DIGITS = range(10, 4, -1)  # where an id has those of its pass
 _SINGLES_SEED = 21
 
 
-def lane_batch(size: int, seed: int) -> EncodedBatch:
+def lane_batch(size: int, seed: int, world: load.World = load.CANONICAL) -> EncodedBatch:
     """Orders whose ids change from one pass, 0 to 999,999, to the next. seed: another one, other orders, other ids."""
-    return EncodedBatch(_record_batch(load.order_ids(size, seed), seed), _PASS_DIGITS)
+    return EncodedBatch(_record_batch(load.order_ids(size, seed), seed, world), _PASS_DIGITS)
 
 
 @cache
-def _texts() -> tuple[pa.StringArray, pa.StringArray]:
-    """Every SKU and every postal code."""
-    skus = pa.array([f"SKU-{sku:06d}-XL" for sku in range(load.SKUS)])
+def _texts(count: int) -> tuple[pa.StringArray, pa.StringArray]:
+    """So many SKUs, and every postal code."""
+    skus = pa.array([f"SKU-{sku:06d}-XL" for sku in range(count)])
     return skus, pa.array([str(110_000 + code) for code in range(load.POSTAL_CODES)])
 
 
-def _record_batch(ids: pa.StringArray, seed: int) -> pa.RecordBatch:
-    orders = load.orders(len(ids), seed)
-    skus, codes = _texts()
+def _record_batch(ids: pa.StringArray, seed: int, world: load.World) -> pa.RecordBatch:
+    """The channel is a dictionary, as the client library sends it; SKUs and postal codes are texts in every row."""
+    orders = load.orders(len(ids), seed, world)
+    skus, codes = _texts(world.skus)
     skus, codes = skus.take(pa.array(orders.sku)), codes.take(pa.array(orders.postal_code))
     lines = pa.StructArray.from_arrays([skus, pa.array(orders.quantity)], ["sku", "quantity"])
     return pa.record_batch(
         {
             "order_id": ids,
-            "channel": pa.array(CHANNELS).take(pa.array(orders.channel)),
+            "channel": pa.DictionaryArray.from_arrays(pa.array(orders.channel.astype(np.int8)), pa.array(CHANNELS)),
             "postal_code": codes,
             "lines": pa.ListArray.from_arrays(pa.array(orders.first_line.astype(np.int32)), lines),
         }

@@ -5,10 +5,13 @@ import pyarrow as pa
 import pytest
 
 from allot.v1 import orders_pb2
-from benchmarks import load, wire
+from benchmarks import anatomy, load, wire
 from benchmarks.echo import KINDS
 from benchmarks.engine_alone import data_folder, drive, stocked_engine
 from benchmarks.service import clients, echo, serving, stocked_folder, stored, sync_seconds
+from engine import decide
+from engine.names import Names
+from engine.writer import Engine
 from kernels.columns import Head
 
 
@@ -78,3 +81,32 @@ def test_the_canonical_load_goes_through_an_engine() -> None:
     with data_folder() as path, stocked_engine(path, load.BATCH_ORDERS) as engine:
         run = drive(engine, list(load.place_orders(1)))
         assert run.orders == engine.state.head(Head.OPEN_ORDERS) == load.BATCH_ORDERS
+
+
+def test_the_path_of_an_order_is_the_servers_and_every_step_of_it_is_timed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = {name: getattr(owner, name) for owner, name in ((decide, "place"), (Names, "find"), (Engine, "submit"))}
+    walked = anatomy.walk(2, size=500)
+    assert walked.orders == 1_000
+    assert set(walked.nanoseconds) == set(anatomy.STEPS)
+    assert all(value > 0 for value in walked.nanoseconds.values()), walked.nanoseconds
+    assert 20 < walked.sizes["journal"] < 400
+    for name, function in before.items():
+        owner = {"place": decide, "find": Names, "submit": Engine}[name]
+        assert getattr(owner, name) is function, "a step is still timed"
+
+
+@pytest.mark.parametrize(
+    "world", [load.World(skus=50, nodes=3), load.World(nodes=130, lines=7)], ids=["small", "many nodes"]
+)
+def test_worlds_of_another_size_have_what_they_say(world: load.World):
+    orders = load.orders(200, 1, world)
+    assert orders.sku.max() < world.skus
+    assert not world.lines or set((orders.first_line[1:] - orders.first_line[:-1]).tolist()) == {world.lines}
+    stock = load.stock(5.0 * world.skus * world.nodes, world)
+    bits = load.stocked(stock)
+    assert bits.shape == (world.skus, -(-world.nodes // 64))
+    for node in range(0, world.nodes, 29):
+        assert ((bits[:, node // 64] >> (node % 64)) & 1 == (stock[:, node] > 0)).all()
+    counted = [command for command in load.catalogue(5.0 * world.skus * world.nodes, world) if hasattr(command, "sku")]
+    assert sum(int(command.quantity.sum()) for command in counted) == int(stock.sum())
