@@ -137,20 +137,16 @@ def _kept(name: str, drawn: Any, caption: str) -> tuple[str, Plot, bytes]:
 
 
 def _beside(of: str, rows: Sequence[Row]) -> tuple[str, Plot, bytes]:
-    bars = [
-        (name, value, colour)
-        for row in rows
-        for name, value, colour in [
-            (row.what, row.value, COLOURS[0]),
-            *((f"beside it: {peer}", rate, "#999999") for peer, rate in list(row.peers.items())[:PEERS_SHOWN_MAX]),
-        ]
-        if value > 0
-    ]
+    bars: list[tuple[str, float, str]] = []
+    for row in rows:
+        if row.value > 0 and row.value not in [value for _, value, _ in bars]:  # the lane has a row for each peer
+            bars.append((row.what.partition(" (")[0], row.value, COLOURS[0]))
+        peers = [(name, rate) for name, rate in row.peers.items() if rate > 0 and name not in ("low", "high")]
+        bars += [(f"beside it: {name}", rate, "#999999") for name, rate in peers[:PEERS_SHOWN_MAX]]
     drawn, axes = figure(0.8 + 0.24 * len(bars))
-    for at, (name, value, colour) in enumerate(bars):
+    for at, (_, value, colour) in enumerate(bars):
         axes.barh(at, value, 0.7, color=colour)
         axes.annotate(f" {figure_text(value)}", (value, at), va="center")
-        del name
     axes.set_yticks(range(len(bars)), [name for name, _, _ in bars])
     axes.set_xscale("log")
     axes.margins(x=0.15)
