@@ -165,6 +165,9 @@ def test_a_run_that_was_killed_is_taken_over_only_when_that_is_wanted(running: S
     [
         (("--mix", "place=x"), "--mix: place=x"),
         (("--name", "a b"), "--name a b"),
+        (("--rate", "nan"), "--rate"),
+        (("--rate", "inf"), "--rate"),
+        (("--seconds", "inf"), "--seconds inf"),
         (("--name", "a" * 17), "16 letters"),
         (("--out", "/nowhere/page.html"), "there is no folder"),
     ],

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -33,6 +34,7 @@ DEFAULT_MIX = "place=80,reserve=10,read=10"
 CALLERS, CALLERS_OF_BATCHES, CALLERS_OPEN = 64, 4, 1_000
 SKUS_MAX = 100_000
 UNITS_MAX = 1_000_000
+RATE_MAX = 1_000_000
 NAMED_MAX = 5  # of a live server's nodes and channels
 
 
@@ -41,7 +43,8 @@ def load(
         str, typer.Option(metavar="KIND=SHARE,...", help="What is sent: place, reserve, read, promise, batch.")
     ] = DEFAULT_MIX,
     rate: Annotated[
-        float, typer.Option(help="Requests a second, at random moments. 0: as fast as answers come.", min=0)
+        float,
+        typer.Option(help="Requests a second, at random moments. 0: as fast as answers come.", min=0, max=RATE_MAX),
     ] = 0,
     concurrency: Annotated[
         int, typer.Option(help="Requests under way. 0: 64, 4 of batches alone, with --rate 1,000.", min=0, max=10_000)
@@ -113,6 +116,9 @@ def _plan(
         parsed = Mix.parse(mix)
     except ValueError as error:
         fail(f"--mix: {error}", BAD_USAGE)
+    for flag, value in (("rate", rate), ("seconds", seconds), ("warm-up", warm_up), ("timeout", timeout)):
+        if not isfinite(value):
+            fail(f"--{flag} {value}: give a number", BAD_USAGE)
     usual = CALLERS_OPEN if rate else CALLERS_OF_BATCHES if list(parsed.shares) == [Kind.BATCH] else CALLERS
     return Plan(parsed, rate, concurrency or usual, seconds or float("inf"), warm_up, timeout, patience, seed)
 

@@ -115,7 +115,8 @@ class Drive:
         clock = asyncio.create_task(self._watch_the_clock(began + self._plan.warm_up_seconds))
         if self._plan.rate:
             moments = (began + moment for moment in poisson(self._plan.rate, self._plan.seed))
-            self.never_sent = await self._open.run(takewhile(lambda moment: moment < end, moments))
+            never_sent = await self._open.run(takewhile(lambda moment: moment < end, moments))
+            self.never_sent = 0 if self._open.ended.is_set() else never_sent
         else:
             await asyncio.gather(*[self._one_by_one(end) for _ in range(self._plan.concurrency)])
         clock.cancel()
