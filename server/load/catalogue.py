@@ -24,7 +24,6 @@ NODES = {
     "load-del": (28.61, 77.21), "load-bom": (19.08, 72.88), "load-blr": (12.97, 77.59), "load-hyd": (17.39, 78.49),
     "load-ccu": (22.57, 88.36), "load-maa": (13.08, 80.27), "load-amd": (23.02, 72.57), "load-gau": (26.14, 91.74),
 }  # fmt: skip
-_SOURCE = "load"
 _CODES_SEED = 33
 _THREADS = 16
 _SECONDS_MAX = 60.0  # of a large message, and of a server that has no room
@@ -82,7 +81,7 @@ class Catalogue:
             for place, node in enumerate(self.nodes)
         )
         for part in _parts(rows):
-            client.count_stock(part, source=_SOURCE, counted_at=time.time_ns() // 1000, timeout=_SECONDS_MAX)
+            client.count_stock(part, source=self.prefix, counted_at=time.time_ns() // 1000, timeout=_SECONDS_MAX)
         return before
 
     def close(self, client: Client) -> None:
