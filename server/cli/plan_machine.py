@@ -168,5 +168,5 @@ def explained(machine: dict[str, Any]) -> list[str]:
         f"assumed: {hour}; an order is open for {assumed['open_days']} days (--open-days), its key is kept for "
         f"{assumed['keys_kept_days']}; a core is busy for {assumed['busy_share_of_a_core']:.0%} of the time, and one "
         "core is for the process beside the service; orders come in batches: one by one they cost more of a core "
-        "(`python -m benchmarks --only P2`)",
+        "(`allot load` measures it on a server)",
     ]

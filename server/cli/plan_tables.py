@@ -132,8 +132,7 @@ def machine_rows(result: dict[str, Any]) -> list[Row]:
 
 def rejected(result: dict[str, Any]) -> list[str]:
     """What was left out of the files."""
-    return [
-        f"{count:,} rows of the {what} file were left out: `allot allocate` says which and why"
-        for count, what in ((result["rejected_lines"], "orders"), (result["stock_rejects"], "stock"))
-        if count
-    ]
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in result["rejects_by_reason"].items())
+    files = ((result["rejected_lines"], f"orders file were left out ({reasons})"),
+             (result["stock_rejects"], "stock file were left out"))  # fmt: skip
+    return [f"{count:,} rows of the {what}: `allot allocate` says which and why" for count, what in files if count]
