@@ -301,8 +301,13 @@ class ServiceCosts:
         return round(sum(self.bill(shipped, short_units).values()))
 
     def late(self, shipped: Shipped, placed_at: Any, ship_by: Any, deliver_by: Any) -> tuple[int, int]:
+        """How many orders `late_orders` are."""
+        leave, arrive = self.late_orders(shipped, placed_at, ship_by, deliver_by)
+        return leave.size, arrive.size
+
+    def late_orders(self, shipped: Shipped, placed_at: Any, ship_by: Any, deliver_by: Any) -> tuple[Any, Any]:
         """Orders that leave after `ship_by`, and that arrive on a day after that of `deliver_by`: with their last
-        shipment, each by its cheapest service. All three are int64 [order], UTC us, or ABSENT.
+        shipment, each by its cheapest service; ascending. All three are int64 [order], UTC us, or ABSENT.
         """
         _, service = self.lanes.cheapest(self.lane[shipped.order], shipped.node, shipped.grams)
         sent = (service != NONE) & ((ship_by != ABSENT) | (deliver_by != ABSENT))[shipped.order]
@@ -311,7 +316,7 @@ class ServiceCosts:
         last_day = (deliver_by[order] + self.tariff.utc_offset[node]) // DAY_US
         leaves = (ship_by[order] != ABSENT) & (ship_at > ship_by[order])
         arrives = (deliver_by[order] != ABSENT) & (arrival > last_day)
-        return np.unique(order[leaves]).size, np.unique(order[arrives]).size
+        return np.unique(order[leaves]), np.unique(order[arrives])
 
     def _dated(self, order: Any, node: Any, service: Any, placed_at: Any) -> tuple[Any, Any]:
         """int64, int32 [shipment]: UTC us at which it leaves, and the day on which it arrives."""

@@ -38,6 +38,7 @@ class Outlook:
         self.orders = self.shipments = self.split_orders = self.late_orders = 0
         self.late_units = self.late_unit_days = self.late_days_max = 0  # of units sent; days after their own
         self.waiting_orders = 0  # in the end
+        self.late_to_ship = self.late_to_deliver = 0  # orders, by their own dates; of those with `Dates`
         self.stock_short = self.capacity_short = self.other_short = 0  # units
         self.uncarried_units = 0  # sent from where no service carries them: in the bill they are short
         self.bill: dict[str, float] = {}  # minor units, by fee; empty without a card
@@ -63,6 +64,15 @@ class Outlook:
         return np.stack([self.taken[:, :, ORDERS].max(axis=0, initial=0), units.max(axis=0, initial=0)], axis=1)
 
 
+class Dates(NamedTuple):
+    """When orders came and are wanted, int64 UTC us; for a model that knows when a shipment leaves and arrives."""
+
+    begins: Any  # [day] when what waits is sent
+    placed_at: Any  # [order]
+    ship_by: Any  # [order] or ABSENT
+    deliver_by: Any  # [order] or ABSENT
+
+
 class _Asked(NamedTuple):
     """Orders, or what is left of them, in their turn. Lines of one order stand side by side."""
 
@@ -70,6 +80,7 @@ class _Asked(NamedTuple):
     day: Any  # int32 [order] on which it was placed
     sent: Any  # int32 [order] shipments so far
     is_late: Any  # bool [order] whether units went on a later day
+    missed: Any  # bool [order, 2] whether any left after its `ship_by`, arrives after its `deliver_by`
     first_line: Any  # int64 [order + 1]
     line: Any  # int64 [line] place in the history
     units: Any  # int32 [line] still wanted
@@ -78,7 +89,7 @@ class _Asked(NamedTuple):
         """Some of the orders, in a turn of their own."""
         lines = elements(self.first_line, rows)
         return _Asked(
-            self.order[rows], self.day[rows], self.sent[rows], self.is_late[rows],
+            self.order[rows], self.day[rows], self.sent[rows], self.is_late[rows], self.missed[rows],
             offsets(np.diff(self.first_line)[rows]), self.line[lines], self.units[lines],
         )  # fmt: skip
 
@@ -120,16 +131,17 @@ def without_limits(state: State) -> State:
 
 
 def look_ahead(
-    state: State, history: Batch, orders_of: Callable[[int], Any], days: int, model: Model | None, by_cost: bool,
-    advance: Callable[[int], None],
+    state: State, history: Batch, orders_of: Callable[[int], Any], days: int, model: Model | None, dates: Dates | None,
+    by_cost: bool, advance: Callable[[int], None],
 ) -> Outlook:  # fmt: skip
     """Replay days over a state, whose claims are taken (`with_stock`).
 
     history: all orders, by the state's indices; orders_of: for a day, int64 [n], the places in it of the day's orders
-    in their turn, repeated ones too; model: of the whole history, which is what `by_cost` decides by; advance: called
-    with the orders of each step. Raises TooManyUnits, TooManyRows (by_cost).
+    in their turn, repeated ones too; model: of the whole history, which is what `by_cost` decides by; dates: where a
+    service card says when shipments go; advance: called with the orders of each step. Raises TooManyUnits, TooManyRows
+    (by_cost).
     """
-    run = _Run(state, history, days, model, by_cost, advance)
+    run = _Run(state, history, days, model, dates, by_cost, advance)
     for day in range(days):
         run.work(day, orders_of(day))
     return run.end()
@@ -139,12 +151,12 @@ class _Run:
     """One replay under way."""
 
     def __init__(
-        self, state: State, history: Batch, days: int, model: Model | None, by_cost: bool,
+        self, state: State, history: Batch, days: int, model: Model | None, dates: Dates | None, by_cost: bool,
         advance: Callable[[int], None],
     ) -> None:  # fmt: skip
         codes, nodes = int(history.postal_code.max(initial=-1)) + 1, state.node_count
         self._state, self._history, self._model, self._by_cost = state, history, model, by_cost
-        self._advance = advance
+        self._dates, self._advance = dates, advance
         self._fresh = state.capacity.left.copy()
         bits = np.unpackbits(state.capacity.limited.view(np.uint8), bitorder="little")[:nodes] != 0
         self._limited = np.flatnonzero(bits)
@@ -165,8 +177,8 @@ class _Run:
             some = orders[first : first + CHUNK_ORDERS]
             lines, zeros = elements(first_line, some), np.zeros(some.size, np.int32)
             asked = _Asked(
-                some, zeros + day, zeros, zeros != 0, offsets((first_line[1:] - first_line[:-1])[some]), lines,
-                quantity[lines],
+                some, zeros + day, zeros, zeros != 0, np.zeros((some.size, 2), bool),
+                offsets((first_line[1:] - first_line[:-1])[some]), lines, quantity[lines],
             )  # fmt: skip
             self._out.orders += some.size
             self._out.ordered[day] += asked.units.sum(dtype=np.int64)
@@ -312,7 +324,9 @@ class _Run:
             grams = np.zeros(first.size, np.int64)
             if model.grams is not None:
                 np.add.at(grams, of, units * model.grams[line])
-            self._bill(model, batch, Shipped(order, node, size, grams, self._kilometres(batch, order, node)), asked)
+            shipped = Shipped(order, node, size, grams, self._kilometres(batch, order, node))
+            self._bill(model, batch, shipped, asked)
+            self._miss(model, shipped, asked)
         return asked._replace(sent=sent, is_late=is_late)
 
     def _kilometres(self, batch: Batch, order: Any, node: Any) -> Any:
@@ -329,6 +343,20 @@ class _Run:
             fees["split_penalty"] += again.size * model.card.split_penalty  # the first shipment went on another day
         for fee, amount in fees.items():
             self._out.bill[fee] = self._out.bill.get(fee, 0.0) + amount
+
+    def _miss(self, model: Model, shipped: Shipped, asked: _Asked) -> None:
+        """Count the orders that are late by their own dates, each once."""
+        if self._dates is None or not isinstance(model, ServiceCosts):
+            return
+        dates, before = self._dates, asked.missed.sum(axis=0)
+        came = np.where(asked.day < self._day, dates.begins[self._day], dates.placed_at[asked.order])
+        for kind, late in enumerate(
+            model.late_orders(shipped, came, dates.ship_by[asked.order], dates.deliver_by[asked.order])
+        ):
+            asked.missed[late, kind] = True
+        to_ship, to_deliver = (asked.missed.sum(axis=0) - before).tolist()
+        self._out.late_to_ship += to_ship
+        self._out.late_to_deliver += to_deliver
 
     def _wait(self, batch: Batch, asked: _Asked, drawn: Drawn) -> tuple[Any, _Asked]:
         """What of the orders waits, and their places among these: orders that miss units which a full node has. What
@@ -351,8 +379,8 @@ class _Run:
         self._bill_short(lost + other)
         stays, count = np.unique(order[waits], return_counts=True)
         its = _Asked(
-            asked.order[stays], asked.day[stays], asked.sent[stays], asked.is_late[stays], offsets(count),
-            asked.line[line[waits]], units[waits],
+            asked.order[stays], asked.day[stays], asked.sent[stays], asked.is_late[stays], asked.missed[stays],
+            offsets(count), asked.line[line[waits]], units[waits],
         )  # fmt: skip
         return stays, its
 

@@ -4,7 +4,7 @@ A day begins at the same time of a clock every day. Where orders have dates and 
 stand. What cannot be told from the file alone (a gap, a first day that is cut off) is said, not guessed.
 """
 
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,6 +37,7 @@ class HistoryDays(NamedTuple):
     order: Any  # int64 [n] orders that have a date, day after day, within a day as they came
     first: Any  # int64 [day + 1] where each day begins in `order`
     dates: list[str]  # [day] YYYY-MM-DD; of a day that begins at noon, the date of that noon
+    begins: Any  # int64 [day] UTC us
     busiest_hour: Any  # int64 [day] orders of the busiest hour of each day; None where the file has no times
     undated: int  # orders that are left out
     notes: list[str]
@@ -53,7 +54,7 @@ def history_days(path: Path, orders: OrderFile, clock: Clock) -> HistoryDays:
     stamps = placed_at[dated]
     notes: list[str] = []
     if (stamps % _DAY_US == 0).all():
-        day, hour = stamps // _DAY_US, None
+        day, hour, clock = stamps // _DAY_US, None, Clock(UTC, 0, "")
         notes.append("the orders have dates and no times: dates are taken as they stand, whatever the time zone")
     else:
         local = stamps + _offsets(stamps, clock.zone) - clock.starts_at * 60_000_000
@@ -78,8 +79,9 @@ def history_days(path: Path, orders: OrderFile, clock: Clock) -> HistoryDays:
         notes.append(f"{orders.dated_twice:,} orders have rows of several placed_at: that of their first row counts")
     notes += _remarks(count, begin)
     dates = [_text(begin + at) for at in range(count.size)]
+    begins = np.array([_begin(begin + at, clock) for at in range(count.size)])
     busiest = None if hour is None else _busiest(hour[turn], day - begin, count.size)
-    return HistoryDays(dated[turn], np.append(0, np.cumsum(count)), dates, busiest, undated, notes)
+    return HistoryDays(dated[turn], np.append(0, np.cumsum(count)), dates, begins, busiest, undated, notes)
 
 
 def _check_years(path: Path, orders: OrderFile, dated: Any) -> None:
@@ -98,6 +100,12 @@ def _offsets(stamps: Any, zone: tzinfo) -> Any:
     quarters, of = np.unique(stamps // _QUARTER_US, return_inverse=True)
     ahead = [datetime.fromtimestamp(int(quarter) * 900, UTC).astimezone(zone).utcoffset() for quarter in quarters]
     return np.array([(offset or timedelta()) // timedelta(microseconds=1) for offset in ahead], np.int64)[of]
+
+
+def _begin(day: int, clock: Clock) -> int:
+    """UTC us."""
+    at = datetime.combine(date.fromordinal(_EPOCH + day), time(*divmod(clock.starts_at, 60)), clock.zone)
+    return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
 def _text(day: int) -> str:

@@ -16,7 +16,7 @@ from server.cli.output import BAD_USAGE, fail
 if TYPE_CHECKING:
     from engine.costs import Model
     from engine.intake.days import Clock, HistoryDays
-    from engine.outlook import Outlook
+    from engine.outlook import Dates, Outlook
     from engine.state import State
 
 GROWTHS_MAX = 12
@@ -28,6 +28,7 @@ SHORT = 0.01  # of the units of a day: stock breaks
 WITH_ORDERS, AS_GIVEN = "with-orders", "as-given"
 INDIA = timezone(timedelta(hours=5, minutes=30))
 _MINUTES_OF_AN_HOUR = 60
+_WANTED = ("ship_by", "deliver_by")
 
 
 class Prepared(NamedTuple):
@@ -36,10 +37,12 @@ class Prepared(NamedTuple):
     state: "State"
     history: Any  # engine Batch: all orders of the file
     model: "Model | None"
+    dates: "Dates | None"  # where a service card says when shipments go, and orders when they are wanted
     days: "HistoryDays"
     nodes: list[str]
     per_day: Any  # int64 [node, 2] orders and units; -1 where there is no limit
     by_cost: bool
+    wanted: list[str]  # of `ship_by` and `deliver_by` those that are counted
 
 
 def growths_of(text: str) -> list[int]:
@@ -111,7 +114,10 @@ def prepare(files: Files, engine: Any, clock: "Clock", policy: str) -> Prepared:
     from engine.capacity import UNLIMITED
     from engine.intake.days import history_days
     from engine.intake.job import check_channels, count_stock, model_of, put_catalogue, put_nodes
+    from engine.intake.values import ABSENT
     from engine.outcomes import Namespace
+    from engine.outlook import Dates
+    from engine.rates.card import ServiceCard
     from engine.terms import asked
     from kernels.columns import Batch
 
@@ -130,10 +136,14 @@ def prepare(files: Files, engine: Any, clock: "Clock", policy: str) -> Prepared:
         names[Namespace.POSTAL_CODE].find(orders.postal_code), orders.first_line.astype(np.int64),
         names[Namespace.SKU].find(orders.sku), orders.quantity.copy(), *asked(orders.options, len(orders.order_id)),
     )  # fmt: skip
+    dates, wanted = None, [name for name in _WANTED if name in orders.options]
+    if isinstance(files.card, ServiceCard) and wanted:
+        absent = np.full(len(orders.order_id), ABSENT)
+        dates = Dates(days.begins, orders.placed_at, *(orders.options.get(name, absent) for name in _WANTED))
     per_day = np.full((state.node_count, 2), UNLIMITED)
     per_day[node_index] = files.nodes.terms[:, :2]
     texts = names[Namespace.NODE].texts(np.arange(state.node_count, dtype=np.int32)).to_pylist()
-    return Prepared(state, history, model, days, texts, per_day, policy == LEAST_COST)
+    return Prepared(state, history, model, dates, days, texts, per_day, policy == LEAST_COST, wanted if dates else [])
 
 
 def drawn_day(prepared: Prepared, day: int, growth: int, seed: int) -> Any:
@@ -167,7 +177,8 @@ def grow(
         state = with_stock(prepared.state, stock_times(stock, growth), PARTS)
         return look_ahead(
             state if is_limited else without_limits(state), prepared.history,
-            lambda day: drawn_day(prepared, day, growth, seed), days, prepared.model, prepared.by_cost, advance,
+            lambda day: drawn_day(prepared, day, growth, seed), days, prepared.model, prepared.dates,
+            prepared.by_cost, advance,
         )  # fmt: skip
 
     try:
@@ -213,6 +224,8 @@ def _figures(prepared: Prepared, growth: int, stock: str, out: "Outlook", free: 
         "short_for_stock_units": out.stock_short, "short_for_capacity_units": out.capacity_short,
         "short_otherwise_units": out.other_short, "late_orders": out.late_orders, "late_units": out.late_units,
         "mean_days_late": None if late_days is None else round(late_days, 2), "most_days_late": out.late_days_max,
+        "late_to_ship": out.late_to_ship if "ship_by" in prepared.wanted else None,
+        "late_to_deliver": out.late_to_deliver if "deliver_by" in prepared.wanted else None,
         "waiting_orders": out.waiting_orders, "shipments": out.shipments, "split_orders": out.split_orders,
         "mean_distance_m": round(int((units * travelled).sum()) / int(units.sum())) if units.size else None,
         "p95_distance_m": distance_of(0.95, travelled, units),

@@ -42,6 +42,9 @@ def table_of(result: dict[str, Any]) -> list[Row]:
             row("  days late, mean", lambda run: "-" if run["mean_days_late"] is None else run["mean_days_late"]),
             row("  at most", lambda run: run["most_days_late"] or "-"),
         ]  # fmt: skip
+    for name, key in (("orders late to ship", "late_to_ship"), ("orders late to arrive", "late_to_deliver")):
+        if runs[0][key] is not None:
+            rows.append(row(name, lambda run, key=key: run[key]))
     rows += [
         row("short units", share("short_units", "units")),
         row("  for lack of stock", lambda run: run["short_for_stock_units"]),
