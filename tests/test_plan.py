@@ -225,6 +225,14 @@ def test_an_order_of_several_dates_is_named(shop: Shop) -> None:
     assert any("1 orders have rows of several placed_at" in note for note in found["notes"])
 
 
+def test_dates_among_times_are_noticed(shop: Shop) -> None:
+    history(shop, placed_at=lambda day, order: f"2025-10-{18 + day}{'' if order == 1 else f'T{order:02}:30:00Z'}")
+    found = plan(shop, "--json", "--time-zone", "America/New_York").json
+    assert any("6 orders are at midnight UTC to the second" in note for note in found["notes"])
+    history(shop)
+    assert not any("midnight UTC" in note for note in plan(shop, "--json").json["notes"])
+
+
 def test_dates_written_in_another_time_zone_are_noticed(shop: Shop) -> None:
     history(shop, placed_at=lambda day, order: f"2025-10-{18 + day}T00:00:00-07:00")
     assert any("dates, written in another time zone?" in note for note in plan(shop, "--json").json["notes"])

@@ -17,6 +17,7 @@ from engine.intake.values import ABSENT
 DAYS_MAX = 400
 _NAMED_MAX = 5  # days in a remark
 _SMALL = 0.5  # of a usual day: a first or last day with fewer orders may be cut off
+_MANY = 0.05  # of the orders at one moment of the day are no chance
 _YEARS = 1970, 2200
 _QUARTER_US = 900_000_000  # clocks differ from UTC, and change, by whole quarters of an hour
 _HOUR_US, _DAY_US = 4 * _QUARTER_US, 96 * _QUARTER_US
@@ -57,6 +58,9 @@ def history_days(path: Path, orders: OrderFile, clock: Clock) -> HistoryDays:
         day, hour, clock = stamps // _DAY_US, None, Clock(UTC, 0, "")
         notes.append("the orders have dates and no times: dates are taken as they stand, whatever the time zone")
     else:
+        dates_only = int((stamps % _DAY_US == 0).sum())
+        if dates_only > _MANY * stamps.size:
+            notes.append(f"{dates_only:,} orders are at midnight UTC to the second: are these dates without a time?")
         local = stamps + _offsets(stamps, clock.zone) - clock.starts_at * 60_000_000
         day, hour = local // _DAY_US, local // _HOUR_US
         other = int((day != stamps // _DAY_US).sum())
