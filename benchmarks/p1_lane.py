@@ -20,6 +20,7 @@ from benchmarks.service import Client, Measured, clients, echo, serving, stocked
 BATCH_ORDERS = 13_000
 STREAMS, WINDOW = 1, 3  # streams of the client (two only wait longer), and batches of each that are under way
 SECONDS, SECONDS_QUICK, ECHO_SECONDS = 60.0, 5.0, 5.0
+BESIDE_SECONDS, BESIDE_SECONDS_QUICK = 10.0, 3.0  # of a run beside the peers
 ORDERS_PER_SECOND_MAX = 1_500_000  # there is stock for so many
 
 
@@ -28,7 +29,22 @@ def rows(quick: bool = False) -> Iterator[Row]:
     seconds = SECONDS_QUICK if quick else SECONDS
     out = measure(seconds, BATCH_ORDERS, STREAMS, WINDOW, verify=not quick)
     yield from out
-    yield from beside(out[0].value, int(seconds * ORDERS_PER_SECOND_MAX), quick)
+    yield from peers(quick)
+
+
+def peers(quick: bool = False) -> Iterator[Row]:
+    """The peers, and short runs of the lane before them, between them and after them."""
+    seconds = BESIDE_SECONDS_QUICK if quick else BESIDE_SECONDS
+    return beside(lambda: _rate(seconds), int(seconds * ORDERS_PER_SECOND_MAX), quick)
+
+
+def _rate(seconds: float) -> float:
+    """The lane's orders/s over a new folder, in so short a run."""
+    orders = int(seconds * ORDERS_PER_SECOND_MAX)
+    with stocked_folder(orders) as folder, clients(1) as (client,), serving(folder) as service:
+        job = {"to": "lane", "address": service.address, "batch": BATCH_ORDERS, "streams": STREAMS, "window": WINDOW}
+        told = client.run("lane", seconds=seconds, **job)
+    return float(told["orders_per_second"])
 
 
 def measure(seconds: float, batch: int, streams: int, window: int, verify: bool) -> list[Row]:

@@ -10,7 +10,7 @@ import itertools
 import math
 import statistics
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,6 +33,7 @@ TRIED = 0.2  # each way to drive a peer is tried for this share of the seconds
 SCARCE_ORDERS, SCARCE_LOT, SCARCE_SKUS = 4_000, 2_000, 1_000
 SCARCE_STOCK = 1.0  # units over the units ordered
 ROUND_ORDERS_MAX = 1_000_000
+LANE_EVERY = 4  # peers between two runs of the lane
 NOTES = f"""\
 *Driven: clients of the row locks; connections x calls in flight (x orders of a call) of the scripts; the best of those
 that were tried. Orders, units sold twice and orders lost are counted from what each peer has stored. Scarce:
@@ -89,32 +90,67 @@ class Found(NamedTuple):
     alike: float  # share of the scarce orders that got the same units from the same nodes as by the kernel
 
 
-def beside(lane: float, orders: int, quick: bool) -> Iterator[Row]:
-    """A row for each peer, the lane's orders/s over its own. orders: there is stock for half as many again."""
+class Near(NamedTuple):
+    """A peer, and the lane before it and after it."""
+
+    found: Found
+    lanes: tuple[float, float]  # orders/s
+
+    @property
+    def lane(self) -> float:
+        """The middle of both, orders/s."""
+        return statistics.mean(self.lanes)
+
+    @property
+    def peer(self) -> float:
+        """The median of the rounds, orders/s."""
+        return statistics.median(self.found.rates)
+
+
+def beside(lane: Callable[[], float], orders: int, quick: bool) -> Iterator[Row]:
+    """Rows for each peer: the lane's orders/s over its own, and what it sold twice.
+
+    lane: a run of it, which is made before every few peers and after them, since only neighbours compare on a shared
+    machine. orders: there is stock for half as many again.
+    """
     rank = load.places().rank
     plenty = load.stock(STOCK * orders * load.LINES_PER_ORDER * load.UNITS_PER_LINE)
-    found: list[Found | str] = []
-    for name, open_ in PEERS.items():
-        try:
-            with empty_folder() as folder, open_(folder, rank) as peer:
-                one = measured(peer, plenty, SECONDS_QUICK if quick else SECONDS)
-        except Missing as missing:
-            found.append(f"{name}: {missing}")
-            yield Row("P1", f"without {name}, which is missing: {missing}", 0.0, "orders/s")
-            continue
-        found.append(one)
-        assert one.plenty.oversold == one.plenty.lost == one.scarce.oversold == one.scarce.lost == 0, one
-        middle = statistics.median(one.rates)
-        peers = {one.name: middle, "low": min(one.rates), "high": max(one.rates)}
-        row = Row("P1", f"lane / {one.name}" + f" ({one.way})" * (one.way != ""), lane, "orders/s", peers)
-        times = GOALS.get(name)
-        yield row if times is None else row.judged(f"{times} times as many", lane >= times * middle)
-        told = (
-            f"  sold twice, of {one.plenty.units:,} given ({one.share:.1%} of those asked for), durable: {one.durable}"
-        )
-        yield Row("P1", told, one.plenty.oversold, "units", {"of scarce stock": one.scarce.oversold})
+    names, seconds = list(PEERS), SECONDS_QUICK if quick else SECONDS
+    near: list[Near | str] = []
+    before = lane()
+    for at in range(0, len(names), LANE_EVERY):
+        group = {name: _found(PEERS[name], plenty, rank, seconds) for name in names[at : at + LANE_EVERY]}
+        after = lane()
+        for name, found in group.items():
+            near.append(f"{name}: {found}" if isinstance(found, str) else Near(found, (before, after)))
+            yield from _rows(name, near[-1])
+        before = after
     if not quick:
-        write_section(Path(__file__).parents[1] / "RESULTS.md", BEGIN, END, _section(lane, found))
+        write_section(Path(__file__).parents[1] / "RESULTS.md", BEGIN, END, _section(near))
+
+
+def _found(open_: Open, plenty: Any, rank: Any, seconds: float) -> Found | str:
+    """The peer measured, or why it is missing."""
+    try:
+        with empty_folder() as folder, open_(folder, rank) as peer:
+            found = measured(peer, plenty, seconds)
+    except Missing as missing:
+        return str(missing)
+    assert found.plenty.oversold == found.plenty.lost == found.scarce.oversold == found.scarce.lost == 0, found
+    return found
+
+
+def _rows(name: str, near: Near | str) -> Iterator[Row]:
+    if isinstance(near, str):
+        yield Row("P1", f"without a peer that is missing: {near}", 0.0, "orders/s")
+        return
+    one, times = near.found, GOALS.get(name)
+    peers = {one.name: near.peer, "low": min(one.rates), "high": max(one.rates)}
+    what = f"lane / {one.name}" + f" ({one.way})" * (one.way != "")
+    row = Row("P1", what, near.lane, "orders/s", peers, min(near.lanes), max(near.lanes))
+    yield row if times is None else row.judged(f"{times} times as many", near.lane >= times * near.peer)
+    told = f"  sold twice, of {one.plenty.units:,} given ({one.share:.1%} of those asked for), durable: {one.durable}"
+    yield Row("P1", told, one.plenty.oversold, "units", {"of scarce stock": one.scarce.oversold})
 
 
 class Driven(NamedTuple):
@@ -217,25 +253,27 @@ def _parts_of_each(left: Given) -> dict[str, list[tuple[int, ...]]]:
     return parts
 
 
-def _section(lane: float, found: list[Found | str]) -> list[str]:
+def _section(near: list[Near | str]) -> list[str]:
     """The table, and what it leaves out."""
     lines = [
         "## Peers of the lane",
         "",
-        f"Made by `python -m benchmarks --only peers`. The lane took {lane:,.0f} orders a second in the same run. "
-        f"Medians of {ROUNDS} rounds, with the lowest and the highest.",
+        f"Made by `python -m benchmarks --only peers`. Medians of {ROUNDS} rounds, with the lowest and the highest.",
+        "The lane is run before every few peers and after them, and the middle of both is set over the peer's median.",
         "",
-        "| peer | driven | durable | orders/s | lane / peer | orders | units sold twice | orders lost | units given "
-        "| scarce: given | as the kernel |",
-        "|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "| peer | driven | durable | orders/s | lane near it | lane / peer | orders | units sold twice "
+        "| orders lost | units given | scarce: given | as the kernel |",
+        "|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    for one in found:
-        if isinstance(one, str):
+    for each in near:
+        if isinstance(each, str):
             continue
-        middle, low, high = statistics.median(one.rates), min(one.rates), max(one.rates)
+        one = each.found
         lines.append(
-            f"| {one.name} | {one.way} | {one.durable} | {middle:,.0f} ({low:,.0f} to {high:,.0f}) "
-            f"| {lane / middle:.3g} | {one.plenty.orders:,} | {one.plenty.oversold + one.scarce.oversold} "
-            f"| {one.plenty.lost + one.scarce.lost} | {one.share:.1%} | {one.scarce_share:.1%} | {one.alike:.1%} |"
+            f"| {one.name} | {one.way} | {one.durable} "
+            f"| {each.peer:,.0f} ({min(one.rates):,.0f} to {max(one.rates):,.0f}) "
+            f"| {each.lanes[0]:,.0f}, {each.lanes[1]:,.0f} | {each.lane / each.peer:.3g} | {one.plenty.orders:,} "
+            f"| {one.plenty.oversold + one.scarce.oversold} | {one.plenty.lost + one.scarce.lost} "
+            f"| {one.share:.1%} | {one.scarce_share:.1%} | {one.alike:.1%} |"
         )
-    return [*lines, "", *(f"Missing: {one}\n" for one in found if isinstance(one, str)), NOTES]
+    return [*lines, "", *(f"Missing: {each}\n" for each in near if isinstance(each, str)), NOTES]

@@ -49,7 +49,7 @@ class Way(NamedTuple):
 WAYS = {
     "one by one": (Way(1, 1), Way(8, 1), Way(32, 1)),
     "pipelined": (Way(1, 100), Way(1, 1_000), Way(4, 100), Way(16, 100)),
-    "batches in the script": (Way(1, 4, 100), Way(4, 2, 100), Way(16, 1, 100)),
+    "batches in the script": (Way(1, 4, 100), Way(4, 2, 100), Way(16, 2, 100)),
 }
 
 
