@@ -33,7 +33,7 @@ from engine.journal.segments import Journal
 from engine.names import Names
 from engine.writer import Engine
 from kernels.columns import NONE, Batch, Drawn
-from kernels.keys import CLAIMED, find_or_insert, hash_texts, set_values
+from kernels.keys import CLAIMED, find_or_insert, hash_texts, set_values_from
 from kernels.nearest import nearest
 from kernels.options import I32, I64, I64x2, kernel
 from kernels.placing import Placed, number_orders
@@ -93,7 +93,7 @@ class Clock:
 def _place(clock: Clock) -> Callable[..., int]:
     """kernels/placing.place, kernel by kernel."""
     draw, enter = clock.step(ALLOCATION, nearest), clock.step(STAGES, enter_orders)
-    number, answer = clock.step(STAGES, number_orders), clock.step(KEYS, set_values)
+    number, answer = clock.step(STAGES, number_orders), clock.step(KEYS, set_values_from)
 
     def place(
         batch: Batch, keys: Any, location: int, stamp: int, nodes: int, book: Any, index: Any, cells: Any, fences: Any,
@@ -107,7 +107,7 @@ def _place(clock: Clock) -> Callable[..., int]:
             drawn.fenced,
         )  # fmt: skip
         enter(entries, location, stamp, True, book, cells, fences, placed.row)
-        answer(index, keys, np.arange(location, location + batch.channel.size), placed.row)
+        answer(index, keys, location, placed.row)
         return int(count)
 
     return place

@@ -36,10 +36,19 @@ def compare(before: dict[str, Any], after: dict[str, Any]) -> list[Change]:
             found.append(Change(name, None, row["value"], None, NEW))
             continue
         times = _times(one[name], row)
-        overlap = times is None or _overlap(one[name], row)
-        verdict = SAME if overlap or abs(times - 1) < NOISE else BETTER if times > 1 else WORSE
-        found.append(Change(name, one[name]["value"], row["value"], times, verdict))
+        found.append(Change(name, one[name]["value"], row["value"], times, _verdict(one[name], row, times)))
     return found + [Change(name, row["value"], None, None, GONE) for name, row in one.items() if name not in two]
+
+
+def _verdict(one: dict[str, Any], two: dict[str, Any], times: float | None) -> str:
+    """times: as good; None where there is nothing to divide by: then it counts which of the two is nothing."""
+    if times is None:
+        if bool(one["value"]) == bool(two["value"]):
+            return SAME
+        return BETTER if is_rate(two["unit"]) == bool(two["value"]) else WORSE
+    if _overlap(one, two) or abs(times - 1) < NOISE:
+        return SAME
+    return BETTER if times > 1 else WORSE
 
 
 def _name(row: dict[str, Any]) -> str:

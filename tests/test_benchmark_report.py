@@ -60,7 +60,16 @@ def test_a_change_counts_beyond_noise_and_in_its_direction() -> None:
     assert changed(rate, Row("a", "b", 105.0, "orders/s")) == "noise"
     assert changed(wait, Row("a", "b", 120.0, "ms")) == "worse"
     assert changed(wait, Row("a", "b", 80.0, "ms")) == "better"
-    assert changed(rate, Row("a", "b", 0.0, "orders/s")) == "noise"  # nothing to divide by
+
+
+def test_from_nothing_and_to_nothing_is_no_noise() -> None:
+    sold_twice = Row("a", "b", 5.0, "units", {"of scarce stock": 0.0})
+    none = Row("a", "b", 0.0, "units", {"of scarce stock": 0.0})
+    assert changed(none, none) == "noise"
+    assert changed(none, sold_twice) == "worse"
+    assert changed(sold_twice, none) == "better"
+    assert changed(Row("a", "b", 100.0, "orders/s"), Row("a", "b", 0.0, "orders/s")) == "worse"
+    assert changed(Row("a", "b", 0.0, "orders/s"), Row("a", "b", 100.0, "orders/s")) == "better"
 
 
 def test_what_the_peer_felt_too_is_no_change_and_ranges_that_overlap_are_noise() -> None:
