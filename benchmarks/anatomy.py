@@ -271,5 +271,5 @@ def rows(quick: bool = False) -> list[Row]:
     decides = sum(each[step] for step in DECIDES)
     out.append(Row("path", "of it the deciding thread", decides, "ns/order"))
     journal = path.sizes["journal"]
-    out.append(Row("path", f"waiting for the disk, {journal:.1f} bytes an order", path.sync_nanoseconds, "ns/order"))
+    out.append(Row("path", f"waiting for the disk ({journal:.1f} bytes an order)", path.sync_nanoseconds, "ns/order"))
     return out

@@ -131,9 +131,9 @@ def _rows(loop: str, points: dict[str, list[Point]], loads: tuple[float, ...]) -
     out = []
     for order, bare, load in zip(points["order"], points["echo"], loads, strict=True):
         at = f"{load:.0f} at a time" if loop == "closed" else f"at {load:.0%} of the peak"
-        failed = f", {order.failed} failed" if order.failed else ""
+        told = f"{order.per_second:,.0f}/s" + (f", {order.failed} failed" if order.failed else "")
         for percent in PERCENTS:
             value, low, high = order.percentiles[percent]
-            what = f"PlaceOrder, {loop}, {at}, {order.per_second:,.0f}/s, p{percent:g}{failed}"
+            what = f"PlaceOrder, {loop}, {at}, p{percent:g} ({told})"
             out.append(Row("latency", what, value, "ms", {"echo": bare.percentiles[percent][0]}, low, high))
     return out

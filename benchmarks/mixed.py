@@ -116,7 +116,7 @@ def _rows(peak: float, found: dict[bool, list[dict[str, Any]]]) -> list[Row]:
     return [
         *out,
         Row("mixed", "processor of the server", server, "cores", {"views and snapshots": views}),
-        Row("mixed", f"surge, p99 of a batch {middle(False, 'lane', 'p99_ms'):.0f} ms", rate, "orders/s", held),
+        Row("mixed", f"surge (p99 of a batch {middle(False, 'lane', 'p99_ms'):.0f} ms)", rate, "orders/s", held),
         Row("mixed", f"surge, {beside}", middle(True, "lane", "orders_per_second"), "orders/s", {"without": rate}),
         Row("mixed", f"messages to {WATCHERS} watchers, {beside}", middle(True, "watch", "messages")
             / middle(True, "watch", "seconds"), "1/s", {"without": told}),

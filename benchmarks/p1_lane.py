@@ -76,7 +76,7 @@ def measure(seconds: float, batch: int, streams: int, window: int, verify: bool)
             ),
         ]  # fmt: skip
         if verify:
-            out.append(Row("P1", f"allot verify of {sent:,} orders, clean", verify_seconds(folder), "s"))
+            out.append(Row("P1", f"allot verify, clean ({sent:,} orders)", verify_seconds(folder), "s"))
     return out
 
 
@@ -116,7 +116,7 @@ def _views(service: Measured, orders_per_commit: float, seconds_max: float) -> l
     pace = max(lag - left, 1) / waited
     what = "views have caught up after" if not left else f"views will have caught up after, by {waited:.0f} s of it"
     return [
-        Row("P1", f"views behind at the end, {orders_per_commit:,.0f} orders a commit", lag, "commits"),
+        Row("P1", f"views behind at the end ({orders_per_commit:,.0f} orders a commit)", lag, "commits"),
         Row("P1", f"{what} ({pace * orders_per_commit:,.0f} orders/s)", lag / pace, "s"),
         Row("P1", "memory of the server at the end", memory[0] / 1e9, "GB", {"views and snapshots": memory[1] / 1e9}),
     ]

@@ -113,7 +113,7 @@ def _open(client: Client, targets: dict[str, str], folder: Any, rate: float, rou
     runs = sorted(told["p99_ms"] for told in found["order"])
     failed = sum(sum(told["failed"].values()) for told in found["order"])
     middle = statistics.median(told["p50_ms"] for told in found["order"])
-    what = f"PlaceOrder, {rate:,.0f} a second as they come, p99 (p50 {middle:.2f} ms, {failed} failed)"
+    what = f"PlaceOrder, as they come, p99 ({rate:,.0f} a second, p50 {middle:.2f} ms, {failed} failed)"
     peers = {"2 echo p99 + 2 syncs": 2 * bare + 2 * sync, "echo p99": bare, "sync": sync}
     row = Row("P2", what, order, "ms", peers, runs[0], runs[-1])
     return [row.judged("twice the echo's p99 and two syncs", order <= 2 * bare + 2 * sync)]

@@ -185,10 +185,10 @@ def _rate_rows(told: dict[str, Any], rate: int) -> list[Row]:
             probe["p50_ms"], probe["max_ms"],
         ),
         Row(
-            "relay", f"of {probe['count']:,} probes within 10 ms", 100 * probe["within_10_ms"], "%",
+            "relay", f"probes within 10 ms (of {probe['count']:,})", 100 * probe["within_10_ms"], "%",
             {"passes, by the relay itself": 100 * within},
         ),
-        Row("relay", f"lane {at}, p99 of a batch {lane['p99_ms']:.1f} ms", lane["orders_per_second"], "orders/s",
+        Row("relay", f"lane {at} (p99 of a batch {lane['p99_ms']:.1f} ms)", lane["orders_per_second"], "orders/s",
             {"offered": float(rate)}),
         Row("relay", f"figures of {len(wire.CHANNELS)} channels in Redis {at}", figures / told["seconds"], "1/s"),
         Row("relay", "commits told with a later one, of each channel", coalesced, "commits",
@@ -213,7 +213,7 @@ def _bare(folder: Path, told: dict[str, Any]) -> list[Row]:
     relay_cores, redis_cores = told["cores"][1:3]
     each = 1e6 * told["seconds"] / figures
     return [
-        Row("relay", f"processor of Redis for a figure, of {figures:,}", redis_cores * each, "us",
+        Row("relay", f"processor of Redis for a figure (of {figures:,})", redis_cores * each, "us",
             {f"HSET alone, {BARE_PIECE} at a time": 1e6 * server / figures}),
         Row("relay", "processor of the relay for a figure", relay_cores * each, "us",
             {"redis-py's HSET alone": 1e6 * own / figures}),

@@ -17,11 +17,11 @@ class Row:
     """One figure, the median where there were several runs. `ratio` is the value over the first peer's."""
 
     id: str
-    what: str
+    what: str  # figures that differ from run to run stand in brackets: runs are compared by the rest
     value: float
     unit: str
     peers: Mapping[str, float] = field(default_factory=dict)  # in the same unit
-    low: float | None = None  # of the runs, where there were several
+    low: float | None = None  # of the runs, where there were several; of something else where `what` says "(low: ..."
     high: float | None = None
     curve: str = ""  # the curve that it is a point of; `what` is then the line
     at: float | None = None  # where on it

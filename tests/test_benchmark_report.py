@@ -81,6 +81,17 @@ def test_what_the_peer_felt_too_is_no_change_and_ranges_that_overlap_are_noise()
     assert changed(Row("a", "b", 100.0, "orders/s", {}, 80.0, 89.0), wide) == "better"
 
 
+def test_a_median_and_a_worst_call_are_no_range_of_runs() -> None:
+    name = "p99 of a batch (low: median, high: worst)"
+    late = Row("a", name, 90.0, "ms", {}, 20.0, 130.0)
+    assert changed(Row("a", name, 40.0, "ms", {}, 19.0, 70.0), late) == "worse"
+
+
+def test_figures_in_brackets_are_no_part_of_a_name() -> None:
+    before = Row("a", "p99 (1,234 a second)", 40.0, "ms")
+    assert changed(before, Row("a", "p99 (1,251 a second)", 80.0, "ms")) == "worse"
+
+
 def test_figures_that_only_one_run_has_are_named_and_points_of_a_curve_are_told_apart() -> None:
     found = compare.compare(run_of(*ROWS[:2]), run_of(ROWS[1], *ROWS[4:]))
     assert [change.verdict for change in found] == ["noise", "new", "new", "gone"]

@@ -37,7 +37,7 @@ def test_percentiles_are_of_all_rounds_together_and_the_range_of_each():
 def test_rows_have_a_peer_and_a_range(found: Measurement):
     rows = _rows("closed", found.closed, (1, 64))
     assert len(rows) == 2 * len(PERCENTS)
-    assert rows[0].what == "PlaceOrder, closed, 1 at a time, 500/s, p50"
+    assert rows[0].what == "PlaceOrder, closed, 1 at a time, p50 (500/s)"
     assert (rows[0].value, rows[0].low, rows[0].high, rows[0].peers) == (51, 50, 100, {"echo": 51})
     assert "open, at 10% of the peak" in _rows("open", found.open, found.shares)[0].what
 

@@ -149,7 +149,8 @@ def _rows(name: str, near: Near | str) -> Iterator[Row]:
     what = f"lane / {one.name}" + f" ({one.way})" * (one.way != "")
     row = Row("P1", what, near.lane, "orders/s", peers, min(near.lanes), max(near.lanes))
     yield row if times is None else row.judged(f"{times} times as many", near.lane >= times * near.peer)
-    told = f"  sold twice, of {one.plenty.units:,} given ({one.share:.1%} of those asked for), durable: {one.durable}"
+    given = f"{one.plenty.units:,} given, {one.share:.1%} of those asked for"
+    told = f"  sold twice by {one.name} ({given}; durable: {one.durable})"
     yield Row("P1", told, one.plenty.oversold, "units", {"of scarce stock": one.scarce.oversold})
 
 
