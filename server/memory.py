@@ -16,7 +16,7 @@ MEMORY_FULL = "MEMORY_FULL"
 SHARE_OF_MACHINE = 0.8
 RETRY_MS = 5000
 LOOK_SECONDS = 0.02  # between two looks: a surge takes some 10 MB in that time
-_CONTROL_GROUPS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+_CONTROL_GROUPS, _OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -52,13 +52,34 @@ def resident_bytes() -> int:
         return 0
 
 
-def machine_bytes(groups: tuple[Path, ...] = _CONTROL_GROUPS) -> int:
-    """Memory that this process can have at most: of the machine, or of its control group where that has less."""
+def machine_bytes(groups: Path = _CONTROL_GROUPS, own: Path = _OWN_GROUPS) -> int:
+    """Memory that this process can have at most: of the machine, or of a control group that it is in where that has
+    less.
+    """
     most = os.sysconf("SC_PHYS_PAGES") * _PAGE
-    for path in groups:
+    for path in _limits(groups, own):
         with contextlib.suppress(OSError, ValueError):  # not there, or "max"
             most = min(most, int(path.read_text()))
     return most
+
+
+def _limits(groups: Path, own: Path) -> list[Path]:
+    """Where limits of its groups may stand, of either version of control groups: of its own group, as a supervisor sets
+    it, and of all above, up to the one that a container sees as the first.
+    """
+    found = [groups / "memory.max", groups / "memory" / "memory.limit_in_bytes"]
+    with contextlib.suppress(OSError):
+        for line in own.read_text().splitlines():
+            number, kinds, path = line.split(":", 2)
+            if number == "0":
+                root, name = groups, "memory.max"
+            elif "memory" in kinds.split(","):
+                root, name = groups / "memory", "memory.limit_in_bytes"
+            else:
+                continue
+            group = Path(path.lstrip("/"))
+            found += [root / part / name for part in (group, *group.parents)]
+    return found
 
 
 def offer_first() -> None:

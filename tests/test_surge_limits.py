@@ -45,12 +45,30 @@ def test_beyond_the_limit_no_order_is_taken_until_there_is_memory() -> None:
 
 
 def test_a_control_group_counts_where_it_has_less_than_the_machine(tmp_path: Path) -> None:
-    whole = machine_bytes(())
+    own = tmp_path / "own"
+    whole = machine_bytes(tmp_path, own)
     assert whole > resident_bytes() > 1 << 20
     for text, expected in (("max", whole), (str(1 << 30), min(whole, 1 << 30)), (str(1 << 62), whole)):
         (tmp_path / "memory.max").write_text(text)
-        assert machine_bytes((tmp_path / "memory.max", tmp_path / "missing")) == expected
+        assert machine_bytes(tmp_path, own) == expected
     assert MemoryLimit(0).bytes_max == pytest.approx(0.8 * machine_bytes(), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("own", "where"),
+    [
+        ("0::/system.slice/allot.service\n", "system.slice/allot.service/memory.max"),
+        ("0::/system.slice/allot.service\n", "system.slice/memory.max"),
+        ("5:cpu:/x\n4:memory:/jobs/one\n0::/\n", "memory/jobs/one/memory.limit_in_bytes"),
+        ("4:hugetlb,memory:/jobs/one\n", "memory/jobs/memory.limit_in_bytes"),
+        ("4:memory:/outside/of/the/container\n", "memory/memory.limit_in_bytes"),
+    ],
+)
+def test_the_limit_that_a_supervisor_sets_counts(tmp_path: Path, own: str, where: str) -> None:
+    (tmp_path / "own").write_text(own)
+    (tmp_path / where).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / where).write_text(str(256 << 20))
+    assert machine_bytes(tmp_path, tmp_path / "own") == 256 << 20
 
 
 def test_memory_that_is_full_refuses_orders_and_nothing_else(tmp_path: Path) -> None:
