@@ -1,6 +1,8 @@
 """The benchmarks of the service do what they say: distinct orders on the wire, and clients that count what was
 answered."""
 
+from contextlib import nullcontext
+
 import pyarrow as pa
 import pytest
 
@@ -94,6 +96,21 @@ def test_the_path_of_an_order_is_the_servers_and_every_step_of_it_is_timed(tmp_p
     for name, function in before.items():
         owner = {"place": decide, "find": Names, "submit": Engine}[name]
         assert getattr(owner, name) is function, "a step is still timed"
+
+
+def test_the_path_kernel_by_kernel_decides_as_the_server_does(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    digests = []
+    for timed in (False, True):
+        with data_folder() as path, Engine.open(path) as engine:
+            for command in load.catalogue(2_000.0, load.World(skus=200, nodes=8)):
+                engine.commit(command, load.STAMP)
+            orders = list(load.place_orders(2, 1, 400, load.World(skus=200, nodes=8)))
+            with anatomy._timed_steps(anatomy.Clock()) if timed else nullcontext():
+                for command in (*orders, orders[0]):  # the last ones are answered again
+                    engine.commit(command, load.STAMP)
+            digests.append(engine.state.digest())
+    assert digests[0] == digests[1]
 
 
 @pytest.mark.parametrize(

@@ -498,6 +498,8 @@ def test_the_end_of_its_parents_input_ends_it(said: bytes, start: Callable[..., 
     worker.process.stdin.flush()
     time.sleep(0.1)
     assert worker.process.poll() is None
+    offered = Path(f"/proc/{worker.process.pid}/oom_score_adj")
+    assert not offered.exists() or int(offered.read_text()) == 1000, "the system would end its parent first"
     worker.process.stdin.close()
     code, log = worker.ended()
     assert (code, [line["event"] for line in log]) == (0, ["started", "stopped"])

@@ -26,6 +26,7 @@ from allot_client.connection import Connection
 from allot_client.errors import AllotError, error_of
 from allot_client.patience import PAUSE_SECONDS_MAX, PAUSE_SECONDS_MIN
 from server.config import parse_address
+from server.memory import offer_first
 from server.workers.failure import WorkerError
 
 _END_SECONDS = 0.5
@@ -177,7 +178,10 @@ async def end(tasks: Collection[asyncio.Task[Any]]) -> None:
 def run(
     name: str, work: Work, connection: Connection, log: Any, metrics_listen: str = "", with_parent: bool = False
 ) -> int:
-    """Run a worker in this thread until SIGTERM, SIGINT or, with_parent, the end of stdin; the exit code."""
+    """Run a worker in this thread until SIGTERM, SIGINT or, with_parent, the end of stdin; the exit code.
+
+    with_parent: a server runs it, which is to outlive it where memory runs out.
+    """
     import uvloop
 
     async def main() -> int:
@@ -186,6 +190,7 @@ def run(
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, frame.stopping.set)
         if with_parent:
+            offer_first()
             threading.Thread(target=_await_parent, args=(loop, frame.stopping), name="parent", daemon=True).start()
 
         async def whole() -> None:
