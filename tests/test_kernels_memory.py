@@ -1,5 +1,5 @@
-"""Arrays that kernels make are let go of: most kernels count no references (kernels/options.py), so a slip would leak, or
-free what is in use, and no other test would see it."""
+"""Arrays that kernels make are let go of: most kernels count no references (kernels/options.py), so a slip would leak,
+or free what is in use, and no other test would see it."""
 
 import gc
 from collections.abc import Iterator

@@ -7,11 +7,15 @@ import re
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
+from server import upkeep
 from server.cli.plan_growth import breaks, breaks_first, growths_of
+from server.cli.plan_machine import CLOSED_KEPT_DAYS, Measured, machine_of
 from tests import real_data
 from tests.command_line import Outcome, run, write_csv
 from tests.test_cli import Shop
@@ -178,6 +182,19 @@ def test_the_busiest_hour_is_the_historys_own_where_it_has_times(shop: Shop) -> 
     assert machine["growths"][0]["peak_orders_per_second"] == 1.0
     assert machine["measured"]["sample_orders"] == 60
     assert machine["measured"]["journal_bytes_per_order"] > 10
+
+
+def test_memory_is_for_open_orders_and_for_those_that_closed_in_the_last_thirty_days() -> None:
+    mebibyte = 1 << 20
+    days: Any = SimpleNamespace(first=np.array([0, 10, 30, 40]), busiest_hour=None)  # 10, 20 and 10 orders
+    measured = Measured(1, 1.0, 1.0, 1, mebibyte, 2 * mebibyte, 3.0 * mebibyte, 4.0 * mebibyte, 5 * mebibyte)
+    prepared: Any = SimpleNamespace(days=days)
+    machine = machine_of(prepared, measured, [1000, 2000], 0.2, 2)
+    orders = 10 + 20 + CLOSED_KEPT_DAYS * 40 / 3  # the two busiest days, and thirty usual ones
+    for growth, need in zip((1, 2), machine["growths"], strict=True):
+        drawn = growth * orders
+        assert need["memory_mib"] == pytest.approx(1 + 2 + 5 + drawn * (3 + 4), abs=1)
+    assert timedelta(days=CLOSED_KEPT_DAYS) == upkeep.KEPT
 
 
 @pytest.mark.parametrize(

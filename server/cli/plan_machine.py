@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SAMPLE_ORDERS = 1 << 16
 BUSY = 0.5  # of a core: the rest is for what comes at once, and for answers
 BESIDE_CORES = 1  # for the process beside the service: views and snapshots
-KEYS_KEPT_DAYS = 30
+CLOSED_KEPT_DAYS = 30  # rows and keys, as server/upkeep.py frees them
 _MIB = 1 << 20
 
 
@@ -36,7 +36,7 @@ class Measured(NamedTuple):
     journal_bytes: int  # that the sample added
     cell_bytes: int  # of all (SKU, node)
     place_bytes: int  # of all (postal code, node)
-    order_bytes: float  # of an open order
+    order_bytes: float  # of an order's rows, until it is retired
     key_bytes: float  # of an order's key
     base_bytes: int  # of a process with everything loaded and nothing known
 
@@ -127,7 +127,7 @@ def machine_of(
     for growth in growths:
         of, a_day = growth / PARTS, orders_at(prepared, growth) / count.size
         rate = hour * of / 3600
-        kept = open_orders * of * measured.order_bytes + a_day * KEYS_KEPT_DAYS * measured.key_bytes
+        kept = (open_orders * of + a_day * CLOSED_KEPT_DAYS) * (measured.order_bytes + measured.key_bytes)
         needs.append({
             "growth": of, "peak_orders_per_second": round(rate, 2),
             "of_one_engine": round(rate / lane, 4) if lane else None,
@@ -145,7 +145,7 @@ def machine_of(
         },
         "assumed": {
             "peak_hour_share": peak_hour_share if days.busiest_hour is None else None, "open_days": open_days,
-            "keys_kept_days": KEYS_KEPT_DAYS, "busy_share_of_a_core": BUSY, "cores_beside": BESIDE_CORES,
+            "closed_kept_days": CLOSED_KEPT_DAYS, "busy_share_of_a_core": BUSY, "cores_beside": BESIDE_CORES,
         },
     }  # fmt: skip
 
@@ -161,12 +161,14 @@ def explained(machine: dict[str, Any]) -> list[str]:
     return [
         f"measured here, on {measured['sample_orders']:,} orders of the history in batches through a durable engine: "
         f"{measured['orders_per_second']:,} orders a second, {measured['cpu_us_per_order']:g} us of processor and "
-        f"{measured['journal_bytes_per_order']:g} bytes of journal an order; an open order takes "
+        f"{measured['journal_bytes_per_order']:g} bytes of journal an order; an order takes "
         f"{measured['memory_bytes_per_open_order']:g} bytes of memory, a key {measured['memory_bytes_per_key']:g}, "
         f"stock {measured['cells_mib']:g} MiB, postal codes {measured['places_mib']:g} MiB, the process itself "
         f"{measured['process_mib']:,} MiB",
-        f"assumed: {hour}; an order is open for {assumed['open_days']} days (--open-days), its key is kept for "
-        f"{assumed['keys_kept_days']}; a core is busy for {assumed['busy_share_of_a_core']:.0%} of the time, and one "
+        f"assumed: {hour}; an order is open for {assumed['open_days']} days (--open-days), its rows and its key "
+        f"stay for {assumed['closed_kept_days']} more; memory is that of the server alone, which takes new orders up "
+        "to four fifths of the machine's; "
+        f"a core is busy for {assumed['busy_share_of_a_core']:.0%} of the time, and one "
         "core is for the process beside the service; orders come in batches: one by one they cost more of a core "
         "(`allot load` measures it on a server)",
     ]
