@@ -20,36 +20,39 @@ _CONTROL_GROUPS, _OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
+def held_bytes(process: str = "self") -> int:
+    """Memory that a process has and the system cannot take back: without pages of files, such as segments of the
+    journal that somebody has read. 0 where the system does not say.
+    """
+    try:
+        _, resident, of_files = Path(f"/proc/{process}/statm").read_text().split()[:3]
+        return (int(resident) - int(of_files)) * _PAGE
+    except (OSError, ValueError):
+        return 0
+
+
 class MemoryLimit:
     """Whether there is memory for more orders."""
 
     def __init__(
-        self, bytes_max: int, resident: Callable[[], int] | None = None, clock: Callable[[], float] = time.monotonic
+        self, bytes_max: int, held: Callable[[], int] = held_bytes, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """bytes_max: 0 for four fifths of the machine. resident: what the process has, in bytes."""
+        """bytes_max: 0 for four fifths of the machine. held: what the process has, in bytes."""
         self.bytes_max = bytes_max or int(SHARE_OF_MACHINE * machine_bytes())
-        self._resident, self._clock = resident or resident_bytes, clock
+        self._held, self._clock = held, clock
         self._look_at = -1.0
         self._taken = 0
 
     def check(self) -> None:
         """Raise Rejection where more orders might not fit."""
         if (now := self._clock()) >= self._look_at:
-            self._look_at, self._taken = now + LOOK_SECONDS, self._resident()
+            self._look_at, self._taken = now + LOOK_SECONDS, self._held()
         if self._taken > self.bytes_max:
             raise busy(
                 f"the server has {self._taken >> 20:,} MiB of memory, and takes new orders up to "
                 f"{self.bytes_max >> 20:,}: retire closed orders and start it again, or raise memory_bytes_max",
                 MEMORY_FULL, RETRY_MS,
             )  # fmt: skip
-
-
-def resident_bytes() -> int:
-    """Memory that this process has; 0 where the system does not say."""
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
-    except (OSError, IndexError):
-        return 0
 
 
 def machine_bytes(groups: Path = _CONTROL_GROUPS, own: Path = _OWN_GROUPS) -> int:

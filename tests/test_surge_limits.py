@@ -1,6 +1,7 @@
 """A surge meets the limits of the machine: memory and disk. New work is refused with its reason, reads are served,
 nothing that was acknowledged is lost, and it goes on when there is room again."""
 
+import mmap
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +13,8 @@ import pytest
 from allot_client import Client
 from allot_client.errors import error_of
 from server.errors import Rejection
-from server.memory import LOOK_SECONDS, MEMORY_FULL, MemoryLimit, machine_bytes, resident_bytes
+from server.memory import LOOK_SECONDS, MEMORY_FULL, MemoryLimit, held_bytes, machine_bytes
 from tests.abuse import batch, exchange, furnish, good, place
-from tests.abuse import resident_bytes as resident_of
 from tests.crash_clients import stream_of, verified
 from tests.running import server as running_server
 from tests.test_service_abuse import journal_bytes
@@ -44,10 +44,23 @@ def test_beyond_the_limit_no_order_is_taken_until_there_is_memory() -> None:
     limit.check()
 
 
+def test_pages_of_files_are_not_held(tmp_path: Path) -> None:
+    size = 64 << 20
+    with (tmp_path / "read").open("w+b") as file:
+        file.truncate(size)
+        before = held_bytes()
+        with mmap.mmap(file.fileno(), size, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE) as mapped:
+            assert sum(mapped[:: mmap.PAGESIZE]) == 0
+            assert held_bytes() < before + size // 2
+            for at in range(0, size, mmap.PAGESIZE):
+                mapped[at] = 1
+            assert held_bytes() > before + size // 2
+
+
 def test_a_control_group_counts_where_it_has_less_than_the_machine(tmp_path: Path) -> None:
     own = tmp_path / "own"
     whole = machine_bytes(tmp_path, own)
-    assert whole > resident_bytes() > 1 << 20
+    assert whole > held_bytes() > 1 << 20
     for text, expected in (("max", whole), (str(1 << 30), min(whole, 1 << 30)), (str(1 << 62), whole)):
         (tmp_path / "memory.max").write_text(text)
         assert machine_bytes(tmp_path, own) == expected
@@ -74,7 +87,7 @@ def test_the_limit_that_a_supervisor_sets_counts(tmp_path: Path, own: str, where
 def test_memory_that_is_full_refuses_orders_and_nothing_else(tmp_path: Path) -> None:
     with running_server(tmp_path / "first", "--no-views", "--no-snapshots") as server:
         furnish(server.address)
-        limit = resident_of(server.process) + ROOM_BYTES
+        limit = held_bytes(str(server.process.pid)) + ROOM_BYTES
     flags = ("--no-views", "--no-snapshots", f"--memory-bytes-max={limit}")
     with running_server(tmp_path / "data", *flags) as server, grpc.insecure_channel(server.address) as channel:
         furnish(server.address)
@@ -85,7 +98,7 @@ def test_memory_that_is_full_refuses_orders_and_nothing_else(tmp_path: Path) -> 
         assert taken
         assert {problem.reason for problem in refused} == {MEMORY_FULL}
         assert "memory_bytes_max" in refused[0].message
-        assert resident_of(server.process) < limit + ABOVE_BYTES_MAX
+        assert held_bytes(str(server.process.pid)) < limit + ABOVE_BYTES_MAX
         with Client(server.address) as client:
             with pytest.raises(grpc.RpcError) as single:
                 place(channel, "single")
