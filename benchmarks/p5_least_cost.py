@@ -40,11 +40,11 @@ SIZES = (
     Size("2,000 baskets", 6_000, BASKET_LINES, 2_000, linear=True, mixed=True),
     Size("baskets", 30_000, BASKET_LINES, None, linear=False, mixed=False),
 )
-GOALS = {  # percent over the bound, by what and level of stock
-    ("single lines", 1.0): 0.4, ("single lines", 1.2): 0.3, ("single lines", 2.0): 0.2,
-    ("baskets", 1.0): 3.5, ("baskets", 1.2): 3.0, ("baskets", 2.0): 2.0,
-    **{("300 baskets", level): 0.0005 for level in STOCK},
+GOALS = {  # percent over the bound that the plan itself proves, and seconds, by what and level of stock
+    ("single lines", 1.0): (0.4, 1.0), ("single lines", 1.2): (0.3, 1.0), ("single lines", 2.0): (0.2, 1.0),
+    ("baskets", 1.0): (3.5, 2.0), ("baskets", 1.2): (3.0, 2.0), ("baskets", 2.0): (2.0, 2.0),
 }  # fmt: skip
+TO_THE_UNIT = 0.0005  # percent over what the MIP finds, of the 300 baskets
 SIZES_QUICK = (
     Size("single lines", 3_000, 1, None, linear=True, mixed=False),
     Size("100 baskets", 3_000, BASKET_LINES, 100, linear=True, mixed=True),
@@ -107,8 +107,19 @@ def _rows(case: Case) -> Iterator[Row]:
             value, peers = case.above(method), {} if method == "nearest" else {"nearest": nearest}
         name = f"{case.what}, stock {case.level:g}: {method} {what}, {found.seconds:.3g} s)"
         row = Row("P5", name, value, unit, peers)
-        most = GOALS.get((case.what, case.level)) if method == "least-cost" else None
-        yield row if most is None else row.judged(f"{most:g}% at most", value <= most)
+        yield _judged(row, case, found) if method == "least-cost" else row
+
+
+def _judged(row: Row, case: Case, found: Found) -> Row:
+    """The plan's row, with its goal where it has one."""
+    exact = case.found.get("HiGHS MIP")
+    if case.what == "300 baskets" and exact is not None:
+        return row.judged("what the MIP finds, at most", found.cost <= exact.cost * (1 + TO_THE_UNIT / 100))
+    if (case.what, case.level) not in GOALS:
+        return row
+    most, seconds = GOALS[case.what, case.level]
+    over = 100 * (found.cost / found.bound - 1)
+    return row.judged(f"{most:g}% over its own bound, in {seconds:g} s", over <= most and found.seconds <= seconds)
 
 
 def _published(family: facility_location.Family) -> Row:

@@ -10,6 +10,7 @@ import pytest
 from benchmarks.facility_location import Family
 from benchmarks.least_cost_results import BEGIN, END, PLOT, Case, write_results
 from benchmarks.least_cost_world import Found, check, instance
+from benchmarks.p5_least_cost import _rows
 from engine.planning import plan
 from tests import real_data
 
@@ -29,6 +30,16 @@ def test_a_gap_is_over_the_best_bound_of_all_methods() -> None:
     assert case(1.0).bound == 110.0
     assert case(1.0).above("least-cost") == pytest.approx(1.0)
     assert case(1.0).above("nearest") == pytest.approx(10.0)
+
+
+@pytest.mark.parametrize(("bound", "seconds", "meets"), [(110.8, 0.4, True), (110.0, 0.4, False), (110.8, 1.1, False)])
+def test_a_goal_is_over_the_plans_own_bound_and_within_its_seconds(bound: float, seconds: float, meets: bool) -> None:
+    found = {
+        "nearest": Found(121.0, NAN, 0.1, []), "least-cost": Found(111.1, bound, seconds, []),
+        "HiGHS LP": Found(NAN, 111.0, 2.0, []),
+    }  # fmt: skip
+    (row,) = [row for row in _rows(Case("single lines", 2_000, 2_000, 1.0, found)) if row.goal]
+    assert (row.meets, row.goal) == (meets, "0.4% over its own bound, in 1 s")
 
 
 def test_the_section_is_made_and_replaced_and_the_others_stay(tmp_path: Path) -> None:
