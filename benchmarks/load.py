@@ -37,11 +37,6 @@ class World:
     nodes: int = NODES
     lines: int = 0
 
-    @property
-    def units_per_order(self) -> float:
-        """In the mean."""
-        return (self.lines or LINES_PER_ORDER) * UNITS_PER_LINE
-
 
 CANONICAL = World()
 

@@ -39,11 +39,6 @@ class Found(NamedTuple):
     seeing: list[str]  # of these channels, those that serve from every node and so are told of the stock of the load
     is_open: bool  # a run is under way, or was killed
 
-    @property
-    def is_live(self) -> bool:
-        """Whether somebody else works with it."""
-        return bool(self.nodes or self.channels)
-
 
 class Catalogue:
     """The nodes, SKUs and postal codes of runs by one name. name: so that two runs at a time have each their own."""
