@@ -93,7 +93,8 @@ class OrderServiceServicer:
     """
 
     def PlaceOrder(self, request, context):
-        """Allocates one order. Fails with RESOURCE_EXHAUSTED and a RetryInfo where too many orders are waiting.
+        """Allocates one order. Fails with RESOURCE_EXHAUSTED and a RetryInfo where too many orders are waiting, or memory
+        (MEMORY_FULL) or disk (DISK_FULL) is full. That says nothing of an earlier try of the same order: GetOrder does.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
