@@ -62,6 +62,7 @@ def test_kinds_come_as_often_as_their_shares_say_and_the_same_for_a_seed():
     counts = Counter(drawn)
     assert [counts[kind] / 20_000 for kind in mix.shares] == pytest.approx([0.6, 0.3, 0.1], abs=0.02)
     assert set(islice(Mix.parse("batch=3").draws(1), 5)) == {Kind.BATCH}
+    assert set(islice(Mix.parse("place=1e308,read=1e308").draws(1), 50)) == {Kind.PLACE, Kind.READ}
 
 
 # When requests are due
@@ -113,6 +114,24 @@ def test_an_open_loop_tells_how_many_were_never_sent():
         return await OpenLoop(request, 1).run([time.perf_counter()] * 50, drain_seconds=0.3)
 
     assert 45 <= asyncio.run(run()) <= 49
+
+
+def test_far_too_many_moments_leave_the_loop_time_to_send():
+    count, sent = 300_000, 0
+
+    async def request(_: float) -> None:
+        nonlocal sent
+        sent += 1
+        await asyncio.sleep(0.2)
+
+    async def run() -> tuple[int, float]:
+        start = time.perf_counter()
+        never_sent = await OpenLoop(request, 2).run((start for _ in range(count)), drain_seconds=0.1)
+        return never_sent, time.perf_counter() - start
+
+    never_sent, seconds = asyncio.run(run())
+    assert never_sent + sent == count
+    assert seconds < 1.5
 
 
 def test_an_open_loop_ends_when_it_is_told_and_raises_what_a_request_raises():

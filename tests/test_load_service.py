@@ -77,6 +77,12 @@ def test_a_second_of_everything_is_proved(running: Server):
     assert told["outcomes"]["short"] > 0  # of the last: what is popular ran out
 
 
+def test_without_a_warm_up_the_first_requests_count(running: Server):
+    told = load(running.address, "--mix", "batch=1", "--batch", 50, "--concurrency", 64, "--warm-up", 0).json
+    assert told["faults"] == []
+    assert told["all"]["orders"] == told["proof"]["orders"] > 0
+
+
 def test_the_load_leaves_its_channel_and_nodes_closed(running: Server):
     assert load(running.address, "--mix", "place=1", "--concurrency", 4).code == 0
     with Client(running.address) as client:

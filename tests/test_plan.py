@@ -149,6 +149,27 @@ def test_what_finds_no_room_goes_on_the_next_days_and_is_late(shop: Shop) -> Non
     assert any("1 day has no orders (2025-10-19)" in note for note in found["notes"])
 
 
+def test_what_waits_for_nodes_that_may_take_nothing_breaks_them(shop: Shop) -> None:
+    limit(shop, (0,), (0,), ("",))
+    write_csv(shop.stock, "sku,node_id,on_hand", [("S0", "DEL", 50), ("S1", "BOM", 50)])
+    found = plan(shop, "--growth", "1").out
+    assert "DEL and 1 more node are full first: on 2025-10-18 DEL takes 100% of 0 orders" in found
+    assert "Nothing breaks" not in found
+    limit(shop, (0,), (100,), ("",))  # what waits is not laid to a node that has room
+    breaks = plan(shop, "--growth", "1", "--json").json["breaks_first"]
+    assert (breaks["node"], breaks["full_nodes"]) == ("DEL", 1)
+
+
+def test_where_nothing_breaks_short_units_are_told_all_the_same(shop: Shop) -> None:
+    rows = [("A", "2025-10-18", "110001", "S0", 5, "yes")]
+    write_csv(shop.orders, HEAD + ",ship_complete", rows)
+    write_csv(shop.stock, "sku,node_id,on_hand", [("S0", "DEL", 3)])
+    found = plan(shop, "--growth", "1").out
+    assert "Nothing breaks" in found
+    assert "In the end 0 orders are late and 5 units short." in found
+    assert re.search(r"for other reasons +│ +5 ", found)
+
+
 def test_days_begin_at_midnight_of_the_time_zone(shop: Shop) -> None:
     write_csv(shop.orders, HEAD, [("A", "2025-10-18T18:29:00Z", "110001", "S0", 1),
                                   ("B", "2025-10-18T18:30:00Z", "110001", "S0", 1)])  # fmt: skip
@@ -201,7 +222,11 @@ def test_memory_is_for_open_orders_and_for_those_that_closed_in_the_last_thirty_
     ("rows", "said"),
     [
         ([("A", "", "110001", "S0", 1)], "placed_at: has no date in any order"),
-        ([], "placed_at: there is no order that can be used"),
+        ([], "there is no order that can be used: it has no rows"),
+        (
+            [("A", "2025-10-18", "999999", "S0", 1), ("B", "2025-10-18", "110001", "S0", 0)],
+            "there is no order that can be used: all rows were left out (1 ",
+        ),
         ([("A", "1970-01-02", "110001", "S0", 1), ("B", "2025-10-18", "110001", "S0", 1)], "a plan takes 400"),
         ([("A", "0001-01-01", "110001", "S0", 1)], "is not between the years 1970 and 2200"),
     ],

@@ -45,12 +45,20 @@ class HistoryDays(NamedTuple):
 
 
 def history_days(path: Path, orders: OrderFile, clock: Clock) -> HistoryDays:
-    """The orders by day. Raises IntakeError where no order has a date, or the days are too many or no history."""
+    """The orders by day. Raises IntakeError where no order can be used or has a date, or days are too many, or no
+    history."""
     placed_at = orders.placed_at
     dated = np.flatnonzero(placed_at != ABSENT)
+    if placed_at.size == 0:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in orders.rejects.counts().items())
+        why = (
+            f"all rows were left out ({reasons}): `allot allocate` says which and why" if reasons else "it has no rows"
+        )
+        raise IntakeError(f"{path}: there is no order that can be used: {why}")
     if dated.size == 0:
-        why = "has no date in any order" if len(orders.order_id) else "there is no order that can be used"
-        raise IntakeError(f"{path}: placed_at: {why}: a plan goes by the day of each order; add it, as 2025-10-20")
+        raise IntakeError(
+            f"{path}: placed_at: has no date in any order: a plan goes by the day of each order; add it, as 2025-10-20"
+        )
     _check_years(path, orders, dated)
     stamps = placed_at[dated]
     notes: list[str] = []

@@ -179,7 +179,7 @@ def _notes(files: Any, prepared: Any, results: list[dict[str, Any]], choices: di
     if with_terms and has_limits(prepared):
         notes.append(
             f"{with_terms:,} orders have nodes_max or ship_complete: what of them finds no capacity on its day is "
-            "short, and does not wait"
+            "short, and does not wait; it counts as lack of capacity even where their terms alone leave it short"
         )
     areas = int(files.orders.area.sum())
     if areas:

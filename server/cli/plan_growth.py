@@ -266,21 +266,22 @@ def _node(prepared: Prepared, at: int, out: "Outlook", free: "Outlook") -> dict[
 def breaks(result: dict[str, Any], dates: list[str]) -> dict[str, Any] | None:
     """What breaks first at a growth: nodes that are full, or a day on which stock runs short; None: nothing.
 
-    Of the nodes that are full that day, the one that would be asked for most, measured by its limit.
+    Of the nodes that are full that day, the one that would be asked for most, measured by its limit. Nodes that may
+    take nothing at all count where orders wait for them alone.
     """
-    nodes = {
-        name: node for name, node in result["nodes"].items()
-        if node["used"] is not None and 0 not in (node["orders_per_day"], node["units_per_day"])
-    }  # fmt: skip
+    limited = {name: node for name, node in result["nodes"].items() if node["used"] is not None}
+    shut = [name for name, node in limited.items() if 0 in (node["orders_per_day"], node["units_per_day"])]
+    nodes = {name: node for name, node in limited.items() if name not in shut}
     series = result["days"]
     ordered, gone, waiting = series["ordered_units"], series["out_of_stock_units"], series["waiting_units"]
     for day, date in enumerate(dates):
         full = [name for name, node in nodes.items() if node["used"][day] >= FULL]
-        if not full and nodes and waiting[day]:  # an order may be too large for what is left
-            full = [max(nodes, key=lambda name: nodes[name]["used"][day])]
+        if not full and waiting[day]:  # an order may be too large for what is left
+            lacking = [name for name in nodes if _asked(nodes[name])[0] > 1] or shut or list(nodes)
+            full = shut if lacking is shut else [max(lacking, key=lambda name: nodes[name]["used"][day])]
         if full:
-            worst = max(full, key=lambda name: _asked(nodes[name])[0])
-            used = nodes[worst]["used"][day]
+            worst = max(full, key=lambda name: _asked(limited[name])[0])
+            used = limited[worst]["used"][day]
             return {
                 "what": "capacity",
                 "day": date,
@@ -306,11 +307,16 @@ def breaks_first(results: list[dict[str, Any]]) -> dict[str, Any]:
         found = result["breaks"]
         if found is not None:
             return {"growth": result["growth"], **found, "sentence": sentence(result)}
-    most = results[-1]["growth"]
+    last = results[-1]
+    told = f" {_end(last)}" if last["late_orders"] or last["short_units"] else ""
     return {
-        "growth": None, "sentence": f"Nothing breaks up to {most:g} times the orders: no node comes to {FULL:.0%} of "
-        f"its day, and on no day {SHORT:.0%} of the units are out of stock.",
+        "growth": None, "sentence": f"Nothing breaks up to {last['growth']:g} times the orders: no node comes to "
+        f"{FULL:.0%} of its day, and on no day {SHORT:.0%} of the units are out of stock.{told}",
     }  # fmt: skip
+
+
+def _end(result: dict[str, Any]) -> str:
+    return f"In the end {result['late_orders']:,} orders are late and {result['short_units']:,} units short."
 
 
 def sentence(result: dict[str, Any]) -> str:
@@ -334,8 +340,7 @@ def sentence(result: dict[str, Any]) -> str:
             f"{who} full first: on {found['day']} {name if more else 'it'} takes {found['used']:.0%} of "
             f"{' and '.join(limits)}, and {needed} would come to it on its busiest day"
         )
-    end = f"In the end {result['late_orders']:,} orders are late and {result['short_units']:,} units short."
-    return f"{growth} {first}. {end}"
+    return f"{growth} {first}. {_end(result)}"
 
 
 def history_of(path: Path, prepared: Prepared) -> dict[str, Any]:

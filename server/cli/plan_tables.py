@@ -29,6 +29,9 @@ def table_of(result: dict[str, Any]) -> list[Row]:
     def first(run: dict[str, Any]) -> str:
         return run["breaks"]["node"] or "stock" if run["breaks"] else "nothing"
 
+    def other(run: dict[str, Any]) -> int:
+        return int(run["short_otherwise_units"])
+
     rows = [
         row("breaks first", first), row("  on", lambda run: run["breaks"]["day"] if run["breaks"] else "-"),
         row("orders", lambda run: run["orders"]), row("units", lambda run: run["units"]),
@@ -49,6 +52,7 @@ def table_of(result: dict[str, Any]) -> list[Row]:
         row("short units", share("short_units", "units")),
         row("  for lack of stock", lambda run: run["short_for_stock_units"]),
         row("  for lack of capacity", lambda run: run["short_for_capacity_units"]),
+        *([row("  for other reasons", other)] if any(map(other, runs)) else []),
         row("split orders", share("split_orders", "orders")), row("shipments", lambda run: run["shipments"]),
         row("mean distance of a unit", km("mean_distance_m")), row("95% of units travel at most", km("p95_distance_m")),
     ]  # fmt: skip

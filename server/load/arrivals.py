@@ -76,15 +76,21 @@ class OpenLoop:
         return never_sent
 
     def _wait(self, loop: asyncio.AbstractEventLoop, moments: Iterable[float]) -> None:
-        """A thread of its own tells the moments: timers of the loop are whole milliseconds."""
+        """A thread of its own tells the moments: timers of the loop are whole milliseconds. Those that have passed
+        already are told together: one by one, at a rate far too high, they would take all of the loop's time."""
+        due: list[float] = []
         for moment in moments:
             left = moment - time.perf_counter()
+            if due and (left > 0 or len(due) == _CHUNK):
+                loop.call_soon_threadsafe(self._are_due, due)
+                due = []
             if (left > 0 and self.ended.wait(left)) or self.ended.is_set():
                 return
-            loop.call_soon_threadsafe(self._is_due, moment)
+            due.append(moment)
+        loop.call_soon_threadsafe(self._are_due, due)
 
-    def _is_due(self, moment: float) -> None:
-        self._late.append(moment)
+    def _are_due(self, moments: list[float]) -> None:
+        self._late.extend(moments)
         self._fill()
 
     def _fill(self) -> None:

@@ -112,6 +112,8 @@ class Drive:
         """From the warm-up to the last answer."""
         began = self._heard = time.perf_counter()
         end = began + self._plan.warm_up_seconds + self._plan.seconds
+        if not self._plan.warm_up_seconds:
+            self._begin(began)  # before any request: the first ones count
         clock = asyncio.create_task(self._watch_the_clock(began + self._plan.warm_up_seconds))
         if self._plan.rate:
             moments = (began + moment for moment in poisson(self._plan.rate, self._plan.seed))
@@ -148,9 +150,9 @@ class Drive:
 
     async def _watch_the_clock(self, warm: float) -> None:
         """Ends the warm-up, tells every second, and ends a run that no server answers."""
-        await asyncio.sleep(max(0.0, warm - time.perf_counter()))
-        self._cpu = time.process_time()
-        self.tally.begin(time.perf_counter())
+        if self._plan.warm_up_seconds:
+            await asyncio.sleep(max(0.0, warm - time.perf_counter()))
+            self._begin(time.perf_counter())
         for number in count(1):
             await asyncio.sleep(max(0.0, self.tally.began + number - time.perf_counter()))
             now = time.perf_counter()
@@ -158,6 +160,11 @@ class Drive:
             if self._silent and now - self._heard > self._plan.patience:
                 self.gone = True
                 self._open.ended.set()
+
+    def _begin(self, now: float) -> None:
+        """The warm-up is over."""
+        self._cpu = time.process_time()
+        self.tally.begin(now)
 
     def _tick(self, now: float) -> None:
         self._told(self.tally.tick(now, self._under_way, self._open.late))

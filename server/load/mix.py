@@ -52,6 +52,7 @@ class Mix:
         if len(kinds) == 1:
             yield from repeat(kinds[0])
         chance, shares = np.random.default_rng((_SEED, seed)), np.array(list(self.shares.values()))
+        shares /= shares.max()  # large ones would have no sum
         while True:
             yield from (kinds[kind] for kind in chance.choice(len(kinds), _CHUNK, p=shares / shares.sum()).tolist())
 
