@@ -68,7 +68,15 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures here too")
     parser.add_argument("--report", type=Path, metavar="FOLDER", help="write them there with a page of plots, and PNGs")
     parser.add_argument("--quick", action="store_true", help="a tenth of the load, fewer rounds")
-    return parser.parse_args()
+    chosen = parser.parse_args()
+    try:  # before the work of an hour, not after it
+        if chosen.report:
+            chosen.report.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        parser.error(f"--report {chosen.report}: {error.strerror}: name another folder")
+    if chosen.json and not chosen.json.parent.is_dir():
+        parser.error(f"--json {chosen.json}: there is no folder {chosen.json.parent}: make it")
+    return chosen
 
 
 def _names(text: str) -> list[str]:

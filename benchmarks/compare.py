@@ -91,6 +91,10 @@ def main(arguments: list[str] | None = None) -> int:
     except (OSError, ValueError, KeyError, TypeError) as error:
         print(f"no two runs of the benchmarks: {error}: make them by python -m benchmarks --json OUT", file=sys.stderr)
         return 2
+    if before.get("quick") != after.get("quick"):
+        print(
+            "note: one of the runs is --quick, with a tenth of the load: no figure is like the other", file=sys.stderr
+        )
     for change in changes:
         if change.verdict != SAME or chosen.all:
             one, two = ("-" if value is None else figure_text(value) for value in (change.before, change.after))

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks import __main__ as command
 from benchmarks import compare, report
 from benchmarks.row import Row, in_turn
 
@@ -105,9 +106,25 @@ def test_compare_ends_by_what_it_found(tmp_path: Path, capsys: pytest.CaptureFix
     assert compare.main([str(paths[0]), str(paths[0])]) == 0
     assert compare.main([str(paths[0]), str(paths[1])]) == 1
     assert "worse" in capsys.readouterr().out
+    paths[2].write_text(json.dumps(run_of(*ROWS) | {"quick": False}))
+    assert compare.main([str(paths[0]), str(paths[2])]) == 0
+    assert "one of the runs is --quick" in capsys.readouterr().err
+    paths[2].write_text("{}")
     for wrong in (paths[2], tmp_path / "missing"):
         assert compare.main([str(paths[0]), str(wrong)]) == 2
         assert "no two runs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", ["--json", "--report"])
+def test_a_place_that_cannot_be_written_is_told_before_the_work(
+    flag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("sys.argv", ["benchmarks", "--only", "P1", flag, str(tmp_path / "file" / "out")])
+    monkeypatch.setattr(command, "import_module", lambda name: pytest.fail(f"{name} was begun"))
+    with pytest.raises(SystemExit):
+        command.main()
+    assert f"{flag} {tmp_path}" in capsys.readouterr().err
 
 
 def test_parts_take_turns_and_the_first_round_does_not_count() -> None:
