@@ -70,6 +70,12 @@ def place_orders(commit: Commit, command: PlaceOrders) -> OrderAnswers:
     return in_order(pieces, [*rows, again])
 
 
+def answered_before(state: State, command: PlaceOrders) -> Any:
+    """Which orders or carts have an answer already, bool [order]: a repeat changes nothing and takes no memory."""
+    method = Method.RESERVE if isinstance(command, Reserve) else Method.PLACE_ORDER
+    return find_locations(state, hash_keys(state, command.channel, method, command.order_id))[0] != ABSENT
+
+
 def _first_answers(commit: Commit, command: PlaceOrders, rows: Any, locations: Any) -> OrderAnswers:
     """Answers to repeats: the first one where the content is the same, a conflict where it is not."""
     pieces: list[OrderAnswers] = []

@@ -23,6 +23,7 @@ import grpc
 import structlog
 
 from engine.commands import Command, PlaceOrders
+from engine.decide import answered_before
 from engine.journal import JournalFull
 from engine.outcomes import EngineError, OutOfRoom
 from engine.writer import Engine, Pending
@@ -90,9 +91,9 @@ class Batcher:
 
     def __init__(
         self, engine: Engine, requests_max: int = 4096, batches_max: int = 64, clock: Callable[[], float] = time.time,
-        memory: Callable[[], None] = lambda: None,
+        memory: Callable[[], Rejection | None] = lambda: None,
     ) -> None:  # fmt: skip
-        """memory: raises Rejection where there is none for new orders."""
+        """memory: why no new orders are taken, where there is none for them."""
         self.engine = engine
         self.failure: BaseException | None = None
         self._requests_max, self._batches_max, self._clock, self._memory = requests_max, batches_max, clock, memory
@@ -155,8 +156,6 @@ class Batcher:
 
     def place(self, kind: Any, row: Any, deadline: float = math.inf) -> "asyncio.Future[Any]":
         """One row, gathered with the others of its kind (server/gather.py) into a command; its result, durable."""
-        if kind in _NEW_ORDERS:
-            self._memory()
         return self._single(Request(kind, row, deadline, self._loop.create_future(), orders=1))
 
     def read(self, look: Callable[[Engine], Any], deadline: float = math.inf) -> "asyncio.Future[Any]":
@@ -168,7 +167,6 @@ class Batcher:
         """A batch of a stream, with others of its kind; lanes take turns. Its answers once they are durable."""
         request = Request(None, command, deadline, self._loop.create_future(), orders, is_batch=True)
         self._check()
-        self._memory()
         with self._free:
             if self._batches >= self._batches_max:
                 raise busy(f"{self._batches} batches wait: wait and send it again", QUEUE_FULL, RETRY_MS)
@@ -323,9 +321,25 @@ class Batcher:
             self._give_out([(request, too_late()) for request in late])
         return [request for request in requests if request.deadline > now and not request.future.cancelled()]
 
+    def _with_memory(self, requests: list[Request]) -> list[Request]:
+        """Those that there is memory for: where it is full, orders that were not answered before are refused."""
+        refusal = self._memory()
+        if refusal is None:
+            return requests
+        state, refused = self.engine.state, []
+        for request in requests:
+            orders = request.content if request.kind is None else None
+            if request.kind in _NEW_ORDERS:
+                orders = request.kind.command([request.content])
+            if isinstance(orders, PlaceOrders) and not answered_before(state, orders).all():
+                refused.append(request)
+        self._give_out([(request, refusal) for request in refused])
+        return [request for request in requests if request not in refused]
+
     def _turn(self, requests: list[Request]) -> None:
         """Decide and hand on. Where it does not fit, half of it at a time, so that one does not stand for all."""
         began = time.perf_counter()
+        requests = self._with_memory(requests)
         looks = [request for request in requests if request.kind is _LOOK]
         writes = [request for request in requests if request.kind is not _LOOK]
         groups = gather(writes)

@@ -1,7 +1,7 @@
 """The memory that the server may take: beyond it new orders and carts are refused, before the system ends the process.
 
-What was taken is served, picked, cancelled, read and retired as ever; those need little, and there is room for it above
-the limit. A process beside the server offers itself to the system first (`offer_first`).
+What was taken has its first answer again, and is served, picked, cancelled, read and retired as ever; those need
+little, and there is room for it above the limit. A process beside the server offers itself to the system first (`offer_first`).
 """
 
 import contextlib
@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from server.errors import busy
+from server.errors import Rejection, busy
 
 MEMORY_FULL = "MEMORY_FULL"
 SHARE_OF_MACHINE = 0.8
@@ -43,16 +43,17 @@ class MemoryLimit:
         self._look_at = -1.0
         self._taken = 0
 
-    def check(self) -> None:
-        """Raise Rejection where more orders might not fit."""
+    def refusal(self) -> Rejection | None:
+        """Why no more orders are taken, where they might not fit."""
         if (now := self._clock()) >= self._look_at:
             self._look_at, self._taken = now + LOOK_SECONDS, self._held()
         if self._taken > self.bytes_max:
-            raise busy(
+            return busy(
                 f"the server has {self._taken >> 20:,} MiB of memory, and takes new orders up to "
                 f"{self.bytes_max >> 20:,}: retire closed orders and start it again, or raise memory_bytes_max",
                 MEMORY_FULL, RETRY_MS,
             )  # fmt: skip
+        return None
 
 
 def machine_bytes(groups: Path = _CONTROL_GROUPS, own: Path = _OWN_GROUPS) -> int:

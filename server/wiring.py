@@ -233,7 +233,7 @@ def open_parts(service: Service) -> Parts:
     engine, card = open_engine(service)
     feed, events = Feed(engine), EventLog(engine)
     memory = MemoryLimit(settings.memory_bytes_max)
-    batcher = Batcher(engine, settings.queue_requests_max, settings.queue_batches_max, memory=memory.check)
+    batcher = Batcher(engine, settings.queue_requests_max, settings.queue_batches_max, memory=memory.refusal)
 
     def surge_meter(per_second: int, seconds: float) -> Callable[[], bool]:
         return SurgeMeter(lambda: batcher.work, per_second, seconds).in_surge

@@ -12,7 +12,6 @@ import pytest
 
 from allot_client import Client
 from allot_client.errors import error_of
-from server.errors import Rejection
 from server.memory import LOOK_SECONDS, MEMORY_FULL, MemoryLimit, held_bytes, machine_bytes
 from tests.abuse import batch, exchange, furnish, good, place
 from tests.crash_clients import stream_of, verified
@@ -21,7 +20,7 @@ from tests.test_service_abuse import journal_bytes
 
 BATCH = 16_000
 ROOM_BYTES = 48 << 20
-ABOVE_BYTES_MAX = 48 << 20  # beyond the limit: what was under way, and what columns take ahead
+ABOVE_BYTES_MAX = 96 << 20  # beyond the limit: what was under way, and what columns take ahead; 60 batches are 240 MB
 
 
 def batches(count: int, filler: str = "") -> Iterator[bytes]:
@@ -32,16 +31,16 @@ def batches(count: int, filler: str = "") -> Iterator[bytes]:
 def test_beyond_the_limit_no_order_is_taken_until_there_is_memory() -> None:
     now, taken = [0.0], [90]
     limit = MemoryLimit(100, lambda: taken[0], lambda: now[0])
-    limit.check()
+    assert limit.refusal() is None
     taken[0] = 101
-    limit.check()  # looked at a moment ago
+    assert limit.refusal() is None, "looked at a moment ago"
     now[0] += LOOK_SECONDS
-    with pytest.raises(Rejection) as refused:
-        limit.check()
-    assert (refused.value.reason, refused.value.code) == (MEMORY_FULL, grpc.StatusCode.RESOURCE_EXHAUSTED)
-    assert refused.value.retry_after_ms > 0
+    refusal = limit.refusal()
+    assert refusal is not None
+    assert (refusal.reason, refusal.code) == (MEMORY_FULL, grpc.StatusCode.RESOURCE_EXHAUSTED)
+    assert refusal.retry_after_ms > 0
     taken[0], now[0] = 100, now[0] + LOOK_SECONDS
-    limit.check()
+    assert limit.refusal() is None
 
 
 def test_pages_of_files_are_not_held(tmp_path: Path) -> None:
@@ -99,6 +98,12 @@ def test_memory_that_is_full_refuses_orders_and_nothing_else(tmp_path: Path) -> 
         assert {problem.reason for problem in refused} == {MEMORY_FULL}
         assert "memory_bytes_max" in refused[0].message
         assert held_bytes(str(server.process.pid)) < limit + ABOVE_BYTES_MAX
+        (again,) = exchange(channel, batches(1))
+        assert good(again), "what was acknowledged has its first answer"
+        assert set(again["again"].to_pylist()) == {True}
+        (mixed,) = exchange(channel, [stream_of(batch(["0-0", "new"]))])
+        assert mixed.reason == MEMORY_FULL
+        assert place(channel, "0-1").again
         with Client(server.address) as client:
             with pytest.raises(grpc.RpcError) as single:
                 place(channel, "single")
