@@ -1,7 +1,7 @@
 """The memory that the server may take: beyond it new orders and carts are refused, before the system ends the process.
 
-What was taken has its first answer again, and is served, picked, cancelled, read and retired as ever; those need
-little, and there is room for it above the limit. A process beside the server offers itself to the system first (`offer_first`).
+What was taken has its first answer again, and is served, picked, cancelled, read, retired as ever: that needs little,
+and there is room for it above the limit. A process beside the server offers itself to the system first (`offer_first`).
 """
 
 import contextlib
