@@ -47,6 +47,7 @@ class Measurement(NamedTuple):
     shares: tuple[float, ...]  # of the peak, one for each point of `open`
     sync_ms: float  # the disk's write and fdatasync alone, the median
     cores: int
+    others: float  # processes that wanted a core in the minute before it began
 
     @property
     def peak(self) -> float:
@@ -68,7 +69,7 @@ def rows(quick: bool = False) -> list[Row]:
 def measure(quick: bool = False) -> Measurement:
     """The closed loops, then the open ones."""
     concurrency, shares = (CONCURRENCY_QUICK, SHARES_QUICK) if quick else (CONCURRENCY, SHARES)
-    rounds = ROUNDS_QUICK if quick else ROUNDS
+    rounds, others = ROUNDS_QUICK if quick else ROUNDS, os.getloadavg()[0]
     with (
         stocked_folder(STOCKED_ORDERS, POPULAR_SKUS) as folder,
         serving(folder) as service,
@@ -83,7 +84,7 @@ def measure(quick: bool = False) -> Measurement:
         rates = [share * peak for share in shares]
         arriving = loads.points("open_loop", "rate", rates, SECONDS_QUICK if quick else OPEN_SECONDS)
         syncs = sync_seconds(folder, SYNCS)
-    return Measurement(closed, arriving, shares, 1e3 * float(np.median(syncs)), os.cpu_count() or 1)
+    return Measurement(closed, arriving, shares, 1e3 * float(np.median(syncs)), os.cpu_count() or 1, others)
 
 
 class _Loads:

@@ -24,7 +24,8 @@ _TEXT = """## Latency against load
 Made by `python -m benchmarks --only latency`: single orders by `PlaceOrder`, each acknowledged after its fdatasync,
 beside the bare echo of the same bytes (gRPC on the same kind of event loop, {echo}, and nothing behind it). Server,
 echo and client share {cores} cores; the disk alone takes {sync:.2f} ms for a write and its fdatasync. Milliseconds are
-of all {rounds} rounds together, with the range of the rounds in brackets.
+of all {rounds} rounds together, with the range of the rounds in brackets. The cores are shared with others too: in the
+minute before it began, {others:.1f} of their processes wanted one.
 
 {closed}
 
@@ -49,7 +50,8 @@ def section(found: Measurement) -> list[str]:
     few = sum(point.calls < FEW_CALLS for point in each)
     remark = f"{few} of the {len(each)} rows of both tables have fewer than {FEW_CALLS:,} orders: their p99.9 is rough."
     filled = {
-        "echo": ECHO, "cores": found.cores, "sync": found.sync_ms, "rounds": ROUNDS, "peak": found.peak, "plot": PLOT,
+        "echo": ECHO, "cores": found.cores, "others": found.others, "sync": found.sync_ms, "rounds": ROUNDS,
+        "peak": found.peak, "plot": PLOT,
         "under_way": UNDER_WAY_MAX, "few": remark if few else "",
         "closed": _table("at a time", [f"{point.at:.0f}" for point in found.closed["order"]], found.closed),
         "open": _table("of the peak", [f"{share:.0%}" for share in found.shares], found.open),

@@ -17,7 +17,7 @@ def point(at: float, per_second: float, calls: int = 20_000) -> Point:
 def found() -> Measurement:
     closed = {name: [point(1, 500), point(64, 4_000)] for name in NAMES}
     arriving = {name: [point(share * 4_000, share * 4_000, 900) for share in SHARES] for name in NAMES}
-    return Measurement(closed, arriving, SHARES, 0.25, 2)
+    return Measurement(closed, arriving, SHARES, 0.25, 2, 3.46)
 
 
 def test_percentiles_are_of_all_rounds_together_and_the_range_of_each():
@@ -48,6 +48,7 @@ def test_the_section_has_a_line_for_each_load_and_says_what_is_rough(found: Meas
     assert "| 64 | 4,000 | 0 | 114.00 (50.00 to 100.00) |" in text
     assert "| 95% | 3,800 | 0 |" in text
     assert f"{len(SHARES)} of the 8 rows" in text
+    assert "3.5 of their processes" in text
     assert "{" not in text
 
 
