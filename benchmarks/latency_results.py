@@ -23,9 +23,9 @@ _TEXT = """## Latency against load
 
 Made by `python -m benchmarks --only latency`: single orders by `PlaceOrder`, each acknowledged after its fdatasync,
 beside the bare echo of the same bytes (gRPC on the same kind of event loop, {echo}, and nothing behind it). Server,
-echo and client share {cores} cores; the disk alone takes {sync:.2f} ms for a write and its fdatasync. Milliseconds are
-of all {rounds} rounds together, with the range of the rounds in brackets. The cores are shared with others too: in the
-minute before it began, {others:.1f} of their processes wanted one.
+echo and client share {cores} cores; the disk alone takes {sync:.2f} ms for a write and its fdatasync. Milliseconds: p50
+and p99 are medians of {rounds} rounds, p99.9 is of all of them together, with the range of the rounds in brackets.
+Others share the cores: in the minute before it began, {others:.1f} of their processes wanted one.
 
 {closed}
 
