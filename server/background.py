@@ -26,7 +26,7 @@ from typing import Any
 import structlog
 
 from server.kept_process import KeptProcess
-from server.memory import offer_first
+from server.memory import available_bytes, held_bytes, machine_bytes, offer_first
 
 FOLLOW_SECONDS = 0.1  # between two sequences that are told to the follower
 SURGE_STEP_SECONDS = 0.02  # in a surge, of a transaction of the views, after which they rest
@@ -35,6 +35,8 @@ RESTS_OF_VIEWS = 19.0  # for so many times as long as it took: a twentieth of a 
 SURGE_SNAPSHOT_SECONDS = 60.0  # in a surge, from one snapshot to the next: each replays what came since, and is longer
 RESTS_OF_SNAPSHOT = 4.0  # in a surge, for so many times as long as it worked: it wants memory and the disk too
 NICE = 10  # a tenth of what others get where all cores are wanted: views may lag, but not for ever
+SNAPSHOT_OVER_SERVER = 1.25  # memory that must be there for a snapshot, over the server's: it is the same state again
+LEAST_SHARE = 1 / 16  # of the machine: where less is left, a snapshot that is being built is given up
 _LOOK_SECONDS = 1.0  # between two looks at a snapshot process
 _log = structlog.get_logger("background")
 
@@ -161,9 +163,21 @@ class Follower:
         is_time = not in_surge or time.monotonic() - self._tried_at >= SURGE_SNAPSHOT_SECONDS
         if is_time and self._snapshot is None and sealed > max(self._tried_up_to, found[-1][0] if found else 0):
             self._tried_up_to, self._tried_at = sealed, time.monotonic()
+            if not self._has_memory(sealed):
+                return
             command = [sys.executable, "-m", "server.background", str(self._data), "--one-snapshot"]
             self._snapshot = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
             self._snapshot_told = None
+
+    def _has_memory(self, sealed: int) -> bool:
+        """Whether there is memory for a second state beside the server's."""
+        needed, there = int(SNAPSHOT_OVER_SERVER * held_bytes(str(os.getppid()))), available_bytes()
+        if needed > there:
+            tell(
+                error=f"no snapshot up to sequence {sealed}: it would take about {needed >> 20:,} MiB of memory, "
+                f"{there >> 20:,} are left: the next start replays more; `allot snapshot` makes one where nothing runs"
+            )
+        return needed <= there
 
 
 class _UpTo:
@@ -230,13 +244,16 @@ def _follow(data: Path, views: bool, snapshots: bool) -> None:
 
 
 class _Pace:
-    """In a surge, rests RESTS_OF_SNAPSHOT times as long as was worked since the last rest."""
+    """In a surge, rests RESTS_OF_SNAPSHOT times as long as was worked since the last rest. Gives up where the server
+    may need the memory."""
 
     def __init__(self, told: _Input) -> None:
         self._told, self._since = told, time.monotonic()
 
     def rest(self, *_: int) -> None:
-        """Rest now."""
+        """Rest now. Raises MemoryError where too little is left."""
+        if available_bytes() < LEAST_SHARE * machine_bytes():
+            raise MemoryError(f"less than {LEAST_SHARE:.1%} of the machine's memory is left: it is given up")
         self._told.rest(RESTS_OF_SNAPSHOT * (time.monotonic() - self._since))
         self._since = time.monotonic()
 

@@ -17,6 +17,7 @@ SHARE_OF_MACHINE = 0.8
 RETRY_MS = 5000
 LOOK_SECONDS = 0.02  # between two looks: a surge takes some 10 MB in that time
 _CONTROL_GROUPS, _OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+_OF_VERSION_1 = ("memory.usage_in_bytes", "total_inactive_file")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -84,6 +85,25 @@ def _limits(groups: Path, own: Path) -> list[Path]:
             group = Path(path.lstrip("/"))
             found += [root / part / name for part in (group, *group.parents)]
     return found
+
+
+def available_bytes(
+    groups: Path = _CONTROL_GROUPS, own: Path = _OWN_GROUPS, machine: Path = Path("/proc/meminfo")
+) -> int:
+    """Memory that one more process could have now, of the machine and of every control group that this one is in: what
+    is free, and pages of files. All there is where the system does not say.
+    """
+    least = machine_bytes(groups, own)
+    with contextlib.suppress(OSError, IndexError):
+        (line,) = [line for line in machine.read_text().splitlines() if line.startswith("MemAvailable:")] or [""]
+        least = min(least, int(line.split()[1]) << 10)
+    for path in _limits(groups, own):
+        used, kind = ("memory.current", "inactive_file") if path.name == "memory.max" else _OF_VERSION_1
+        with contextlib.suppress(OSError, ValueError):
+            stat = dict(line.split() for line in (path.parent / "memory.stat").read_text().splitlines())
+            taken = int((path.parent / used).read_text()) - int(stat.get(kind, 0))
+            least = min(least, max(0, int(path.read_text()) - taken))
+    return least
 
 
 def offer_first() -> None:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -350,3 +351,40 @@ def test_a_rest_lasts_as_long_as_the_surge_but_not_for_ever(monkeypatch: pytest.
     told.rest(60)
     assert time.monotonic() - began < 5
     assert told.durable == 7  # `here` stays open: the end of its input is the end of the process
+
+
+def test_no_snapshot_is_begun_without_memory_for_it(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    follower = background.Follower(server.path, views=False, snapshots=True)
+    server.commit(place("order", (0, 1)))
+    server.engine.journal.seal()
+    monkeypatch.setattr(background, "held_bytes", lambda process: 800 << 20)
+    monkeypatch.setattr(background, "available_bytes", lambda: 999 << 20)
+    follower.step(server.engine.durable_sequence)
+    assert not follower.is_busy
+    assert "about 1,000 MiB of memory, 999 are left" in capsys.readouterr().out
+    server.commit(place("another", (0, 1)))
+    server.engine.journal.seal()
+    monkeypatch.setattr(background, "available_bytes", lambda: 1000 << 20)
+    follower.step(server.engine.durable_sequence)
+    assert follower.is_busy
+    wait_until(lambda: follower._snapshot is None or follower._snapshot.poll() is not None)
+    follower.step(0)  # hears how it went
+    assert not follower.is_busy
+    assert len(snapshots(FolderDisk(server.path))) == 1
+
+
+def test_a_snapshot_is_given_up_where_memory_runs_out(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(3):
+        server.commit(place(f"order {number}", (0, 1)))
+    server.engine.journal.seal()
+    monkeypatch.setattr(background, "available_bytes", lambda: 0)
+    monkeypatch.setattr(background, "_Input", lambda: SimpleNamespace(rest=lambda seconds: None))
+    monkeypatch.setattr(background, "offer_first", lambda: None)
+    monkeypatch.setattr(background.os, "nice", lambda by: None)
+    assert background.main([str(server.path), "--one-snapshot"]) == 1
+    assert "memory is left: it is given up" in capsys.readouterr().out
+    assert snapshots(FolderDisk(server.path)) == []

@@ -12,7 +12,7 @@ import pytest
 
 from allot_client import Client
 from allot_client.errors import error_of
-from server.memory import LOOK_SECONDS, MEMORY_FULL, MemoryLimit, held_bytes, machine_bytes
+from server.memory import LOOK_SECONDS, MEMORY_FULL, MemoryLimit, available_bytes, held_bytes, machine_bytes
 from tests.abuse import batch, exchange, furnish, good, place
 from tests.crash_clients import stream_of, verified
 from tests.running import server as running_server
@@ -81,6 +81,25 @@ def test_the_limit_that_a_supervisor_sets_counts(tmp_path: Path, own: str, where
     (tmp_path / where).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / where).write_text(str(256 << 20))
     assert machine_bytes(tmp_path, tmp_path / "own") == 256 << 20
+
+
+def test_what_is_left_is_that_of_the_machine_or_of_a_control_group(tmp_path: Path) -> None:
+    own, machine, missing = tmp_path / "own", tmp_path / "meminfo", tmp_path / "missing"
+    machine.write_text("MemTotal: 99999999 kB\nMemAvailable:   1024 kB\n")
+    assert available_bytes(tmp_path, missing, machine) == 1 << 20
+    assert available_bytes(tmp_path, missing, missing) == machine_bytes(tmp_path, missing)
+    group = tmp_path / "system.slice"
+    group.mkdir()
+    own.write_text("0::/system.slice\n")
+    for name, text in (
+        ("memory.max", "900000"),
+        ("memory.current", "700000"),
+        ("memory.stat", "inactive_file 50000\n"),
+    ):
+        (group / name).write_text(text)
+    assert available_bytes(tmp_path, own, machine) == 250_000
+    (group / "memory.max").write_text("max")
+    assert available_bytes(tmp_path, own, machine) == 1 << 20
 
 
 def test_memory_that_is_full_refuses_orders_and_nothing_else(tmp_path: Path) -> None:
