@@ -21,7 +21,7 @@ import os, signal, sys
 from engine.disk import FolderDisk
 from engine.intake.decisions import DecisionWriter
 from engine.journal.segments import Journal
-from server.cli.main import run
+from server.cli.main import main
 
 moment, sequence = sys.argv[1], int(sys.argv[2])
 append, write = Journal.append, FolderDisk.write
@@ -51,17 +51,17 @@ Journal.append, FolderDisk.write = dying_append, dying_write
 if moment == "writing":
     DecisionWriter.append = die
 sys.argv = ["allot", *sys.argv[3:]]
-run()
+main()
 """
 
 _WITHOUT_PRIVILEGE = """
 import ctypes, sys
-from server.cli.main import run
+from server.cli.main import main
 
 version_3, this_process, none_at_all = (0x20080522).to_bytes(4, sys.byteorder), bytes(4), bytes(24)
 assert ctypes.CDLL(None).capset(version_3 + this_process, none_at_all) == 0
 sys.argv = ["allot", *sys.argv[1:]]
-run()
+main()
 """
 
 
