@@ -37,7 +37,7 @@ RESTS_OF_SNAPSHOT = 4.0  # in a surge, for so many times as long as it worked: i
 NICE = 10  # a tenth of what others get where all cores are wanted: views may lag, but not for ever
 SNAPSHOT_OVER_SERVER = 1.25  # memory that must be there for a snapshot, over the server's: it is the same state again
 LEAST_SHARE = 1 / 16  # of the machine: where less is left, a snapshot that is being built is given up
-_LOOK_SECONDS = 1.0  # between two looks at a snapshot process
+_LOOK_SECONDS = 1.0  # between two looks at a snapshot process, and of it at what memory is left
 _log = structlog.get_logger("background")
 
 
@@ -249,11 +249,14 @@ class _Pace:
 
     def __init__(self, told: _Input) -> None:
         self._told, self._since = told, time.monotonic()
+        self._look_at = -math.inf  # at what memory is left
 
     def rest(self, *_: int) -> None:
         """Rest now. Raises MemoryError where too little is left."""
-        if available_bytes() < LEAST_SHARE * machine_bytes():
-            raise MemoryError(f"less than {LEAST_SHARE:.1%} of the machine's memory is left: it is given up")
+        if time.monotonic() >= self._look_at:  # a look costs more than many a record
+            self._look_at = time.monotonic() + _LOOK_SECONDS
+            if available_bytes() < LEAST_SHARE * machine_bytes():
+                raise MemoryError(f"less than {LEAST_SHARE:.1%} of the machine's memory is left: it is given up")
         self._told.rest(RESTS_OF_SNAPSHOT * (time.monotonic() - self._since))
         self._since = time.monotonic()
 

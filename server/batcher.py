@@ -326,24 +326,24 @@ class Batcher:
         refusal = self._memory()
         if refusal is None:
             return requests
-        state, refused = self.engine.state, []
+        state, refused = self.engine.state, set()
         for request in requests:
             orders = request.content if request.kind is None else None
             if request.kind in _NEW_ORDERS:
                 orders = request.kind.command([request.content])
             if isinstance(orders, PlaceOrders) and not answered_before(state, orders).all():
-                refused.append(request)
+                refused.add(request)
         self._give_out([(request, refusal) for request in refused])
         return [request for request in requests if request not in refused]
 
     def _turn(self, requests: list[Request]) -> None:
         """Decide and hand on. Where it does not fit, half of it at a time, so that one does not stand for all."""
         began = time.perf_counter()
-        requests = self._with_memory(requests)
-        looks = [request for request in requests if request.kind is _LOOK]
-        writes = [request for request in requests if request.kind is not _LOOK]
-        groups = gather(writes)
         try:
+            requests = self._with_memory(requests)
+            looks = [request for request in requests if request.kind is _LOOK]
+            writes = [request for request in requests if request.kind is not _LOOK]
+            groups = gather(writes)
             commands = [group.command() for group in groups]
         except Exception as error:  # ours, and before anything was decided
             self._give_out([(request, error) for request in requests])

@@ -388,3 +388,15 @@ def test_a_snapshot_is_given_up_where_memory_runs_out(
     assert background.main([str(server.path), "--one-snapshot"]) == 1
     assert "memory is left: it is given up" in capsys.readouterr().out
     assert snapshots(FolderDisk(server.path)) == []
+
+
+def test_what_memory_is_left_is_looked_at_now_and_then_and_not_at_every_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+    monkeypatch.setattr(background, "available_bytes", lambda: looks.append(1) or 1 << 60)
+    pace = background._Pace(SimpleNamespace(rest=lambda seconds: None))  # type: ignore[arg-type]
+    for _ in range(1000):
+        pace.rest()
+    assert len(looks) == 1
+    pace._look_at = 0.0
+    pace.rest()
+    assert len(looks) == 2
