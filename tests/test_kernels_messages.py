@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from allot.v1 import availability_pb2 as pb
 from engine.names import text_buffers
-from kernels.messages import FIGURE_BYTES_MAX, write_figures, write_lines
+from kernels.messages import FIGURE_BYTES_MAX, number_lines, write_figures, write_lines
 
 ROWS = st.lists(
     st.tuples(st.text(max_size=300), st.integers(0, 2**31 - 1), st.integers(0, 2**63 - 1)), max_size=30
@@ -55,3 +55,10 @@ def test_the_longest_line_has_room() -> None:
     offsets, data = text_buffers(pa.array([""], pa.string()))
     largest = np.array([2**31 - 1], np.int32), np.array([2**63 - 1], np.int64)
     assert write_lines(np.zeros(1, np.int32), offsets, data, *largest, out) == FIGURE_BYTES_MAX
+
+
+def test_parts_are_numbered_by_the_line_of_their_order():
+    first_line, first_part = np.array([0, 2, 2, 5], np.int64), np.array([0, 1, 3, 3, 4, 6], np.int64)
+    line = np.zeros(6, np.int32)
+    number_lines(first_line, first_part, line)
+    assert line.tolist() == [1, 2, 2, 2, 3, 3]  # an order without lines, and a line without parts, take no number away
