@@ -33,6 +33,7 @@ class Commit:
         self.first_answers = first_answers
         self.tables: list[tuple[schema.Table, Columns]] = []
         self.orders_entered = 0
+        self.bytes_promised = 0  # of the journal's reservation
         self._answers = 0
 
     @property

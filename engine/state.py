@@ -4,7 +4,6 @@ Commands are decided against it (engine/decide.py), effects applied to it (engin
 """
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 import xxhash
 
 from engine.capacity import Days
-from engine.columns import Limits, reserve
+from engine.columns import Growing, Limits, reserve
 from engine.expected import Expected
 from engine.names import Names
 from engine.outcomes import Namespace, OutOfRoom
@@ -195,12 +194,14 @@ class State:
         self.places.metres[:count, :width] = places.metres[:count]
         self.places.rank[:count, :width] = places.rank[:count]
 
-    def growing(self) -> list[tuple[Any, Callable[[], int]]]:
-        """The columns that grow with every order, each with its rows in use."""
+    def growing(self) -> list[Growing]:
+        """The columns that grow with every order; of the key index there are three slots a key where it has just
+        grown."""
         book = self.book
-        of = ((book.orders, Head.ORDERS), (book.lines, Head.LINES), (book.parts, Head.PARTS))
-        columns = [(column, partial(self.head, head)) for columns, head in of for column in columns]
-        return [*columns, (self.keys.slots, lambda: int(self.keys.sizes[Size.SEGMENTS]) * SEGMENT_SLOTS)]
+        of = ((book.orders, Head.ORDERS, 1), (book.lines, Head.LINES, 2), (book.parts, Head.PARTS, 2))
+        columns = [Growing(column, partial(self.head, head), rows) for columns, head, rows in of for column in columns]
+        slots = Growing(self.keys.slots, lambda: int(self.keys.sizes[Size.SEGMENTS]) * SEGMENT_SLOTS, 3)
+        return [*columns, slots]
 
     def set_in_force(self) -> None:
         """What allocation may use: node groups less the nodes that are excluded or not active. For what is new, a

@@ -107,7 +107,7 @@ class Engine:
         self.first_answers = FirstAnswers(self._tables_of, self._first_since)
         self._undurable: dict[int, Commit] = {}
         self._building: Commit | None = None
-        self._promised = 0  # bytes of the journal's reservation that no commit has used yet
+        self._promised = 0  # bytes of the journal's reservation that no commit has used, or may use
         self._durable = state.sequence
         self._failure: BaseException | None = None
         self._changed = threading.Condition()
@@ -188,7 +188,7 @@ class Engine:
             commit.check()
             self.state.sequence, self.state.stamp = commit.sequence, stamp
             changes = self._publish(commands)
-            self._promised -= needed
+            commit.bytes_promised = needed
             self._keep(commit, pipelined)
         except BaseException as error:  # the state is ahead of the journal
             self._fail(error)
@@ -306,10 +306,24 @@ class Engine:
             raise EngineFailed(f"the engine has failed: {error}") from error
         self._promised = room
 
+    # Memory
+
+    def take_memory_ahead(self, size: int, goes_on: Callable[[], bool] = lambda: True) -> None:
+        """Take so many bytes of memory for orders to come, while that goes on. Returns when it is done: for a thread of
+        its own, begun before anything is asked."""
+        self._room_ahead = self._room_ahead or RoomAhead(self.state.growing())
+        self._room_ahead.take(size, goes_on)
+
+    @property
+    def memory_ahead(self) -> int:
+        """Bytes of memory that were taken for orders to come and that none uses yet."""
+        return self._room_ahead.unused_bytes if self._room_ahead is not None else 0
+
     # Durability
 
     def _keep(self, commit: Commit, pipelined: bool) -> None:
         with self._changed:
+            self._promised -= commit.bytes_promised
             self._undurable[commit.sequence] = commit
         if not pipelined and self._durable == commit.sequence - 1:
             self._append(commit)
@@ -317,7 +331,7 @@ class Engine:
         if self._syncer is None:
             self._syncer = threading.Thread(target=self._sync, name="allot-journal", daemon=True)
             self._syncer.start()
-            self._room_ahead = RoomAhead(self.state.growing())
+            self._room_ahead = self._room_ahead or RoomAhead(self.state.growing())
         with self._changed:
             while commit.sequence - self._durable > COMMITS_AHEAD_MAX and self._failure is None:
                 self._changed.wait()
@@ -336,8 +350,10 @@ class Engine:
             size = sum([buffer.nbytes if isinstance(buffer, np.ndarray) else len(buffer) for buffer in buffers])
             if size > self.journal.room:  # a count took more away than its rows let expect
                 self.journal.reserve(size)
+            room = self.journal.room
             self.journal.append(commit.sequence, commit.stamp, buffers)
             with self._changed:
+                self._promised += commit.bytes_promised - (room - self.journal.room)
                 self._durable = commit.sequence
                 for sequence in [s for s in self._undurable if s <= commit.sequence - PENDING_RECORDS_MAX]:
                     del self._undurable[sequence]

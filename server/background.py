@@ -26,7 +26,7 @@ from typing import Any
 import structlog
 
 from server.kept_process import KeptProcess
-from server.memory import available_bytes, held_bytes, machine_bytes, offer_first
+from server.memory import LEAST_SHARE, available_bytes, held_bytes, is_short, offer_first
 
 FOLLOW_SECONDS = 0.1  # between two sequences that are told to the follower
 SURGE_STEP_SECONDS = 0.02  # in a surge, of a transaction of the views, after which they rest
@@ -36,7 +36,6 @@ SURGE_SNAPSHOT_SECONDS = 60.0  # in a surge, from one snapshot to the next: each
 RESTS_OF_SNAPSHOT = 4.0  # in a surge, for so many times as long as it worked: it wants memory and the disk too
 NICE = 10  # a tenth of what others get where all cores are wanted: views may lag, but not for ever
 SNAPSHOT_OVER_SERVER = 1.25  # memory that must be there for a snapshot, over the server's: it is the same state again
-LEAST_SHARE = 1 / 16  # of the machine: where less is left, a snapshot that is being built is given up
 _LOOK_SECONDS = 1.0  # between two looks at a snapshot process, and of it at what memory is left
 _log = structlog.get_logger("background")
 
@@ -46,13 +45,14 @@ class Background(KeptProcess):
 
     def __init__(
         self, data: Path, durable: Callable[[], int], in_surge: Callable[[], bool] = lambda: False, views: bool = True,
-        snapshots: bool = True,
+        snapshots: bool = True, memory_ahead: Callable[[], int] = lambda: 0,
     ) -> None:  # fmt: skip
-        """durable: the last durable sequence; in_surge: whether the views had better rest. Both are asked from another
-        thread."""
+        """durable: the last durable sequence; in_surge: whether the views had better rest; memory_ahead: bytes that the
+        server has and does not use. All are asked from another thread."""
         wanted = [flag for flag, is_wanted in (("--views", views), ("--snapshots", snapshots)) if is_wanted]
         super().__init__("background", [sys.executable, "-m", "server.background", str(data), *wanted])
         self._has_work, self._durable, self._in_surge = bool(wanted), durable, in_surge
+        self._memory_ahead = memory_ahead
         self.view_sequence = 0  # the last commit that the views take in
         self.snapshot_sequence = 0  # of the last snapshot that was built
 
@@ -70,7 +70,7 @@ class Background(KeptProcess):
         told, pipe = "", child.stdin
         assert pipe is not None
         while not self._ends.is_set() and child.poll() is None:
-            if (line := f"{self._durable()} {self._in_surge():d}\n") != told:
+            if (line := f"{self._durable()} {self._in_surge():d} {self._memory_ahead()}\n") != told:
                 pipe.write(line)
                 pipe.flush()
                 told = line
@@ -100,6 +100,7 @@ class Follower:
         self._views = Views.open(data / FILE) if views else None
         self._disk = FolderDisk(data)
         self._with_snapshots = snapshots
+        self.memory_ahead = 0  # bytes that the server has and does not use
         self._snapshot: subprocess.Popen[bytes] | None = None
         self._snapshot_told: bool | None = None  # whether a surge is on
         self._tried_up_to = 0  # the last sequence that a snapshot was tried for
@@ -127,7 +128,7 @@ class Follower:
         if self._snapshot is not None and self._snapshot.stdin is not None and in_surge != self._snapshot_told:
             self._snapshot_told = in_surge
             with contextlib.suppress(BrokenPipeError):  # it has ended, which the next look will find
-                os.write(self._snapshot.stdin.fileno(), b"0 %d\n" % in_surge)
+                os.write(self._snapshot.stdin.fileno(), b"0 %d 0\n" % in_surge)
 
     def _catch_up(self, durable: int, in_surge: bool) -> bool:
         from engine.views import ViewsAhead
@@ -170,8 +171,11 @@ class Follower:
             self._snapshot_told = None
 
     def _has_memory(self, sealed: int) -> bool:
-        """Whether there is memory for a second state beside the server's."""
-        needed, there = int(SNAPSHOT_OVER_SERVER * held_bytes(str(os.getppid()))), available_bytes()
+        """Whether there is memory for a second state beside the server's, as far as the journal is sealed."""
+        sealed_bytes = sum(segment.size_bytes for segment in self._journal.segments() if segment.sealed)
+        share = sealed_bytes / sum(segment.size_bytes for segment in self._journal.segments())
+        state = held_bytes(str(os.getppid())) - self.memory_ahead
+        needed, there = int(SNAPSHOT_OVER_SERVER * share * state), available_bytes()
         if needed > there:
             tell(
                 error=f"no snapshot up to sequence {sealed}: it would take about {needed >> 20:,} MiB of memory, "
@@ -206,7 +210,7 @@ class _Input:
     """What is told; the process ends with it."""
 
     def __init__(self) -> None:
-        self.durable = 0
+        self.durable = self.memory_ahead = 0
         self.has_news = threading.Event()
         self._calm = threading.Event()
         threading.Thread(target=self._read, name="input", daemon=True).start()
@@ -222,8 +226,8 @@ class _Input:
 
     def _read(self) -> None:
         for line in sys.stdin:
-            durable, in_surge = map(int, line.split())
-            self.durable = durable
+            durable, in_surge, memory_ahead = map(int, line.split())
+            self.durable, self.memory_ahead = durable, memory_ahead
             (self._calm.clear if in_surge else self._calm.set)()
             self.has_news.set()
         os._exit(0)  # whoever started this is gone; views and snapshots are whole at any moment
@@ -237,7 +241,7 @@ def _follow(data: Path, views: bool, snapshots: bool) -> None:
         if not is_behind:
             told.has_news.wait(_LOOK_SECONDS if follower.is_busy else None)
         told.has_news.clear()
-        began = time.monotonic()
+        began, follower.memory_ahead = time.monotonic(), told.memory_ahead
         is_behind = follower.step(told.durable, told.in_surge)
         follower.tell_snapshot(told.in_surge)
         told.rest(min(REST_SECONDS_MAX, RESTS_OF_VIEWS * (time.monotonic() - began)))
@@ -255,7 +259,7 @@ class _Pace:
         """Rest now. Raises MemoryError where too little is left."""
         if time.monotonic() >= self._look_at:  # a look costs more than many a record
             self._look_at = time.monotonic() + _LOOK_SECONDS
-            if available_bytes() < LEAST_SHARE * machine_bytes():
+            if is_short():
                 raise MemoryError(f"less than {LEAST_SHARE:.1%} of the machine's memory is left: it is given up")
         self._told.rest(RESTS_OF_SNAPSHOT * (time.monotonic() - self._since))
         self._since = time.monotonic()

@@ -27,6 +27,7 @@ from engine.decide import answered_before
 from engine.journal import JournalFull
 from engine.outcomes import EngineError, OutOfRoom
 from engine.writer import Engine, Pending
+from kernels.options import FEW
 from server.errors import Rejection, busy
 from server.gather import CART, ORDER
 
@@ -349,7 +350,8 @@ class Batcher:
             self._give_out([(request, error) for request in requests])
             return
         stamp = int(self._clock() * 1e6)
-        alone = self._under_way == 0 and not self._singles and not self._lanes
+        is_large = any(request.is_batch and request.orders > FEW for request in writes)  # the next one is on its way
+        alone = self._under_way == 0 and not self._singles and not self._lanes and not is_large
         try:
             pending = self.engine.submit(commands, stamp, pipelined=not alone)
         except (OutOfRoom, JournalFull) as error:

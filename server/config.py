@@ -113,6 +113,9 @@ class Settings(BaseModel):
     memory_bytes_max: int = Field(
         0, ge=0, description="Bytes of memory up to which new orders are taken; 0: four fifths of the machine's."
     )
+    memory_ahead_bytes: int = Field(
+        0, ge=0, description="Bytes of memory taken at the start for orders to come, about 220 each; for a surge."
+    )
     batch_orders_max: int = Field(16_384, ge=1, le=16_384, description="Orders of a batch, and of a commit.")
     batch_lines_max: int = Field(65_536, ge=500, le=65_536, description="Order lines of a batch, and of a commit.")
     streams_max: int = Field(1024, ge=1, le=1 << 16, description="Streams that are open at once.")

@@ -14,6 +14,7 @@ from server.errors import Rejection, busy
 
 MEMORY_FULL = "MEMORY_FULL"
 SHARE_OF_MACHINE = 0.8
+LEAST_SHARE = 1 / 16  # of the machine: where less is left, nothing is taken that can wait
 RETRY_MS = 5000
 LOOK_SECONDS = 0.02  # between two looks: a surge takes some 10 MB in that time
 _CONTROL_GROUPS, _OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
@@ -36,18 +37,20 @@ class MemoryLimit:
     """Whether there is memory for more orders."""
 
     def __init__(
-        self, bytes_max: int, held: Callable[[], int] = held_bytes, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        """bytes_max: 0 for four fifths of the machine. held: what the process has, in bytes."""
+        self, bytes_max: int, held: Callable[[], int] = held_bytes, clock: Callable[[], float] = time.monotonic,
+        ahead: Callable[[], int] = lambda: 0,
+    ) -> None:  # fmt: skip
+        """bytes_max: 0 for four fifths of the machine. held: what the process has, in bytes; ahead: what of it is for
+        orders to come, and counts when they are there."""
         self.bytes_max = bytes_max or int(SHARE_OF_MACHINE * machine_bytes())
-        self._held, self._clock = held, clock
+        self._held, self._clock, self._ahead = held, clock, ahead
         self._look_at = -1.0
         self._taken = 0
 
     def refusal(self) -> Rejection | None:
         """Why no more orders are taken, where they might not fit."""
         if (now := self._clock()) >= self._look_at:
-            self._look_at, self._taken = now + LOOK_SECONDS, self._held()
+            self._look_at, self._taken = now + LOOK_SECONDS, self._held() - self._ahead()
         if self._taken > self.bytes_max:
             return busy(
                 f"the server has {self._taken >> 20:,} MiB of memory, and takes new orders up to "
@@ -104,6 +107,11 @@ def available_bytes(
             taken = int((path.parent / used).read_text()) - int(stat.get(kind, 0))
             least = min(least, max(0, int(path.read_text()) - taken))
     return least
+
+
+def is_short() -> bool:
+    """Whether so little memory is left that the server itself may need it."""
+    return available_bytes() < LEAST_SHARE * machine_bytes()
 
 
 def offer_first() -> None:

@@ -91,6 +91,7 @@ class Metrics:
         self.view_lag_commits = self._gauge("view_lag_commits", "Durable commits that the views do not take in yet")
         self.snapshot_sequence = self._gauge("snapshot_sequence", "The last commit that a snapshot takes in")
         self.snapshot_age_seconds = self._gauge("snapshot_age_seconds", "Since the last snapshot was written")
+        self.memory_ahead_bytes = self._gauge("memory_ahead_bytes", "Memory taken for orders to come, not used yet")
         self.journal_bytes = self._gauge("journal_bytes", "Bytes of the journal on disk")
 
     def _counter(self, name: str, what: str, *labels: str) -> Counter:

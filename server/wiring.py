@@ -9,6 +9,7 @@ import math
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -48,6 +49,7 @@ SWITCH_SECONDS = 0.0005  # how long a thread may hold the interpreter while anot
 DECODING_THREADS = max(1, (os.cpu_count() or 1) // 2)  # more of them quarrel with the writer over the interpreter
 DECODING_NICE = 8  # who decides goes first (measured: a tenth more orders a second beside single ones)
 GARBAGE_OBJECTS = 10_000  # made, and not freed by themselves, between two looks for garbage
+MEMORY_TAKEN_SHARE = 0.9  # of the memory to be taken ahead: with less it was not to be had
 SURGE_PER_SECOND = 30_000  # orders by Arrow batches, or a thousand single requests: more than the views can follow
 CALM_SECONDS = 0.5  # without one: it is over
 METER_SECONDS = 0.1  # over which orders are counted, at least
@@ -232,7 +234,7 @@ def open_parts(service: Service) -> Parts:
     assert settings.data is not None
     engine, card = open_engine(service)
     feed, events = Feed(engine), EventLog(engine)
-    memory = MemoryLimit(settings.memory_bytes_max)
+    memory = MemoryLimit(settings.memory_bytes_max, ahead=lambda: engine.memory_ahead)
     batcher = Batcher(engine, settings.queue_requests_max, settings.queue_batches_max, memory=memory.refusal)
 
     def surge_meter(per_second: int, seconds: float) -> Callable[[], bool]:
@@ -265,9 +267,10 @@ def open_parts(service: Service) -> Parts:
 
     beside = Background(
         settings.data, lambda: engine.durable_sequence, surge_meter(SURGE_PER_SECOND, METER_SECONDS),
-        views=settings.views, snapshots=settings.snapshots,
+        views=settings.views, snapshots=settings.snapshots, memory_ahead=lambda: engine.memory_ahead,
     )  # fmt: skip
     watch(metrics, batcher, beside)
+    take_memory_ahead(service, engine)
     return Parts(engine, batcher, [beside, *beside_on_demand(service, engine)], services, hear, event_service.close)
 
 
@@ -306,6 +309,22 @@ def open_engine(service: Service) -> tuple[Any, Any]:
         engine.close()
         raise
     return engine, card
+
+
+def take_memory_ahead(service: Service, engine: Any) -> None:
+    """Take memory for orders to come, where the settings ask for it, beside all else and while the machine has it."""
+    from server.memory import is_short
+
+    size = service.settings.memory_ahead_bytes
+
+    def take() -> None:
+        _step_back()
+        engine.take_memory_ahead(size, lambda: not is_short())
+        if (taken := engine.memory_ahead) < MEMORY_TAKEN_SHARE * size:
+            service.log.warning("the machine has no more memory to take ahead", bytes=taken, memory_ahead_bytes=size)
+
+    if size:
+        threading.Thread(target=take, name="allot-ahead", daemon=True).start()
 
 
 def relay_command(service: Service) -> list[str]:
@@ -358,6 +377,7 @@ def watch(metrics: Metrics, batcher: Any, beside: Any) -> None:
     metrics.snapshot_sequence.set_function(lambda: beside.snapshot_sequence)
     metrics.queue_requests.set_function(lambda: batcher.requests_waiting)
     metrics.queue_batches.set_function(lambda: batcher.batches_waiting)
+    metrics.memory_ahead_bytes.set_function(lambda: batcher.engine.memory_ahead)
     metrics.durable_sequence.set_function(lambda: batcher.engine.durable_sequence)
 
 

@@ -326,7 +326,7 @@ def test_a_snapshot_that_is_built_in_a_surge_rests_and_after_it_does_not(server:
         )
         assert building.stdin is not None
         assert building.stderr is not None
-        building.stdin.write(f"0 {in_surge:d}\n")
+        building.stdin.write(f"0 {in_surge:d} 0\n")
         building.stdin.flush()
         assert building.wait(60) == 0
         building.stdin.close()
@@ -341,16 +341,17 @@ def test_a_rest_lasts_as_long_as_the_surge_but_not_for_ever(monkeypatch: pytest.
     there, here = os.pipe()
     monkeypatch.setattr(sys, "stdin", os.fdopen(there))
     told = background._Input()
-    os.write(here, b"7 1\n")
+    os.write(here, b"7 1 5\n")
     assert told.has_news.wait(60)
     began = time.monotonic()
     told.rest(0.05)
     assert 0.05 <= time.monotonic() - began < 5
-    os.write(here, b"7 0\n")
+    os.write(here, b"7 0 6\n")
     began = time.monotonic()
     told.rest(60)
     assert time.monotonic() - began < 5
-    assert told.durable == 7  # `here` stays open: the end of its input is the end of the process
+    assert (told.durable, told.memory_ahead) == (7, 6)
+    assert here  # stays open: the end of its input is the end of the process
 
 
 def test_no_snapshot_is_begun_without_memory_for_it(
@@ -375,13 +376,32 @@ def test_no_snapshot_is_begun_without_memory_for_it(
     assert len(snapshots(FolderDisk(server.path))) == 1
 
 
+def test_a_snapshot_needs_memory_for_what_is_sealed_and_none_for_orders_to_come(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    follower = background.Follower(server.path, views=False, snapshots=True)
+    server.engine.journal.seal()
+    for number in range(200):
+        server.commit(place(f"order {number}", (0, 1)))
+    monkeypatch.setattr(background, "held_bytes", lambda process: 1000 << 20)
+    monkeypatch.setattr(background, "available_bytes", lambda: 0)
+    follower.memory_ahead = 200 << 20
+    follower.step(server.engine.durable_sequence)
+    told = json.loads(capsys.readouterr().out)["error"]
+    sizes = [segment.size_bytes for segment in server.engine.journal.segments()]
+    assert len(sizes) == 2
+    wanted = int(1.25 * (800 << 20) * sizes[0] / sum(sizes)) >> 20
+    assert 0 < wanted < 1000
+    assert f"about {wanted:,} MiB" in told
+
+
 def test_a_snapshot_is_given_up_where_memory_runs_out(
     server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for number in range(3):
         server.commit(place(f"order {number}", (0, 1)))
     server.engine.journal.seal()
-    monkeypatch.setattr(background, "available_bytes", lambda: 0)
+    monkeypatch.setattr(background, "is_short", lambda: True)
     monkeypatch.setattr(background, "_Input", lambda: SimpleNamespace(rest=lambda seconds: None))
     monkeypatch.setattr(background, "offer_first", lambda: None)
     monkeypatch.setattr(background.os, "nice", lambda by: None)
@@ -392,7 +412,7 @@ def test_a_snapshot_is_given_up_where_memory_runs_out(
 
 def test_what_memory_is_left_is_looked_at_now_and_then_and_not_at_every_record(monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[int] = []
-    monkeypatch.setattr(background, "available_bytes", lambda: looks.append(1) or 1 << 60)
+    monkeypatch.setattr(background, "is_short", lambda: bool(looks.append(1)))
     pace = background._Pace(SimpleNamespace(rest=lambda seconds: None))  # type: ignore[arg-type]
     for _ in range(1000):
         pace.rest()

@@ -5,13 +5,17 @@ import sys
 import time
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from engine.columns import AHEAD_BYTES_MIN, Limits, RoomAhead
+from engine.columns import AHEAD_BYTES_MIN, PIECE_BYTES, Growing, Limits, RoomAhead
 from engine.columns import reserve as reserve_column
+from engine.disk import FolderDisk
 from engine.journal.memory import MemoryJournal
+from engine.journal.segments import Journal
 from engine.lifecycle import Action
 from engine.outcomes import OutOfRoom, Reply
 from engine.state import State
@@ -40,8 +44,9 @@ HOUR = 3600 * SECOND
 class Shop:
     """One node, one channel, one SKU with a hundred units, and little room."""
 
-    def __init__(self, limits: Limits) -> None:
-        self.engine = Engine(State(np.frombuffer(SECRET, np.uint64).copy(), limits), MemoryJournal(keep=True))
+    def __init__(self, limits: Limits, journal: Any = None) -> None:
+        state = State(np.frombuffer(SECRET, np.uint64).copy(), limits)
+        self.engine = Engine(state, journal or MemoryJournal(keep=True))
         for asked in (
             asks.Opening("nodes", ((0, True),)),
             asks.Codes("codes", (0,)),
@@ -173,7 +178,7 @@ def test_memory_that_columns_grow_into_is_taken_before_it_is_written() -> None:
 
     column, used = reserve_column(8 * AHEAD_BYTES_MIN, np.uint8), 1
     faults_of_writing(slice(0, 1))
-    room = RoomAhead([(column, lambda: used)])
+    room = RoomAhead([Growing(column, lambda: used, 1)])
     room.want()
     time.sleep(0.3)
     ahead = faults_of_writing(slice(0, AHEAD_BYTES_MIN // 2))
@@ -183,3 +188,27 @@ def test_memory_that_columns_grow_into_is_taken_before_it_is_written() -> None:
     room.close()
     assert ahead < beyond // 4
     assert column.sum() == AHEAD_BYTES_MIN
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems take pages when they are touched")
+def test_memory_for_orders_to_come_is_shared_out_by_what_an_order_takes() -> None:
+    pages = 64 * PIECE_BYTES
+    wide, narrow = reserve_column((pages // 8, 3), np.uint8), reserve_column(pages, np.uint8)
+    used = [0, 0]
+    columns = [Growing(wide, lambda: used[0], 1), Growing(narrow, lambda: used[1], 2)]
+    with RoomAhead(columns) as room:
+        room.take(5 * PIECE_BYTES, lambda: True)
+        assert room.unused_bytes == pytest.approx(5 * PIECE_BYTES, rel=0.01)
+        used[:] = PIECE_BYTES, 2 * PIECE_BYTES
+        assert room.unused_bytes == 0, "three fifths and two fifths"
+        looks = iter([True, True, False])
+        room.take(60 * PIECE_BYTES, looks.__next__)
+        assert room.unused_bytes == pytest.approx(2 * PIECE_BYTES, rel=0.01), "two pieces, then it was told to stop"
+
+
+@pytest.mark.parametrize("pipelined", [True, False])
+def test_room_in_the_journal_that_a_commit_did_not_use_is_there_for_the_next(tmp_path: Path, pipelined: bool) -> None:
+    engine = Shop(LIMITS, Journal.open(FolderDisk(tmp_path))).engine
+    for number in range(20):
+        engine.submit([columns(place(f"order-{number}", (0, 1)), PLACE)], START + number, pipelined).wait()
+        assert engine._promised == engine.journal.room

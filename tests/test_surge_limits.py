@@ -12,9 +12,12 @@ import pytest
 
 from allot_client import Client
 from allot_client.errors import error_of
+from benchmarks.service import metrics_at
+from server.local_redis import free_port
 from server.memory import LOOK_SECONDS, MEMORY_FULL, MemoryLimit, available_bytes, held_bytes, machine_bytes
 from tests.abuse import batch, exchange, furnish, good, place
 from tests.crash_clients import stream_of, verified
+from tests.relays import wait_until
 from tests.running import server as running_server
 from tests.test_service_abuse import journal_bytes
 
@@ -41,6 +44,30 @@ def test_beyond_the_limit_no_order_is_taken_until_there_is_memory() -> None:
     assert refusal.retry_after_ms > 0
     taken[0], now[0] = 100, now[0] + LOOK_SECONDS
     assert limit.refusal() is None
+
+
+def test_memory_for_orders_to_come_counts_when_they_are_there() -> None:
+    ahead = [60]
+    limit = MemoryLimit(100, lambda: 150, iter(range(10)).__next__, lambda: ahead[0])
+    assert limit.refusal() is None
+    ahead[0] = 49
+    assert limit.refusal() is not None
+
+
+def test_memory_is_taken_ahead_of_a_surge(tmp_path: Path) -> None:
+    size, metrics = 64 << 20, f"127.0.0.1:{free_port()}"
+    flags = ("--no-views", "--no-snapshots", f"--memory-ahead-bytes={size}", f"--metrics-listen={metrics}")
+
+    def ahead() -> float:
+        (line,) = [line for line in metrics_at(metrics) if line.startswith("allot_memory_ahead_bytes ")]
+        return float(line.split()[1])
+
+    with running_server(tmp_path / "data", *flags) as server, grpc.insecure_channel(server.address) as channel:
+        wait_until(lambda: ahead() > 0.99 * size, "memory is taken ahead")
+        furnish(server.address)
+        assert all(good(answer) for answer in exchange(channel, batches(20)))
+        assert 0 < ahead() < size - 20 * BATCH * 60
+    assert verified(tmp_path / "data").orders == 20 * BATCH
 
 
 def test_pages_of_files_are_not_held(tmp_path: Path) -> None:
@@ -136,7 +163,7 @@ def test_memory_that_is_full_refuses_orders_and_nothing_else(tmp_path: Path) -> 
 
 
 def test_a_disk_that_fills_in_mid_surge_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
-    count, filler = 40, "-" + "x" * 50
+    count, filler = 80, "-" + "x" * 50  # more than a piece of the journal holds that is set aside
     with running_server(tmp_path / "data", "--no-snapshots") as server:
         furnish(server.address)
         limit = journal_bytes(server.folder) + (1 << 20)

@@ -95,7 +95,7 @@ def _columns(engine: "Engine") -> tuple[int, int, float, float]:
     of_places = sum(column[0].nbytes for column in state.places)
     tables = ((book.orders, Head.ORDERS), (book.lines, Head.LINES), (book.parts, Head.PARTS))
     in_book = sum(column.itemsize * state.head(head) for columns, head in tables for column in columns)
-    keys, _ = state.growing()[-1]
+    keys = state.growing()[-1].column
     used = int(state.keys.sizes[Size.ENTRIES]) or 1
     return (
         of_cell * state.head(Head.CELL_ROWS),
@@ -106,7 +106,7 @@ def _columns(engine: "Engine") -> tuple[int, int, float, float]:
 
 
 def _slots(state: Any) -> int:
-    return int(state.growing()[-1][1]())
+    return state.growing()[-1].used()
 
 
 def machine_of(
