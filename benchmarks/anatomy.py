@@ -2,10 +2,11 @@
 
 The steps are those of the server, called one after the other over real messages and a real data folder: bytes to
 columns, checks, look-ups, keys, allocation, stages, reasons, ATS, journal, feed, answer. Each function on the way is
-timed without those below it that are steps of their own; the
-journal has its thread, as it always has. Beside it stands what memory alone would take: the bytes that
-the step reads and writes at the speed of a stream, and the cache lines that nobody can guess ahead at the speed of a
-gather that asks for them ahead.
+timed without those below it that are steps of their own; the journal has its thread, as it always has. The wire is a
+bare echo of as many bytes. Beside it stands what memory alone would take: the bytes that the step reads and writes at
+the speed of a stream, and cache lines that nobody can guess ahead at the speed of a gather that asks for them ahead.
+Last, what the memory of an order's rows costs where the system has to find it: a server that took it ahead
+(`allot serve --memory-ahead-bytes`) has paid before the surge.
 
 `python -m benchmarks --only path` prints the table.
 """
@@ -22,12 +23,12 @@ import numpy as np
 
 from benchmarks import load
 from benchmarks.row import Row
-from benchmarks.service import LIMITS, SECRET, empty_folder
+from benchmarks.service import LIMITS, SECRET, clients, cpu_seconds, echo_process, empty_folder
 from benchmarks.wire import lane_batch
 from engine import commit as commit_module
 from engine import decide
 from engine.availability import Availability
-from engine.columns import reserve
+from engine.columns import Growing, RoomAhead, reserve
 from engine.folder import DataFolder
 from engine.journal.segments import Journal
 from engine.names import Names
@@ -46,13 +47,16 @@ from server.feed import Feed
 BATCHES, BATCHES_QUICK, WARM_UP = 120, 20, 6
 UNITS_PER_CELL = 86.0  # as in P1: never scarce
 LINE_BYTES = 64
+ECHO_SECONDS, ECHO_SECONDS_QUICK = 5.0, 1.0
 _STREAM_BYTES = 256 << 20
+_TAKEN_BYTES = 1 << 30  # to see what a page costs
 _AHEAD = 16
 
 DECODE, CHECKS, LOOK_UP = "decode and validate", "checks", "look-up of texts"
 HASH, KEYS, ALLOCATION, STAGES = "hash of order ids", "key index", "allocation, reasons", "stages, book, digest"
 TABLES, ATS, ENCODE, APPEND = "columns and terms", "ATS of what changed", "journal: encode", "journal: checksum, write"
 FEED, ANSWER = "feed of availability", "answer"
+WIRE, ROWS = "wire: a bare echo of the same bytes", "memory of its rows, from the system"
 DECIDES = (HASH, KEYS, ALLOCATION, STAGES, TABLES, ATS)
 STEPS = (DECODE, CHECKS, LOOK_UP, HASH, KEYS, ALLOCATION, STAGES, TABLES, ATS, ENCODE, APPEND, FEED, ANSWER)
 
@@ -166,13 +170,13 @@ def walk(
 def _walk(engine: Engine, batches: int, size: int, world: load.World) -> Path:
     orders, feed, clock = OrderBatches(engine.state.names, 1 << 16, 1 << 20), Feed(engine), Clock()
     nodes = [f"FC{node:02d}" for node in range(world.nodes)]
-    before = 0
+    before = rows = 0
     sizes: defaultdict[str, float] = defaultdict(float)
     answer = clock.step(ANSWER, answer_batch)
     with _timed_steps(clock):
         for number in range(batches + WARM_UP):
             if number == WARM_UP:
-                before = _journal_bytes(engine)
+                before, rows = _journal_bytes(engine), _row_bytes(engine)
                 for sums in (clock.seconds, clock.waits, sizes):
                     sums.clear()
             message = lane_batch(size, number, world).of_pass(0)
@@ -185,6 +189,7 @@ def _walk(engine: Engine, batches: int, size: int, world: load.World) -> Path:
             sizes["answer"] += len(told)
     count = batches * size
     sizes["journal"] = _journal_bytes(engine) - before
+    sizes["rows"] = _row_bytes(engine) - rows
     each = {step: 1e9 * clock.seconds[step] / count for step in STEPS}
     return Path(count, each, 1e9 * clock.waits[APPEND] / count, {name: value / count for name, value in sizes.items()})
 
@@ -199,7 +204,30 @@ def _journal_bytes(engine: Engine) -> int:
     return sum(segment.size_bytes for segment in engine.journal.segments())
 
 
+def _row_bytes(engine: Engine) -> int:
+    return sum(it.used() * it.column.strides[0] for it in engine.state.growing())
+
+
+def wire(sizes: dict[str, float], seconds: float) -> float:
+    """Processor time of a bare echo with as many bytes in and out, nanoseconds an order: of the server alone."""
+    answer_bytes = int(sizes["answer"] * load.BATCH_ORDERS)
+    with echo_process("uvloop", answer_bytes) as (address, process), clients(1) as (client,):
+        began = cpu_seconds(process)
+        job = {"to": "echo", "address": address, "batch": load.BATCH_ORDERS, "streams": 1, "window": 3}
+        told = client.run("lane", seconds=seconds, **job)
+        return 1e9 * (cpu_seconds(process) - began) / (told["orders"] + told["warm_up_orders"])
+
+
 # What memory alone would take
+
+
+def new_memory() -> float:
+    """Nanoseconds of a byte that the system has to find first."""
+    began = time.perf_counter()
+    column = reserve(_TAKEN_BYTES, np.uint8)
+    with RoomAhead([Growing(column, lambda: 0, 1)]) as room:
+        room.take(_TAKEN_BYTES, lambda: True)
+    return 1e9 * (time.perf_counter() - began) / _TAKEN_BYTES
 
 
 @kernel
@@ -268,6 +296,11 @@ def rows(quick: bool = False) -> list[Row]:
     out = [Row("path", step, each[step], "ns/order", {"memory alone": of_memory[step]}) for step in STEPS]
     least = sum(of_memory.values())
     out.append(Row("path", "all of it but the wire", sum(each.values()), "ns/order", {"memory alone": least}))
+    bytes_of_wire = path.sizes["message"] + path.sizes["answer"]
+    on_the_wire = wire(path.sizes, ECHO_SECONDS_QUICK if quick else ECHO_SECONDS)
+    out.append(Row("path", WIRE, on_the_wire, "ns/order", {"memory alone": 2 * bytes_of_wire * byte}))
+    of_rows, size = new_memory() * path.sizes["rows"], path.sizes["rows"]
+    out.append(Row("path", f"{ROWS} ({size:.0f} bytes)", of_rows, "ns/order", {"memory alone": size * byte}))
     decides = sum(each[step] for step in DECIDES)
     out.append(Row("path", "of it the deciding thread", decides, "ns/order"))
     journal = path.sizes["journal"]

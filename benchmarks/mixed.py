@@ -7,6 +7,7 @@ others nothing. The two take turns in one run.
 
 import statistics
 import time
+from dataclasses import replace
 from typing import Any
 
 from benchmarks.p1_lane import BATCH_ORDERS, ORDERS_PER_SECOND_MAX, STREAMS, WINDOW
@@ -113,11 +114,11 @@ def _rows(peak: float, found: dict[bool, list[dict[str, Any]]]) -> list[Row]:
     told = middle(False, "watch", "messages") / middle(False, "watch", "seconds")
     cores = [[told["server_cores"][part] for told in found[False]] for part in (0, 1)]
     server, views = (statistics.median(values) for values in cores)
-    return [
-        *out,
+    out += [
         Row("mixed", "processor of the server", server, "cores", {"views and snapshots": views}),
         Row("mixed", f"surge (p99 of a batch {middle(False, 'lane', 'p99_ms'):.0f} ms)", rate, "orders/s", held),
         Row("mixed", f"surge, {beside}", middle(True, "lane", "orders_per_second"), "orders/s", {"without": rate}),
         Row("mixed", f"messages to {WATCHERS} watchers, {beside}", middle(True, "watch", "messages")
             / middle(True, "watch", "seconds"), "1/s", {"without": told}),
     ]  # fmt: skip
+    return [replace(row, runs=len(found[False])) for row in out]

@@ -65,14 +65,16 @@ def _closed(
             Row(
                 "P2", f"PlaceOrder, {concurrency} at a time (p50 {middle:.1f}, p99 {late:.1f} ms, {got:.1%} allocated)",
                 rate["order", concurrency], "orders/s",
-                {f"echo {kind}": rate[kind, concurrency] for kind in KINDS}, each[0], each[-1],
+                {f"echo {kind}": rate[kind, concurrency] for kind in KINDS}, each[0], each[-1], runs=rounds,
             )
         )  # fmt: skip
     peaks = {name: max(rate[name, concurrency] for concurrency in CONCURRENCY) for name in targets}
     best = max(("threads", "asyncio"), key=lambda kind: peaks[kind])
     peers = {f"best echo ({best})": peaks[best], "echo uvloop": peaks["uvloop"]}
     busy = max(told["client_cores"] for runs in found.values() for told in runs)
-    top = Row("P2", f"PlaceOrder, best of those (client: {busy:.2f} cores)", peaks["order"], "orders/s", peers)
+    top = Row(
+        "P2", f"PlaceOrder, best of those (client: {busy:.2f} cores)", peaks["order"], "orders/s", peers, runs=rounds
+    )
     out.append(top.judged("0.85 of the best echo", peaks["order"] >= 0.85 * peaks[best]))
     return out, peaks["order"], best
 
@@ -94,7 +96,7 @@ def _alone(client: Client, targets: dict[str, str], folder: Any, rounds: int, se
     order = found["order"]
     over = middle["order"] - middle[best] - middle["sync"]
     what = f"PlaceOrder, one at a time, median ({over:+.2f} ms over the first peer)"
-    row = Row("P2", what, middle["order"], "ms", peers, min(order), max(order))
+    row = Row("P2", what, middle["order"], "ms", peers, min(order), max(order), runs=rounds)
     return [row.judged("echo, a sync and 0.2 ms", over <= 0.2)]
 
 
@@ -115,5 +117,5 @@ def _open(client: Client, targets: dict[str, str], folder: Any, rate: float, rou
     middle = statistics.median(told["p50_ms"] for told in found["order"])
     what = f"PlaceOrder, as they come, p99 ({rate:,.0f} a second, p50 {middle:.2f} ms, {failed} failed)"
     peers = {"2 echo p99 + 2 syncs": 2 * bare + 2 * sync, "echo p99": bare, "sync": sync}
-    row = Row("P2", what, order, "ms", peers, runs[0], runs[-1])
+    row = Row("P2", what, order, "ms", peers, runs[0], runs[-1], runs=rounds)
     return [row.judged("twice the echo's p99 and two syncs", order <= 2 * bare + 2 * sync)]

@@ -98,7 +98,9 @@ def _at(level: float, batch: Batch, sample: Batch, places: Places) -> Row:
         "NumPy": slow["numpy"].rate(SAMPLE_ORDERS),
     }
     low, high = runs["nearest"].spread(orders)
-    return Row("P3", f"nearest, stock {level}x", runs["nearest"].rate(orders), "orders/s", peers, low, high)
+    return Row(
+        "P3", f"nearest, stock {level}x", runs["nearest"].rate(orders), "orders/s", peers, low, high, runs=ROUNDS
+    )
 
 
 def _lines(drawn: Drawn) -> Any:

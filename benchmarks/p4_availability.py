@@ -99,10 +99,11 @@ def _full(rounds: int) -> list[Row]:
     names = f"ATS, {load.SKUS:,} SKUs x {load.NODES} nodes, {load.CHANNELS} channels"
     without = "" if polars is not None else " (Polars is not installed)"
     low, high = runs["full"].spread(gigabytes)
-    full = Row("P4", f"{names}, few changed{without}", runs["full"].rate(gigabytes), "GB/s", peers, low, high)
+    what, value = f"{names}, few changed{without}", runs["full"].rate(gigabytes)
+    full = Row("P4", what, value, "GB/s", peers, low, high, runs=rounds)
     return [
         full.judged("0.7 of the streaming sum", runs["full"].median <= runs["stream"].median / 0.7),
-        Row("P4", f"{names}, every figure changed", runs["new"].rate(gigabytes), "GB/s", peers),
+        Row("P4", f"{names}, every figure changed", runs["new"].rate(gigabytes), "GB/s", peers, runs=rounds),
     ]
 
 
@@ -151,6 +152,7 @@ def _changed(rounds: int) -> Row:
     row = Row(
         "P4", f"ATS of {CHANGED_SKUS:,} random changed SKUs", runs["changed"].median * 1e3, "ms",
         {"streaming sum": runs["stream"].median * 1e3}, min(milliseconds), max(milliseconds),
+        runs=len(milliseconds),
     )  # fmt: skip
     return row.judged("0.5 ms at most", row.value <= 0.5)
 
@@ -163,6 +165,6 @@ def _many(rounds: int) -> Row:
     milliseconds = [seconds * 1e3 for seconds in runs["many"].seconds]
     row = Row(
         "P4", f"ATS, {MANY_CHANNELS} channels in {MANY_GROUPS} groups x {load.SKUS:,} SKUs", runs["many"].median * 1e3,
-        "ms", {"streaming sum": runs["stream"].median * 1e3}, min(milliseconds), max(milliseconds),
+        "ms", {"streaming sum": runs["stream"].median * 1e3}, min(milliseconds), max(milliseconds), runs=rounds,
     )  # fmt: skip
     return row.judged("100 ms at most", row.value <= 100)

@@ -79,7 +79,7 @@ def _kernel(curve: str, at: float, world: World, quick: bool, level: float = 0.0
 
     runs = in_turn(ROUNDS, kernel=run)["kernel"].seconds
     low, middle, high = (1e9 * value / count for value in np.percentile(runs, [0, 50, 100]))
-    return Row("P8", "kernel", middle, "ns/order", {}, low, high, curve, at)
+    return Row("P8", "kernel", middle, "ns/order", {}, low, high, curve, at, ROUNDS)
 
 
 def _lane(curve: str, at: float, world: World, quick: bool) -> Row:

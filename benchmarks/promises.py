@@ -69,7 +69,7 @@ def rows(quick: bool = False) -> list[Row]:
     peers["price and date"] = runs["date"].rate(count)
     low, high = runs["promise"].spread(count)
     what = f"promises of carts of 1-2 lines, {len(tariff.card.services)} services"
-    return [Row("promise", what, runs["promise"].rate(count), "carts/s", peers, low, high)]
+    return [Row("promise", what, runs["promise"].rate(count), "carts/s", peers, low, high, runs=ROUNDS)]
 
 
 def _short(batch: Batch) -> Batch:

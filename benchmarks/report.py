@@ -22,7 +22,7 @@ PACKAGES = ("numpy", "numba", "pyarrow", "grpcio", "protobuf", "uvloop", "redis"
 GOALS_BEGIN, GOALS_END = "<!-- goals: begin -->", "<!-- goals: end -->"
 SEEDS = "every draw is seeded in the code: benchmarks/load.py, wire.py, least_cost_world.py"
 PEERS_SHOWN_MAX = 8
-_HEAD = ("value", "goal", "met", "low", "high", "beside")
+_HEAD = ("value", "goal", "met", "runs", "low", "high", "beside")
 
 
 def document(rows: Sequence[Row], names: Sequence[str], quick: bool, seconds: float) -> dict[str, Any]:
@@ -95,19 +95,19 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     peers = ", ".join(f"{name} {figure_text(value)}" for name, value in row["peers"].items())
     met = {None: "", True: "yes", False: "no"}[row["meets"]]
     value = f"{figure_text(row['value'])} {row['unit']}"
-    return f"{row['id']} {row['what']}{at}", value, row["goal"], met, low, high, peers
+    return f"{row['id']} {row['what']}{at}", value, row["goal"], met, str(row["runs"]), low, high, peers
 
 
 def goals(found: dict[str, Any]) -> list[str]:
     """The goals as a table of Markdown."""
     where = found["machine"]
-    lines = ["| | | value | goal | beside in the same run |", "|---|---|---:|---|---|"]
+    lines = ["| | | value | runs | goal | beside in the same run |", "|---|---|---:|---:|---|---|"]
     for row in found["rows"]:
         if row["goal"]:
             peers = ", ".join(f"{name} {figure_text(value)}" for name, value in row["peers"].items())
             met = "" if row["meets"] is None else ": met" if row["meets"] else ": **not met**"
             value = f"{figure_text(row['value'])} {row['unit']}"
-            lines.append(f"| {row['id']} | {row['what']} | {value} | {row['goal']}{met} | {peers} |")
+            lines.append(f"| {row['id']} | {row['what']} | {value} | {row['runs']} | {row['goal']}{met} | {peers} |")
     said = f"{found['date'][:10]}, {where['cores']} cores of {where['processor']}, {where['memory_gib']} GiB, "
     return [*lines, "", f"*{said}{where['system']}, Python {found['versions']['python']}; made by `make bench`.*"]
 

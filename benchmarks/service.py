@@ -127,12 +127,19 @@ def serving(folder: Path, *flags: str) -> Iterator[Measured]:
 
 @contextmanager
 def echo(kind: str, answer_bytes: int = 0) -> Iterator[str]:
-    """A bare echo server (benchmarks/echo.py); its address."""
+    """A bare echo server; its address."""
+    with echo_process(kind, answer_bytes) as (address, _):
+        yield address
+
+
+@contextmanager
+def echo_process(kind: str, answer_bytes: int = 0) -> Iterator[tuple[str, int]]:
+    """A bare echo server (benchmarks/echo.py); its address and its process."""
     command = [sys.executable, "-m", "benchmarks.echo", kind, str(answer_bytes)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
-            yield process.stdout.readline().removeprefix("listening on ").strip()
+            yield process.stdout.readline().removeprefix("listening on ").strip(), process.pid
         finally:
             process.kill()
 

@@ -147,7 +147,7 @@ def _rows(name: str, near: Near | str) -> Iterator[Row]:
     one, times = near.found, GOALS.get(name)
     peers = {one.name: near.peer, "low": min(one.rates), "high": max(one.rates)}
     what = f"lane / {one.name}" + f" ({one.way})" * (one.way != "")
-    row = Row("P1", what, near.lane, "orders/s", peers, min(near.lanes), max(near.lanes))
+    row = Row("P1", what, near.lane, "orders/s", peers, min(near.lanes), max(near.lanes), runs=ROUNDS)
     yield row if times is None else row.judged(f"{times} times as many", near.lane >= times * near.peer)
     given = f"{one.plenty.units:,} given, {one.share:.1%} of those asked for"
     told = f"  sold twice by {one.name} ({given}; durable: {one.durable})"
