@@ -1,5 +1,6 @@
 """`python -m benchmarks`: the goals, each measured beside its peers. A table on stdout; on demand the figures as JSON,
-with machine and versions, and a page of plots. A full run also writes the table of goals of benchmarks/RESULTS.md.
+with machine and versions, and a page of plots. A full run also writes the tables of goals of benchmarks/RESULTS.md and
+the README.
 """
 
 import argparse
@@ -55,6 +56,8 @@ def main() -> None:
     if not arguments.quick and set(EVERY) <= set(arguments.only):
         results = Path(__file__).parent / "RESULTS.md"
         write_section(results, report.GOALS_BEGIN, report.GOALS_END, ["## Goals", "", *report.goals(found)])
+        readme = results.parents[1] / "README.md"
+        write_section(readme, report.GOALS_BEGIN, report.GOALS_END, report.brief(found))
 
 
 def _arguments() -> argparse.Namespace:

@@ -112,6 +112,19 @@ def goals(found: dict[str, Any]) -> list[str]:
     return [*lines, "", f"*{said}{where['system']}, Python {found['versions']['python']}; made by `make bench`.*"]
 
 
+def brief(found: dict[str, Any]) -> list[str]:
+    """The goals as a short table for the README."""
+    where = found["machine"]
+    lines = ["| | measured | goal |", "|---|---:|---|"]
+    for row in found["rows"]:
+        if row["goal"]:
+            met = "" if row["meets"] is None else ", met" if row["meets"] else ", **not met**"
+            what = row["what"].partition(" (")[0].strip()
+            lines.append(f"| {row['id']} {what} | {figure_text(row['value'])} {row['unit']} | {row['goal']}{met} |")
+    said = f"{found['date'][:10]}, {where['cores']} cores of {where['processor']}, {where['memory_gib']} GiB"
+    return [*lines, "", f"*{said}; a full run of `make bench`, which writes this table.*"]
+
+
 # Plots
 
 

@@ -287,6 +287,11 @@ def test_a_missing_column_is_named(tmp_path: Path) -> None:
         read(tmp_path, "order_id,sku,quantity\nA,X,1\n")
 
 
+def test_a_report_of_amazon_is_told_how_to_become_an_orders_file(tmp_path: Path) -> None:
+    with pytest.raises(IntakeError, match="`allot import amazon-report` makes an orders file"):
+        read(tmp_path, "index,Order ID,Date,ship-postal-code,SKU,Qty\n0,A-1,04-30-22,110001,S,1\n")
+
+
 def test_parquet_with_numbers_and_times_says_the_same_as_csv(tmp_path: Path) -> None:
     table = pa.table(
         {

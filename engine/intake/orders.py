@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from engine.intake.postal_codes import POSTAL_CODE_CHARACTERS_MAX, Places
 from engine.intake.rejects import Reason, Rejects
 from engine.intake.sieve import Sieve
-from engine.intake.tables import FileTable, read_table
+from engine.intake.tables import FileTable, IntakeError, read_table
 from engine.intake.values import ABSENT, currency_faults
 from engine.terms import TERMS
 
@@ -80,7 +80,12 @@ class OrderFile:
 
 def read_orders(path: Path, places: Places) -> OrderFile:
     """Columns order_id, postal_code, sku, quantity, and any of OPTIONAL. Raises IntakeError for an unusable file."""
-    table = read_table(path, NEEDED, OPTIONAL)
+    try:
+        table = read_table(path, NEEDED, OPTIONAL)
+    except IntakeError as error:
+        if "Order ID" not in str(error):
+            raise
+        raise IntakeError(f"{error}; `allot import amazon-report` makes an orders file of Amazon's report") from None
     rejects = Rejects()
     rejects.add_ragged(table.ragged)
     return grouped(table, places, rejects)
