@@ -72,11 +72,8 @@ def _fullness(result: dict[str, Any]) -> Plot:
     if not of_limit:
         return finished(figure, f"{which}, day by day, at each growth: units that it sends. No node has a limit.")
     none = len(last) - shown
-    more = (
-        f" {none} node{'s' if none > 1 else ''} without a limit {'are' if none > 1 else 'is'} not shown."
-        if none
-        else ""
-    )
+    those = "1 node without a limit is" if none == 1 else f"{none} nodes without a limit are"
+    more = f" {those} not shown." if none else ""
     return finished(
         figure, f"{which} with a limit, day by day, at each growth: the share of its capacity that orders take (of "
         f"orders or of units a day, whichever is nearer to its limit). Orange: full, {FULL:.0%} or more.{more}",
