@@ -28,6 +28,7 @@ from kernels.columns import (
     Policies,
     Rule,
 )
+from kernels.covering import first_pair, nearest_that_gives_all, one_of_many
 from kernels.fences import draw_fence, own_backed, refill_fence, sellable
 from kernels.options import I32, I64, U8, U64, I32x2, allocating_kernel, allocating_leaf, leaf
 from kernels.reasons import empty_passed, note_passed
@@ -58,81 +59,6 @@ def _emit(drawn: Drawn, part: int, node: int, units: int, fenced: int, metres: i
     drawn.fenced[part] = fenced
     drawn.metres[part] = metres
     return part + 1
-
-
-@leaf
-def _first_that_gives_all(
-    lines: int, rows: I32, need: I64, mask: np.uint64, place: int, nodes: int, cells: Cells, places: Places
-) -> tuple[int, np.uint64]:
-    """The nearest node of the mask that can give every line, or NO_NODE; and the nodes nearer than it, as bits. For at
-    most 64 nodes and SKUs without fences.
-    """
-    nearer = np.uint64(0)
-    for k in range(nodes):
-        node = places.rank[place, k]
-        if (mask >> np.uint64(node)) & _ONE:
-            line = 0
-            while line < lines and cells.available[rows[line], node] >= need[line]:
-                line += 1
-            if line == lines:
-                return int(node), nearer
-        nearer |= _ONE << np.uint64(node)
-    return NO_NODE, nearer
-
-
-@leaf
-def _nearest_that_gives_all(
-    lines: int, rows: I32, need: I64, every: np.uint64, preferred: np.uint64, place: int, nodes: int, cells: Cells,
-    places: Places,
-) -> tuple[int, np.uint64]:  # fmt: skip
-    """As `_first_that_gives_all`: of the preferred nodes, else of all."""
-    if every & preferred != 0:
-        node, nearer = _first_that_gives_all(lines, rows, need, every & preferred, place, nodes, cells, places)
-        if node != NO_NODE:
-            return node, nearer
-        every &= ~preferred
-    return _first_that_gives_all(lines, rows, need, every, place, nodes, cells, places)
-
-
-@leaf
-def _first_pair(lines: int, rows: I32, need: I64, masks: U64, count: int, candidate: I32, cells: Cells) -> bool:
-    """Whether two candidates cover every line: the first pair by (nearer rank, farther rank), which becomes the first
-    two candidates. For at most 64 nodes, no fences, no node that covers them alone. masks [line]: nodes that have it;
-    candidate [count]: those that have any, by rank.
-
-    What the nearer node lacks must be in stock at the farther one: that leaves few, and where the nearer one has
-    nothing of a line of one unit, which is most of them, there is nothing to add up.
-    """
-    for line in range(lines):
-        if masks[line] == 0:
-            return False
-    farther = ~np.uint64(0)
-    for i in range(count):
-        near = candidate[i]
-        farther &= ~(_ONE << np.uint64(near))
-        possible = farther
-        adds_up = False
-        for line in range(lines):
-            if cells.available[rows[line], near] < need[line]:
-                possible &= masks[line]
-                adds_up |= need[line] > 1
-        if possible == 0:
-            continue
-        for j in range(i + 1, count):
-            far = candidate[j]
-            if (possible >> np.uint64(far)) & _ONE == 0:
-                continue
-            line = 0
-            while adds_up and line < lines:
-                units = np.int64(cells.available[rows[line], near])
-                if units < need[line] and units + cells.available[rows[line], far] < need[line]:
-                    break
-                line += 1
-            if not adds_up or line == lines:
-                candidate[0] = near
-                candidate[1] = far
-                return True
-    return False
 
 
 @leaf
@@ -457,6 +383,7 @@ class _Room(NamedTuple):
     chosen: U8  # [node]
     give: I32x2  # [candidate, line]
     allowed: U64  # [word]
+    every: U64  # [word]
     choice: Choice
 
 
@@ -468,7 +395,8 @@ def _room(batch: Batch, nodes: int, words: int) -> _Room:
     return _Room(
         np.empty(lines, np.int32), np.empty(lines, np.int32), np.empty(lines, np.int32), np.empty(lines, np.int64),
         np.empty(lines, np.int64), np.empty(lines, np.uint64), np.empty(nodes, np.int32), np.empty(nodes, np.uint8),
-        np.empty((nodes, lines), np.int32), np.empty(words, np.uint64), room_for_choice(nodes),
+        np.empty((nodes, lines), np.int32), np.empty(words, np.uint64), np.empty(words, np.uint64),
+        room_for_choice(nodes),
     )  # fmt: skip
 
 
@@ -478,7 +406,7 @@ def _decide(
     capacity: Capacity, claims: bool, drawn: Drawn, room: _Room,
 ) -> int:  # fmt: skip
     """The rule, order by order. Without `claims` each order gives back what it drew before the next one is decided."""
-    skus, rows, merged, need, missing, masks, candidate, chosen, give, allowed, choice = room
+    skus, rows, merged, need, missing, masks, candidate, chosen, give, allowed, every_word, choice = room
     orders, has_limits = batch.channel.size, is_limited(capacity)
     part, before = 0, 0
     for order in range(orders):
@@ -504,7 +432,7 @@ def _decide(
                 continue
             if every != 0:
                 preferred = policies.preferred[channel, 0]
-                node, nearer = _nearest_that_gives_all(
+                node, nearer = nearest_that_gives_all(
                     lines, rows, need, every, preferred, place, nodes, cells, places
                 )  # fmt: skip
                 if node != NO_NODE:
@@ -516,17 +444,25 @@ def _decide(
             count = 0
             if some != 0:
                 count = _stocked_candidates(some, place, nodes, places, candidate)
-            covered = nodes_max > 1 and _first_pair(lines, rows, need, masks, count, candidate, cells)
+            covered = nodes_max > 1 and first_pair(lines, rows, need, masks, count, candidate, cells)
             if covered:
                 count = 2
             chosen[:count] = covered
             _look_at(lines, rows, count, candidate, cells, give)
         else:
-            count = _candidates(lines, skus, channel, allowed, place, nodes, cells, fences, places, candidate, give)
-            preferred_words = policies.preferred[channel]
-            covered = _choose_one_or_pair(
-                lines, need, nodes_max, count, candidate, give, allowed, preferred_words, chosen
+            node = one_of_many(
+                lines, skus, need, channel, allowed, place, nodes, cells, fences, policies, places, rows, every_word
             )  # fmt: skip
+            covered = node != NO_NODE
+            if covered:
+                count, candidate[0], chosen[0] = 1, node, 1
+                _look_at(lines, rows, count, candidate, cells, give)
+            else:
+                count = _candidates(lines, skus, channel, allowed, place, nodes, cells, fences, places, candidate, give)
+                preferred_words = policies.preferred[channel]
+                covered = _choose_one_or_pair(
+                    lines, need, nodes_max, count, candidate, give, allowed, preferred_words, chosen
+                )  # fmt: skip
         count = _rest(batch, order, lines, need, missing, nodes_max, covered, count, give, policies, chosen, drawn)
         if drawn.outcome[order] != _REFUSED:
             part = _draw(
