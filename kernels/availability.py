@@ -11,7 +11,7 @@ import numpy as np
 from kernels.columns import NONE, Cells, Fences, Policies
 from kernels.fences import fenced_at, own_backed
 from kernels.options import I16, I32, I64, I32x2, I64x2, U64x2, allocating_kernel, allocating_leaf, brief, kernel, leaf
-from kernels.prefetch import prefetch
+from kernels.prefetch import AHEAD, prefetch
 
 SHARE_WHOLE = 1_000_000  # share_ppm of everything
 _FETCH_CHANNELS_MAX = 16  # of more, the processor sees the sequence by itself
@@ -74,6 +74,14 @@ def _own_of_fences(fences: Fences, sku: int, units: I32, groups: Groups, masks: 
 
 
 @leaf
+def _fetch_heads(sku: int, cells: Cells, fences: Fences, policies: Policies) -> None:
+    """Bring what tells where the rows of a SKU are into the cache."""
+    prefetch(cells.row_of, sku)
+    prefetch(fences.head, sku)
+    prefetch(policies.exception_head, sku)
+
+
+@leaf
 def _fetch(sku: int, nodes: int, cells: Cells, published: Published) -> None:
     """Bring the rows of a SKU into the cache."""
     row, width, channels = cells.row_of[sku], cells.available.shape[1], published.ats.shape[1]
@@ -87,16 +95,18 @@ def _fetch(sku: int, nodes: int, cells: Cells, published: Published) -> None:
 
 @leaf
 def _sum_block(
-    skus: I32, next_skus: I32, cells: Cells, fences: Fences, published: Published, groups: Groups, masks: I32x2,
-    unfenced: I32, free: I64x2, own: I64x2,
+    skus: I32, next_skus: I32, later_skus: I32, cells: Cells, fences: Fences, policies: Policies, published: Published,
+    groups: Groups, masks: I32x2, unfenced: I32, free: I64x2, own: I64x2,
 ) -> bool:  # fmt: skip
     """free [group, i] and own [channel, i] of a block of SKUs; whether any SKU has fences. own comes in as zeros.
 
-    next_skus: of the block after it, asked for one by one: a burst of hints would wait for itself.
+    next_skus, later_skus: of the two blocks after it, asked for one by one: a burst of hints would wait for itself.
     """
     nodes = masks.shape[1]
     any_fence = False
     for i in range(skus.size):
+        if i < later_skus.size:
+            _fetch_heads(np.int64(later_skus[i]), cells, fences, policies)
         if i < next_skus.size:
             _fetch(np.int64(next_skus[i]), nodes, cells, published)
         sku = skus[i]
@@ -230,10 +240,15 @@ def _publish_all(
     count = 0
     for first in range(0, skus.size, _BLOCK):
         block = skus[first : first + _BLOCK]
-        next_block = skus[first + _BLOCK : first + 2 * _BLOCK]
+        next_block, later_block = (
+            skus[first + _BLOCK : first + 2 * _BLOCK],
+            skus[first + 2 * _BLOCK : first + 3 * _BLOCK],
+        )
         if block[-1] - block[0] == block.size - 1:
-            next_block = next_block[:0]  # side by side, as in a full pass: the processor reads ahead by itself
-        any_fence = _sum_block(block, next_block, cells, fences, published, groups, masks, unfenced, free, own)
+            next_block = later_block = next_block[:0]  # side by side, as in a full pass: the processor reads ahead
+        any_fence = _sum_block(
+            block, next_block, later_block, cells, fences, policies, published, groups, masks, unfenced, free, own
+        )  # fmt: skip
         _limit_block(block, policies, groups, free, own, ats)
         count = _publish_block(block, sequence, ats, published, changes, count)
         if any_fence:
@@ -274,9 +289,18 @@ class Told(NamedTuple):
     latest: I64  # [channel] the newest version of all
 
 
+@leaf
+def _fetch_told(channel: int, sku: int, block_bits: int, told: Told) -> None:
+    prefetch(told.units, channel * told.units.shape[1] + sku)
+    prefetch(told.versions, channel * told.versions.shape[1] + sku)
+    prefetch(told.blocks, channel * told.blocks.shape[1] + (sku >> block_bits))
+
+
 def _tell(changes: Changes, sequence: int, block_bits: int, told: Told) -> None:
     """Take in what a commit published. A block has 2**block_bits SKUs."""
     for i in range(changes.sku.size):
+        if i + AHEAD < changes.sku.size:
+            _fetch_told(changes.channel[i + AHEAD], changes.sku[i + AHEAD], block_bits, told)
         channel, sku = changes.channel[i], changes.sku[i]
         told.units[channel, sku] = changes.ats[i]
         told.versions[channel, sku] = sequence
