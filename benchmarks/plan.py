@@ -7,12 +7,14 @@ from the third on, where millions of orders wait from day to day. Stock is simul
 """
 
 import json
+import os
 import resource
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +29,7 @@ CAPACITIES = (5000, 200)  # orders a day of each node
 
 def rows(quick: bool = False) -> list[Row]:
     """Seconds of the whole command, its peer the processor time of it; then its memory."""
-    out, growths = [], GROWTHS_QUICK if quick else GROWTHS
+    out, growths, most = [], GROWTHS_QUICK if quick else GROWTHS, 0.0
     with tempfile.TemporaryDirectory(prefix="bench-plan-") as name:
         folder = Path(name)
         _write(folder)
@@ -36,16 +38,27 @@ def rows(quick: bool = False) -> list[Row]:
             _csv(folder / "nodes.csv", "node_id,latitude,longitude,orders_per_day", nodes)
             files = [word for name in ("orders", "nodes", "stock") for word in (f"--{name}", folder / f"{name}.csv")]
             command = [sys.executable, "-m", "server.cli.main", "plan", *files, "--growth", growths, "--json"]
-            before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-            ended = subprocess.run(command, check=True, stdout=subprocess.PIPE)
-            seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-            processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-            found = json.loads(ended.stdout)
+            began = time.perf_counter()
+            told, used = _run(command)
+            seconds = time.perf_counter() - began
+            processor, most = used.ru_utime + used.ru_stime, max(most, used.ru_maxrss / 1024)
+            found = json.loads(told)
             late = sum(run["late_orders"] for run in found["growths"]) / found["planned_orders"]
             what = f"{found['planned_orders']:,} orders of May, {late:.0%} of them late"
             out.append(Row("plan", what, seconds, "s", {"processor": processor}))
-        out.append(Row("plan", "most memory of these", after.ru_maxrss / 1024, "MiB"))
+        out.append(Row("plan", "most memory of these", most, "MiB"))
     return out
+
+
+def _run(command: list[Any]) -> tuple[bytes, resource.struct_rusage]:
+    """What a command says, and what it alone used."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        told = process.stdout.read()
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, command
+    return told, used
 
 
 def _write(folder: Path) -> None:
