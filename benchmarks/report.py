@@ -22,6 +22,7 @@ PACKAGES = ("numpy", "numba", "pyarrow", "grpcio", "protobuf", "uvloop", "redis"
 GOALS_BEGIN, GOALS_END = "<!-- goals: begin -->", "<!-- goals: end -->"
 SEEDS = "every draw is seeded in the code: benchmarks/load.py, wire.py, least_cost_world.py"
 PEERS_SHOWN_MAX = 8
+DECADE = 10
 _HEAD = ("value", "goal", "met", "runs", "low", "high", "beside")
 
 
@@ -161,13 +162,16 @@ def _beside(of: str, rows: Sequence[Row]) -> tuple[str, Plot, bytes]:
         axes.barh(at, value, 0.7, color=colour)
         axes.annotate(f" {figure_text(value)}", (value, at), va="center")
     axes.set_yticks(range(len(bars)), [name for name, _, _ in bars])
-    axes.set_xscale("log")
+    rates = [rate for _, rate, _ in bars]
+    is_wide = max(rates) > DECADE * min(rates)  # else a logarithmic axis may have no figure on it
+    axes.set_xscale("log" if is_wide else "linear")
     axes.margins(x=0.15)
     axes.invert_yaxis()
     axes.xaxis.set_major_formatter(lambda value, _: figure_text(value))
     axes.xaxis.set_minor_formatter(lambda *_: "")
     axes.set_xlabel(", ".join(dict.fromkeys(row.unit for row in rows)))
-    return _kept(of, drawn, f"{of}: rates (blue) beside those of their peers in the same run (grey). Logarithmic.")
+    caption = f"{of}: rates (blue) beside those of their peers in the same run (grey)."
+    return _kept(of, drawn, caption + " Logarithmic." * is_wide)
 
 
 def _path(rows: Sequence[Row]) -> tuple[str, Plot, bytes]:
@@ -176,7 +180,7 @@ def _path(rows: Sequence[Row]) -> tuple[str, Plot, bytes]:
     for at, row in enumerate(steps):
         axes.barh(at, row.value, 0.7, color=COLOURS[4])
         axes.barh(at, next(iter(row.peers.values())), 0.35, color=COLOURS[1])
-        axes.annotate(f" {row.value:.0f}", (row.value, at), va="center")
+        axes.annotate(f" {row.value:.0f}", (max(row.value, *row.peers.values()), at), va="center")
     axes.set_yticks(range(len(steps)), [row.what for row in steps])
     axes.invert_yaxis()
     axes.set_xlabel("ns of processor time an order")
