@@ -296,13 +296,13 @@ def rows(quick: bool = False) -> list[Row]:
     out = [Row("path", step, each[step], "ns/order", {"memory alone": of_memory[step]}) for step in STEPS]
     least = sum(of_memory.values())
     out.append(Row("path", "all of it but the wire", sum(each.values()), "ns/order", {"memory alone": least}))
+    decides = sum(each[step] for step in DECIDES)
+    out.append(Row("path", "of it the deciding thread", decides, "ns/order"))
     bytes_of_wire = path.sizes["message"] + path.sizes["answer"]
     on_the_wire = wire(path.sizes, ECHO_SECONDS_QUICK if quick else ECHO_SECONDS)
     out.append(Row("path", WIRE, on_the_wire, "ns/order", {"memory alone": 2 * bytes_of_wire * byte}))
     of_rows, size = new_memory() * path.sizes["rows"], path.sizes["rows"]
     out.append(Row("path", f"{ROWS} ({size:.0f} bytes)", of_rows, "ns/order", {"memory alone": size * byte}))
-    decides = sum(each[step] for step in DECIDES)
-    out.append(Row("path", "of it the deciding thread", decides, "ns/order"))
     journal = path.sizes["journal"]
     out.append(Row("path", f"waiting for the disk ({journal:.1f} bytes an order)", path.sync_nanoseconds, "ns/order"))
     return out

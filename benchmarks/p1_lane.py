@@ -1,9 +1,10 @@
 """P1: orders a second over AllocateBatches, each acknowledged after its fdatasync, beside a bare echo of equal bytes.
 
 All is on: text keys and SKUs on the wire, validation, idempotency, reasons, ATS, views and snapshots beside the server.
-The client runs on the same machine; what it sends is encoded before the clock runs, but for six digits of each order id
-(benchmarks/wire.py), whose cost is printed. Then PostgreSQL, Redis, NumPy and plain Python decide such orders over
-such stock (benchmarks/peers/).
+The server has taken the memory of a surge's rows before the clock runs, as operations would have it do
+(`--memory-ahead-bytes`); short runs without stand beside it. The client runs on the same machine; what it sends is
+encoded before the clock runs, but for six digits of each order id (benchmarks/wire.py), whose cost is printed. Then
+PostgreSQL, Redis, NumPy and plain Python decide such orders over such stock (benchmarks/peers/).
 
 `python -m benchmarks.p1_lane --seconds 20 --batch 8192 --streams 1` for other figures than those of the goal.
 """
@@ -35,7 +36,17 @@ def rows(quick: bool = False) -> Iterator[Row]:
     seconds = SECONDS_QUICK if quick else SECONDS
     out = measure(seconds, BATCH_ORDERS, STREAMS, WINDOW, verify=not quick)
     yield from out
+    yield without_memory_ahead(quick)
     yield from peers(quick)
+
+
+def without_memory_ahead(quick: bool = False) -> Row:
+    """Short runs with the memory of the rows taken before, and without."""
+    seconds = BESIDE_SECONDS_QUICK if quick else BESIDE_SECONDS
+    rates = {ahead: _rate(seconds, ahead) for ahead in (True, False)}
+    return Row(
+        "P1", f"lane, no memory taken ahead, for {seconds:g} s", rates[False], "orders/s", {"taken ahead": rates[True]}
+    )
 
 
 def peers(quick: bool = False) -> Iterator[Row]:
@@ -44,10 +55,10 @@ def peers(quick: bool = False) -> Iterator[Row]:
     return beside(lambda: _rate(seconds), int(seconds * ORDERS_PER_SECOND_MAX), quick)
 
 
-def _rate(seconds: float) -> float:
-    """The lane's orders/s over a new folder, in so short a run."""
+def _rate(seconds: float, ahead: bool = True) -> float:
+    """The lane's orders/s over a new folder, in so short a run. ahead: whether memory was taken before."""
     orders = int(seconds * ORDERS_PER_SECOND_MAX)
-    with stocked_folder(orders) as folder, clients(1) as (client,), _ready(folder, seconds) as service:
+    with stocked_folder(orders) as folder, clients(1) as (client,), _ready(folder, seconds * ahead) as service:
         job = {"to": "lane", "address": service.address, "batch": BATCH_ORDERS, "streams": STREAMS, "window": WINDOW}
         told = client.run("lane", seconds=seconds, **job)
     return float(told["orders_per_second"])
@@ -55,7 +66,8 @@ def _rate(seconds: float) -> float:
 
 @contextmanager
 def _ready(folder: Path, seconds: float) -> Iterator[Measured]:
-    """The service, with the memory that a surge of so many seconds needs, as operations would have it take before."""
+    """The service, with the memory that a surge of so many seconds needs, as operations would have it take before; none
+    for 0."""
     ahead = min(int(BYTES_AHEAD_PER_SECOND * seconds), int(MACHINE_SHARE_AHEAD * machine_bytes()))
     limits = (f"--memory-ahead-bytes={ahead}", f"--memory-bytes-max={int(MACHINE_SHARE_MAX * machine_bytes())}")
     with serving(folder, *limits) as service:
@@ -65,15 +77,15 @@ def _ready(folder: Path, seconds: float) -> Iterator[Measured]:
         yield service
 
 
-def measure(seconds: float, batch: int, streams: int, window: int, verify: bool) -> list[Row]:
-    """One run of the lane, then the echoes."""
+def measure(seconds: float, batch: int, streams: int, window: int, verify: bool, ahead: bool = True) -> list[Row]:
+    """One run of the lane, then the echoes. ahead: whether the memory of its rows is taken before."""
     with stocked_folder(int(seconds * ORDERS_PER_SECOND_MAX)) as folder, clients(1) as (client,):
         before = stored(folder).bytes
-        with _ready(folder, seconds) as service:
-            ahead = service.metric(MEMORY_AHEAD)
+        with _ready(folder, seconds * ahead) as service:
+            taken = service.metric(MEMORY_AHEAD)
             base, cpu = service.metric("allot_durable_sequence"), service.cpu_seconds()
             job = {"to": "lane", "address": service.address, "batch": batch, "streams": streams, "window": window}
-            told = client.run("lane", seconds=seconds, **job)
+            told = client.run("lane", seconds=seconds, **job) | {"memory_ahead": taken}
             after = service.cpu_seconds()
             cores = [(end - start) / told["seconds"] for start, end in zip(cpu, after, strict=True)]
             snapshot = service.metric("allot_snapshot_sequence")
@@ -85,7 +97,7 @@ def measure(seconds: float, batch: int, streams: int, window: int, verify: bool)
         out += [
             _journal(sent, (left.bytes - before) / sent),
             *views,
-            Row("P1", "of it taken before the surge (--memory-ahead-bytes)", ahead / 1e9, "GB"),
+            Row("P1", "of it taken before the surge (--memory-ahead-bytes)", taken / 1e9, "GB"),
             Row(
                 "P1", f"processor of the server (client's patching: {told['patch_ns_per_order']:.0f} ns/order)",
                 cores[0], "cores", {"client": told["client_cores"], "views and snapshots": cores[1]},
@@ -106,7 +118,8 @@ def _speed(client: Client, told: dict[str, Any], job: dict[str, Any]) -> list[Ro
     for kind in ("uvloop", "threads"):
         with echo(kind, told["answer_bytes"]) as address:
             peers[kind] = client.run("lane", **{**job, "to": "echo", "address": address})
-    each = f"batches of {job['batch']:,}, {job['streams']} streams"
+    ahead = "memory taken ahead, " if told["memory_ahead"] else ""
+    each = f"{ahead}batches of {job['batch']:,}, {job['streams']} streams"
     size = f"{told['request_bytes'] / job['batch']:.0f} B in, {told['answer_bytes'] / job['batch']:.0f} B out an order"
     rate, p99 = told["orders_per_second"], told["p99_ms"]
     lane = Row(
@@ -152,9 +165,12 @@ def main() -> None:
     parser.add_argument("--streams", type=int, default=STREAMS)
     parser.add_argument("--window", type=int, default=WINDOW)
     parser.add_argument("--verify", action="store_true")
+    parser.add_argument("--no-memory-ahead", action="store_true", help="let the server find memory as it goes")
     chosen = parser.parse_args()
     started = time.perf_counter()
-    for row in measure(chosen.seconds, chosen.batch, chosen.streams, chosen.window, chosen.verify):
+    for row in measure(
+        chosen.seconds, chosen.batch, chosen.streams, chosen.window, chosen.verify, not chosen.no_memory_ahead
+    ):
         print_row(row)
     print(f"{time.perf_counter() - started:.1f} s in all")
 

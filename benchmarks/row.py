@@ -25,7 +25,7 @@ class Row:
     high: float | None = None
     curve: str = ""  # the curve that it is a point of; `what` is then the line
     at: float | None = None  # where on it
-    runs: int = 1  # of which the value is the median
+    runs: int = 1  # that stand behind the value
     goal: str = ""  # of a row that stands for a goal: what it is,
     meets: bool | None = None  # and whether it is met
 

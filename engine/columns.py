@@ -20,7 +20,7 @@ _NO_RESERVE = 0x4000 if sys.platform == "linux" else 0  # Python names it from 3
 _PRIVATE = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NO_RESERVE
 _POPULATE_WRITE = 23  # of madvise, Linux 5.14 and later: take the pages now, change nothing in them
 AHEAD_BYTES_MIN = 1 << 20  # of each growing column; an eighth of what is in use where that is more
-PIECE_BYTES = 4 << 20  # taken at a time: meanwhile no other thread can map memory
+ROUND_BYTES = 16 << 20  # of all columns together, taken at a time: no other thread can map memory while one is taken
 WANTED_ORDERS = 4096  # after so many the columns are looked at again
 
 
@@ -103,23 +103,24 @@ class RoomAhead:
             self._wanted.release()
 
     def take(self, size: int, goes_on: Callable[[], bool]) -> None:
-        """Take so many bytes for orders to come, piece by piece while that goes on. Returns when it is done: for a
-        thread of its own.
+        """Take so many bytes for orders to come, every column in proportion, round by round while that goes on. Returns
+        when it is done: for a thread of its own.
         """
         of_order = sum(it.rows_per_order * it.column.strides[0] for it in self._columns)
-        for i, (column, used, rows_per_order) in enumerate(self._columns):
-            stride = column.strides[0]
-            wanted = min(used() * stride + size * rows_per_order * stride // of_order, column.nbytes)
-            while self._taken[i] < wanted:
-                if self._ends or not goes_on():
+        begins = [max(taken, self._used(i)) for i, taken in enumerate(self._taken)]
+        rounds = -(-size // ROUND_BYTES)
+        for turn in range(1, rounds + 1):
+            if self._ends or not goes_on():
+                return
+            for i, (column, _, rows_per_order) in enumerate(self._columns):
+                share = size * turn // rounds * rows_per_order * column.strides[0] // of_order
+                if not self._take(i, min(begins[i] + share, column.nbytes)):
                     return
-                self._take(i, min(wanted, max(self._taken[i], used() * stride) + PIECE_BYTES))
 
     @property
-    def unused_bytes(self) -> int:
-        """Memory that was taken and that no row uses yet."""
-        pairs = zip(self._taken, self._columns, strict=True)
-        return sum(max(0, taken - it.used() * it.column.strides[0]) for taken, it in pairs)
+    def bytes_ahead(self) -> int:
+        """Memory that `take` has taken and that no row uses yet."""
+        return sum(max(0, taken - self._usual(i)) for i, taken in enumerate(self._taken))
 
     def close(self) -> None:
         """End the thread."""
@@ -135,22 +136,34 @@ class RoomAhead:
 
     def _keep_ahead(self) -> None:
         while self._wanted.acquire() and not self._ends:
-            for i, (column, rows, _) in enumerate(self._columns):
-                used = rows() * column.strides[0]
-                self._take(i, min(used + max(AHEAD_BYTES_MIN, used >> 3), column.nbytes))
+            for i in range(len(self._columns)):
+                self._take(i, self._usual(i))
 
-    def _take(self, i: int, upto: int) -> None:
-        """Take a column's memory up to some byte of it. Two threads may: doing it twice is harmless."""
-        column, used, _ = self._columns[i]
+    def _used(self, i: int) -> int:
+        return self._columns[i].used() * int(self._columns[i].column.strides[0])
+
+    def _usual(self, i: int) -> int:
+        """Bytes of a column that are always taken, those in use among them."""
+        used = self._used(i)
+        return min(used + max(AHEAD_BYTES_MIN, used >> 3), self._columns[i].column.nbytes)
+
+    def _take(self, i: int, upto: int) -> bool:
+        """Take a column's memory up to some byte of it; False where the system cannot. Two threads may: doing it twice
+        is harmless."""
         if upto > self._taken[i]:
-            start = max(self._taken[i], used() * column.strides[0])
-            _populate(column.ctypes.data + start, upto - start)
+            start = max(self._taken[i], self._used(i))
+            if not _populate(self._columns[i].column.ctypes.data + start, upto - start):
+                return False
             self._taken[i] = max(self._taken[i], upto)
+        return True
 
 
-def _populate(address: int, size: int) -> None:
-    """Take the whole pages in a piece of memory. Where the system cannot, they come when they are touched."""
+def _populate(address: int, size: int) -> bool:
+    """Take the whole pages in a piece of memory. False where the system cannot: they come when they are touched."""
     first = -(-address // mmap.PAGESIZE) * mmap.PAGESIZE
     whole = (address + size - first) // mmap.PAGESIZE * mmap.PAGESIZE
-    if _madvise is not None and whole > 0:
-        _madvise(ctypes.c_void_p(first), ctypes.c_size_t(whole), _POPULATE_WRITE)
+    if whole <= 0:
+        return True
+    if _madvise is None:
+        return False
+    return bool(_madvise(ctypes.c_void_p(first), ctypes.c_size_t(whole), _POPULATE_WRITE) == 0)

@@ -308,16 +308,16 @@ class Engine:
 
     # Memory
 
-    def take_memory_ahead(self, size: int, goes_on: Callable[[], bool] = lambda: True) -> None:
-        """Take so many bytes of memory for orders to come, while that goes on. Returns when it is done: for a thread of
-        its own, begun before anything is asked."""
+    def room_ahead(self) -> RoomAhead:
+        """Who takes the memory that columns grow into; begun by the first who asks. For one thread at a time."""
         self._room_ahead = self._room_ahead or RoomAhead(self.state.growing())
-        self._room_ahead.take(size, goes_on)
+        return self._room_ahead
 
     @property
     def memory_ahead(self) -> int:
         """Bytes of memory that were taken for orders to come and that none uses yet."""
-        return self._room_ahead.unused_bytes if self._room_ahead is not None else 0
+        room_ahead = self._room_ahead
+        return room_ahead.bytes_ahead if room_ahead is not None else 0
 
     # Durability
 
@@ -331,7 +331,7 @@ class Engine:
         if self._syncer is None:
             self._syncer = threading.Thread(target=self._sync, name="allot-journal", daemon=True)
             self._syncer.start()
-            self._room_ahead = self._room_ahead or RoomAhead(self.state.growing())
+            self.room_ahead()
         with self._changed:
             while commit.sequence - self._durable > COMMITS_AHEAD_MAX and self._failure is None:
                 self._changed.wait()
@@ -353,7 +353,7 @@ class Engine:
             room = self.journal.room
             self.journal.append(commit.sequence, commit.stamp, buffers)
             with self._changed:
-                self._promised += commit.bytes_promised - (room - self.journal.room)
+                self._promised += commit.bytes_promised - (room - self.journal.room)  # before it is seen to be durable
                 self._durable = commit.sequence
                 for sequence in [s for s in self._undurable if s <= commit.sequence - PENDING_RECORDS_MAX]:
                     del self._undurable[sequence]

@@ -172,8 +172,10 @@ class Follower:
 
     def _has_memory(self, sealed: int) -> bool:
         """Whether there is memory for a second state beside the server's, as far as the journal is sealed."""
-        sealed_bytes = sum(segment.size_bytes for segment in self._journal.segments() if segment.sealed)
-        share = sealed_bytes / sum(segment.size_bytes for segment in self._journal.segments())
+        segments, share = self._journal.segments(), 1.0
+        if segments[0].first_sequence == 1:  # else the state has in it what earlier ones brought
+            sealed_bytes = sum(segment.size_bytes for segment in segments if segment.sealed)
+            share = sealed_bytes / sum(segment.size_bytes for segment in segments)
         state = held_bytes(str(os.getppid())) - self.memory_ahead
         needed, there = int(SNAPSHOT_OVER_SERVER * share * state), available_bytes()
         if needed > there:

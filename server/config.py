@@ -188,6 +188,15 @@ class Settings(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _memory_has_room_for_what_is_ahead(self) -> "Settings":
+        if self.memory_bytes_max and self.memory_ahead_bytes > self.memory_bytes_max:
+            raise ValueError(
+                f"memory_ahead_bytes of {self.memory_ahead_bytes:,} is more than memory_bytes_max of "
+                f"{self.memory_bytes_max:,}: take less ahead, or raise the limit"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _relay_may_call(self) -> "Settings":
         if self.redis and (self.tls_certificate or self.tokens):
             raise ValueError(

@@ -6,19 +6,26 @@ and there is room for it above the limit. A process beside the server offers its
 
 import contextlib
 import os
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import structlog
 
 from server.errors import Rejection, busy
+from server.offload import step_back
 
 MEMORY_FULL = "MEMORY_FULL"
 SHARE_OF_MACHINE = 0.8
 LEAST_SHARE = 1 / 16  # of the machine: where less is left, nothing is taken that can wait
+SHARE_LEFT_AHEAD = 1 / 8  # of the machine: no memory is taken ahead beyond it
 RETRY_MS = 5000
 LOOK_SECONDS = 0.02  # between two looks: a surge takes some 10 MB in that time
 _CONTROL_GROUPS, _OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 _OF_VERSION_1 = ("memory.usage_in_bytes", "total_inactive_file")
+_log = structlog.get_logger("memory")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -45,19 +52,58 @@ class MemoryLimit:
         self.bytes_max = bytes_max or int(SHARE_OF_MACHINE * machine_bytes())
         self._held, self._clock, self._ahead = held, clock, ahead
         self._look_at = -1.0
-        self._taken = 0
+        self._taken, self._is_short = 0, False
 
     def refusal(self) -> Rejection | None:
         """Why no more orders are taken, where they might not fit."""
         if (now := self._clock()) >= self._look_at:
-            self._look_at, self._taken = now + LOOK_SECONDS, self._held() - self._ahead()
+            self._look_at, ahead = now + LOOK_SECONDS, self._ahead()
+            self._taken, self._is_short = self._held() - ahead, ahead > 0 and is_short()
         if self._taken > self.bytes_max:
             return busy(
                 f"the server has {self._taken >> 20:,} MiB of memory, and takes new orders up to "
                 f"{self.bytes_max >> 20:,}: retire closed orders and start it again, or raise memory_bytes_max",
                 MEMORY_FULL, RETRY_MS,
             )  # fmt: skip
+        if self._is_short:  # what was taken ahead is for some columns more than orders need, and for others less
+            return busy(
+                f"less than {LEAST_SHARE:.1%} of the machine's memory is left: set memory_ahead_bytes lower",
+                MEMORY_FULL, RETRY_MS,
+            )  # fmt: skip
         return None
+
+
+class MemoryAhead:
+    """A thread that takes memory for orders to come while the machine and the limit have it, and ends."""
+
+    def __init__(self, room: Any, size: int, limit: MemoryLimit) -> None:
+        """room: engine.columns.RoomAhead. size: bytes."""
+        self._room, self._size, self._limit = room, size, limit
+        self._ends = self._was_short = False
+        self._thread = threading.Thread(target=self._take, name="allot-ahead", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; blocks until a round that is under way is over."""
+        self._ends = True
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _take(self) -> None:
+        step_back()
+        self._room.take(self._size, self._goes_on)
+        if self._was_short:
+            _log.warning(
+                "no more memory is taken ahead: the machine or memory_bytes_max has none",
+                taken=self._room.bytes_ahead, memory_ahead_bytes=self._size,
+            )  # fmt: skip
+
+    def _goes_on(self) -> bool:
+        self._was_short = is_short(SHARE_LEFT_AHEAD) or held_bytes() >= self._limit.bytes_max
+        return not self._was_short and not self._ends
 
 
 def machine_bytes(groups: Path = _CONTROL_GROUPS, own: Path = _OWN_GROUPS) -> int:
@@ -109,9 +155,9 @@ def available_bytes(
     return least
 
 
-def is_short() -> bool:
-    """Whether so little memory is left that the server itself may need it."""
-    return available_bytes() < LEAST_SHARE * machine_bytes()
+def is_short(share: float = LEAST_SHARE) -> bool:
+    """Whether less than a share of the machine's memory is left, so that the server itself may need it."""
+    return available_bytes() < share * machine_bytes()
 
 
 def offer_first() -> None:

@@ -9,7 +9,6 @@ import math
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +33,7 @@ from server.guard import Guard
 from server.health import Health
 from server.log import open_log
 from server.metrics import Metrics
+from server.offload import step_back
 from server.router import Router
 from server.security import Security, server_credentials
 from server.upkeep import tidy_daily
@@ -47,9 +47,7 @@ SERVICES = tuple(
 )  # fmt: skip
 SWITCH_SECONDS = 0.0005  # how long a thread may hold the interpreter while another waits: one order must not wait 5 ms
 DECODING_THREADS = max(1, (os.cpu_count() or 1) // 2)  # more of them quarrel with the writer over the interpreter
-DECODING_NICE = 8  # who decides goes first (measured: a tenth more orders a second beside single ones)
 GARBAGE_OBJECTS = 10_000  # made, and not freed by themselves, between two looks for garbage
-MEMORY_TAKEN_SHARE = 0.9  # of the memory to be taken ahead: with less it was not to be had
 SURGE_PER_SECOND = 30_000  # orders by Arrow batches, or a thousand single requests: more than the views can follow
 CALM_SECONDS = 0.5  # without one: it is over
 METER_SECONDS = 0.1  # over which orders are counted, at least
@@ -73,7 +71,7 @@ class Service:
         self._guard = Guard(security, self.metrics, self.log, settings.streams_max, self._draining)
         self._router = Router(SERVICES)
         self._health = Health()
-        self._decoding = ThreadPoolExecutor(DECODING_THREADS, "allot-decode", _step_back)
+        self._decoding = ThreadPoolExecutor(DECODING_THREADS, "allot-decode", step_back)
         self._parts: Parts | None = None
 
     async def run(self, announce: Callable[[str], None]) -> int:
@@ -195,7 +193,7 @@ class Parts:
 
     engine: Any
     batcher: Any
-    beside: list[Any]  # processes of views and snapshots, and of the relay; the thread that keeps prices warm
+    beside: list[Any]  # processes of views and snapshots, and of the relay; threads for prices and memory
     services: list[tuple[Any, Any]]  # the generated module that adds it, the servicer
     hear: Callable[[Any], None]  # told of each turn
     close_events: Callable[[], None]
@@ -218,7 +216,7 @@ def open_parts(service: Service) -> Parts:
     from server.events import EventLog
     from server.feed import Feed
     from server.lookup import Lookup
-    from server.memory import MemoryLimit
+    from server.memory import MemoryAhead, MemoryLimit
     from server.naming import Naming
     from server.promising import CartBatches, Promising
     from server.reading import OrderReading
@@ -270,8 +268,10 @@ def open_parts(service: Service) -> Parts:
         views=settings.views, snapshots=settings.snapshots, memory_ahead=lambda: engine.memory_ahead,
     )  # fmt: skip
     watch(metrics, batcher, beside)
-    take_memory_ahead(service, engine)
-    return Parts(engine, batcher, [beside, *beside_on_demand(service, engine)], services, hear, event_service.close)
+    all_beside = [beside, *beside_on_demand(service, engine)]
+    if settings.memory_ahead_bytes:
+        all_beside.append(MemoryAhead(engine.room_ahead(), settings.memory_ahead_bytes, memory))
+    return Parts(engine, batcher, all_beside, services, hear, event_service.close)
 
 
 def beside_on_demand(service: Service, engine: Any) -> list[Any]:
@@ -311,22 +311,6 @@ def open_engine(service: Service) -> tuple[Any, Any]:
     return engine, card
 
 
-def take_memory_ahead(service: Service, engine: Any) -> None:
-    """Take memory for orders to come, where the settings ask for it, beside all else and while the machine has it."""
-    from server.memory import is_short
-
-    size = service.settings.memory_ahead_bytes
-
-    def take() -> None:
-        _step_back()
-        engine.take_memory_ahead(size, lambda: not is_short())
-        if (taken := engine.memory_ahead) < MEMORY_TAKEN_SHARE * size:
-            service.log.warning("the machine has no more memory to take ahead", bytes=taken, memory_ahead_bytes=size)
-
-    if size:
-        threading.Thread(target=take, name="allot-ahead", daemon=True).start()
-
-
 def relay_command(service: Service) -> list[str]:
     """How the relay is run beside a server that anybody on this machine may call."""
     settings = service.settings
@@ -337,12 +321,6 @@ def relay_command(service: Service) -> list[str]:
     if settings.redis_password_file is not None:
         command.append(f"--password-file={settings.redis_password_file}")
     return command
-
-
-def _step_back() -> None:
-    """Let other threads go before this one, where threads have a priority of their own."""
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, 0, DECODING_NICE)
 
 
 class SurgeMeter:

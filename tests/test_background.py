@@ -351,7 +351,7 @@ def test_a_rest_lasts_as_long_as_the_surge_but_not_for_ever(monkeypatch: pytest.
     told.rest(60)
     assert time.monotonic() - began < 5
     assert (told.durable, told.memory_ahead) == (7, 6)
-    assert here  # stays open: the end of its input is the end of the process
+    # `here` stays open: the end of its input is the end of the process
 
 
 def test_no_snapshot_is_begun_without_memory_for_it(
@@ -393,6 +393,21 @@ def test_a_snapshot_needs_memory_for_what_is_sealed_and_none_for_orders_to_come(
     wanted = int(1.25 * (800 << 20) * sizes[0] / sum(sizes)) >> 20
     assert 0 < wanted < 1000
     assert f"about {wanted:,} MiB" in told
+
+
+def test_a_snapshot_needs_memory_for_all_of_the_state_where_the_journal_begins_elsewhere(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.engine.journal.seal()
+    server.commit(place("first", (0, 1)))
+    server.engine.journal.seal()
+    server.commit(place("second", (0, 1)))
+    (server.path / server.engine.journal.segments()[0].name).rename(server.path.parent / "elsewhere")
+    follower = background.Follower(server.path, views=False, snapshots=True)
+    monkeypatch.setattr(background, "held_bytes", lambda process: 800 << 20)
+    monkeypatch.setattr(background, "available_bytes", lambda: 0)
+    follower.step(server.engine.durable_sequence)
+    assert "about 1,000 MiB" in json.loads(capsys.readouterr().out)["error"]
 
 
 def test_a_snapshot_is_given_up_where_memory_runs_out(

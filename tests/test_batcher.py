@@ -16,6 +16,7 @@ from engine.journal import JournalFull
 from engine.lifecycle import Action
 from engine.outcomes import MovementKind, Namespace, Reply
 from kernels.columns import Figure, OnShort, Outcome
+from kernels.options import FEW
 from server import batcher
 from server.batcher import Lane
 from server.errors import Rejection
@@ -61,6 +62,24 @@ def on_edge(tmp_path: Path, test: Any, *listeners: Any) -> None:
             await test(edge)
 
     edges.run(whole)
+
+
+def test_a_large_batch_is_decided_while_the_one_before_is_synced_and_a_small_one_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(edge: edges.Edge) -> None:
+        lane, seen, submit = Lane(), [], edge.engine.submit
+
+        def seeing(commands: Any, stamp: int, pipelined: bool = True) -> Any:
+            seen.append(pipelined)
+            return submit(commands, stamp, pipelined)
+
+        monkeypatch.setattr(edge.engine, "submit", seeing)
+        for first, count in ((0, FEW), (1000, FEW + 1)):
+            await edge.batcher.allocate(lane, batch(first, count), count)
+        assert seen == [False, True]
+
+    on_edge(tmp_path, test)
 
 
 def test_what_is_asked_at_once_is_decided_in_one_commit(tmp_path: Path):

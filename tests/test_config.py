@@ -82,6 +82,9 @@ def test_settings_that_do_not_fit_together_are_refused_with_their_origins():
     said = fault({"tls_key": "k.pem"})
     assert said == "tls_key without tls_certificate: give both for TLS, or neither (tls_key: flag --tls-key)"
     assert "tls_client_ca without tls_certificate" in fault({"tls_client_ca": "ca.pem"})
+    said = fault({"memory_ahead_bytes": "2000", "memory_bytes_max": "1000"})
+    assert said.startswith("memory_ahead_bytes of 2,000 is more than memory_bytes_max of 1,000: take less ahead")
+    assert load({"memory_ahead_bytes": "2000"}, None, {}).memory_bytes_max == 0
 
 
 def test_metrics_stay_on_this_machine():

@@ -420,7 +420,7 @@ def test_the_page_is_complete_in_itself_and_says_what_the_figures_are(shop: Shop
         found.json["breaks_first"]["sentence"].replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") in text
     )
     for caption in (
-        "Each node with a limit, day by day, at each growth", "1 nodes without a limit are not shown",
+        "Each node with a limit, day by day, at each growth", "1 node without a limit is not shown",
         "Orange: full, 95% or more", "the penalty of short units apart", "not all nodes have a limit of one kind",
     ):  # fmt: skip
         assert caption in text, caption

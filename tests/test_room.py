@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.columns import AHEAD_BYTES_MIN, PIECE_BYTES, Growing, Limits, RoomAhead
+from engine import columns as engine_columns
+from engine.columns import AHEAD_BYTES_MIN, ROUND_BYTES, Growing, Limits, RoomAhead
 from engine.columns import reserve as reserve_column
 from engine.disk import FolderDisk
 from engine.journal.memory import MemoryJournal
@@ -192,23 +193,36 @@ def test_memory_that_columns_grow_into_is_taken_before_it_is_written() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems take pages when they are touched")
 def test_memory_for_orders_to_come_is_shared_out_by_what_an_order_takes() -> None:
-    pages = 64 * PIECE_BYTES
+    pages, usual = 64 * ROUND_BYTES, 2 * AHEAD_BYTES_MIN
     wide, narrow = reserve_column((pages // 8, 3), np.uint8), reserve_column(pages, np.uint8)
     used = [0, 0]
-    columns = [Growing(wide, lambda: used[0], 1), Growing(narrow, lambda: used[1], 2)]
-    with RoomAhead(columns) as room:
-        room.take(5 * PIECE_BYTES, lambda: True)
-        assert room.unused_bytes == pytest.approx(5 * PIECE_BYTES, rel=0.01)
-        used[:] = PIECE_BYTES, 2 * PIECE_BYTES
-        assert room.unused_bytes == 0, "three fifths and two fifths"
+    with RoomAhead([Growing(wide, lambda: used[0], 1), Growing(narrow, lambda: used[1], 2)]) as room:
+        room.take(5 * ROUND_BYTES, lambda: True)
+        assert room.bytes_ahead == 5 * ROUND_BYTES - usual
+        assert (room._taken[0], room._taken[1]) == (3 * ROUND_BYTES, 2 * ROUND_BYTES)
+        used[:] = ROUND_BYTES, 2 * ROUND_BYTES
+        assert room.bytes_ahead == 0, "all of it is in use"
         looks = iter([True, True, False])
-        room.take(60 * PIECE_BYTES, looks.__next__)
-        assert room.unused_bytes == pytest.approx(2 * PIECE_BYTES, rel=0.01), "two pieces, then it was told to stop"
+        room.take(60 * ROUND_BYTES, looks.__next__)
+        assert room._taken == [3 * ROUND_BYTES + ROUND_BYTES * 6 // 5, 2 * ROUND_BYTES + ROUND_BYTES * 4 // 5]
+
+
+def test_memory_that_the_system_does_not_give_ahead_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_columns, "_madvise", lambda *_: -1)
+    with RoomAhead([Growing(reserve_column(8 * ROUND_BYTES, np.uint8), lambda: 0, 1)]) as room:
+        room.take(4 * ROUND_BYTES, lambda: True)
+        assert room.bytes_ahead == 0
 
 
 @pytest.mark.parametrize("pipelined", [True, False])
 def test_room_in_the_journal_that_a_commit_did_not_use_is_there_for_the_next(tmp_path: Path, pipelined: bool) -> None:
     engine = Shop(LIMITS, Journal.open(FolderDisk(tmp_path))).engine
-    for number in range(20):
-        engine.submit([columns(place(f"order-{number}", (0, 1)), PLACE)], START + number, pipelined).wait()
+    for number in range(0, 60, 3):
+        of_three = [
+            engine.submit([columns(place(f"order-{number + i}", (0, 1)), PLACE)], START + number + i, pipelined)
+            for i in range(3)
+        ]
+        assert engine._promised <= engine.journal.room
+        for pending in of_three:
+            pending.wait()
         assert engine._promised == engine.journal.room

@@ -46,7 +46,7 @@ ring-fences, terms, reasons, ATS or events; SKUs and postal codes are numbers, n
 and commands encoded before the clock runs, which stands still between two batches; Redis is handed the ranks of the
 nodes, and keeps only the parts of an order, by its id; PostgreSQL has a row a SKU for all nodes, and one for an order
 with its lines and parts; NumPy and plain Python know no ids. The lane has all of it on, over gRPC, and its clock never
-stands still."""
+stands still; the server has taken the memory of its rows before the clock ran (`--memory-ahead-bytes`)."""
 GOALS = {"PostgreSQL, row locks": 100, "Valkey, pipelined, synced": 10, "Redis, pipelined, synced": 10}
 BEGIN, END = "<!-- peers: begin -->", "<!-- peers: end -->"
 
@@ -147,7 +147,7 @@ def _rows(name: str, near: Near | str) -> Iterator[Row]:
     one, times = near.found, GOALS.get(name)
     peers = {one.name: near.peer, "low": min(one.rates), "high": max(one.rates)}
     what = f"lane / {one.name}" + f" ({one.way})" * (one.way != "")
-    row = Row("P1", what, near.lane, "orders/s", peers, min(near.lanes), max(near.lanes), runs=ROUNDS)
+    row = Row("P1", what, near.lane, "orders/s", peers, min(near.lanes), max(near.lanes), runs=len(near.lanes))
     yield row if times is None else row.judged(f"{times} times as many", near.lane >= times * near.peer)
     given = f"{one.plenty.units:,} given, {one.share:.1%} of those asked for"
     told = f"  sold twice by {one.name} ({given}; durable: {one.durable})"
