@@ -68,7 +68,7 @@ def one_of_many(
         for line in range(lines):
             every[word] &= cells.stocked[rows[line], word]
         preferred |= every[word] & policies.preferred[channel, word]
-    for of_preferred in range(preferred != 0, -1, -1):
+    for of_preferred in range(1 if preferred != 0 else 0, -1, -1):
         for k in range(nodes):
             node = places.rank[place, k]
             has_all = (every[node >> 6] >> np.uint64(node & 63)) & _ONE
