@@ -309,7 +309,7 @@ def rows_of(found: dict[str, Any]) -> list[tuple[str, Any]]:
             ("units that answers gave", proof["units"]),
             ("  that the server's stock says", proof["bound_units"]),
             ("oversold units", proof["oversold_units"]),
-            ("orders looked up again", f"{proof['looked_up']:,} of {proof['orders']:,}"),
+            ("orders looked up again, of the warm-up too", f"{proof['looked_up']:,} of {proof['orders']:,}"),
         ]
     return rows
 

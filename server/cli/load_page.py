@@ -77,10 +77,20 @@ def _over_time(timeline: list[dict[str, Any]]) -> Plot:
         axes.plot(at, [second[name] or None for second in timeline], color=colour, label=label, linewidth=1.5)
     axes.set_yscale("log")
     axes.set_ylabel("latency, ms")
-    axes.yaxis.set_major_formatter("{x:,g}")
+    _name_ticks(axes.yaxis, (1, 2, 5))
     _seconds(axes)
     axes.legend(frameon=False)
     return finished(drawn, "Latency of the calls of each second, from when each was due. The axis is logarithmic.")
+
+
+def _name_ticks(axis: Any, figures: tuple[int, ...]) -> None:
+    """Plain figures on a logarithmic axis, these of each decade: left alone, matplotlib names more of them in its own
+    notation where the axis has no whole decade."""
+    from matplotlib.ticker import LogLocator
+
+    axis.set_major_locator(LogLocator(subs=figures))
+    axis.set_major_formatter("{x:,g}")
+    axis.set_minor_formatter(lambda *_: "")
 
 
 def _seconds(axes: Any) -> None:
@@ -105,7 +115,7 @@ def _distribution(buckets: list[list[float]]) -> Plot:
     axes.set_ylim(max(1e-4, 50 / total), 110)
     axes.set_xlabel("latency, ms")
     axes.set_ylabel("calls that took longer, %")
-    axes.xaxis.set_major_formatter("{x:,g}")
-    axes.yaxis.set_major_formatter("{x:,g}")
+    _name_ticks(axes.xaxis, (1, 2, 5))
+    _name_ticks(axes.yaxis, (1,))
     axes.grid(color="#dddddd", linewidth=0.5)
     return finished(drawn, "How many calls took longer than so many milliseconds. Both axes are logarithmic.")
