@@ -58,7 +58,7 @@ def peers(quick: bool = False) -> Iterator[Row]:
 def _rate(seconds: float, ahead: bool = True) -> float:
     """The lane's orders/s over a new folder, in so short a run. ahead: whether memory was taken before."""
     orders = int(seconds * ORDERS_PER_SECOND_MAX)
-    with stocked_folder(orders) as folder, clients(1) as (client,), _ready(folder, seconds * ahead) as service:
+    with stocked_folder(orders) as folder, clients(1) as (client,), _ready(folder, seconds if ahead else 0) as service:
         job = {"to": "lane", "address": service.address, "batch": BATCH_ORDERS, "streams": STREAMS, "window": WINDOW}
         told = client.run("lane", seconds=seconds, **job)
     return float(told["orders_per_second"])
@@ -81,7 +81,7 @@ def measure(seconds: float, batch: int, streams: int, window: int, verify: bool,
     """One run of the lane, then the echoes. ahead: whether the memory of its rows is taken before."""
     with stocked_folder(int(seconds * ORDERS_PER_SECOND_MAX)) as folder, clients(1) as (client,):
         before = stored(folder).bytes
-        with _ready(folder, seconds * ahead) as service:
+        with _ready(folder, seconds if ahead else 0) as service:
             taken = service.metric(MEMORY_AHEAD)
             base, cpu = service.metric("allot_durable_sequence"), service.cpu_seconds()
             job = {"to": "lane", "address": service.address, "batch": batch, "streams": streams, "window": window}

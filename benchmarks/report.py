@@ -106,24 +106,30 @@ def goals(found: dict[str, Any]) -> list[str]:
     for row in found["rows"]:
         if row["goal"]:
             peers = ", ".join(f"{name} {figure_text(value)}" for name, value in row["peers"].items())
-            met = "" if row["meets"] is None else ": met" if row["meets"] else ": **not met**"
-            value = f"{figure_text(row['value'])} {row['unit']}"
-            lines.append(f"| {row['id']} | {row['what']} | {value} | {row['runs']} | {row['goal']}{met} | {peers} |")
-    said = f"{found['date'][:10]}, {where['cores']} cores of {where['processor']}, {where['memory_gib']} GiB, "
-    return [*lines, "", f"*{said}{where['system']}, Python {found['versions']['python']}; made by `make bench`.*"]
+            value, goal = f"{figure_text(row['value'])} {row['unit']}", _goal(row)
+            lines.append(f"| {row['id']} | {row['what']} | {value} | {row['runs']} | {goal} | {peers} |")
+    on = f"{where['system']}, Python {found['versions']['python']}"
+    return [*lines, "", f"*{_when_and_where(found)}, {on}; made by `make bench`.*"]
+
+
+def _goal(row: dict[str, Any]) -> str:
+    met = {None: "", True: ", met", False: ", **not met**"}[row["meets"]]
+    return f"{row['goal']}{met}"
+
+
+def _when_and_where(found: dict[str, Any]) -> str:
+    where = found["machine"]
+    return f"{found['date'][:10]}, {where['cores']} cores of {where['processor']}, {where['memory_gib']} GiB"
 
 
 def brief(found: dict[str, Any]) -> list[str]:
     """The goals as a short table for the README."""
-    where = found["machine"]
     lines = ["| | measured | goal |", "|---|---:|---|"]
     for row in found["rows"]:
         if row["goal"]:
-            met = "" if row["meets"] is None else ", met" if row["meets"] else ", **not met**"
             what = row["what"].partition(" (")[0].strip()
-            lines.append(f"| {row['id']} {what} | {figure_text(row['value'])} {row['unit']} | {row['goal']}{met} |")
-    said = f"{found['date'][:10]}, {where['cores']} cores of {where['processor']}, {where['memory_gib']} GiB"
-    return [*lines, "", f"*{said}; a full run of `make bench`, which writes this table.*"]
+            lines.append(f"| {row['id']} {what} | {figure_text(row['value'])} {row['unit']} | {_goal(row)} |")
+    return [*lines, "", f"*{_when_and_where(found)}; a full run of `make bench`, which writes this table.*"]
 
 
 # Plots

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+ROUNDING = 1e-9  # below it a figure is what float64 leaves of nothing
+
 
 @dataclass(frozen=True)
 class Row:
@@ -42,6 +44,8 @@ class Row:
 
 def figure_text(value: float) -> str:
     """As tables show it."""
+    if abs(value) < ROUNDING:
+        return "0"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 

@@ -102,20 +102,21 @@ class RoomAhead:
             self._orders = 0
             self._wanted.release()
 
-    def take(self, size: int, goes_on: Callable[[], bool]) -> None:
-        """Take so many bytes for orders to come, every column in proportion, round by round while that goes on. Returns
-        when it is done: for a thread of its own.
+    def take(self, size: int, goes_on: Callable[[], bool]) -> bool:
+        """Take so many bytes for orders to come, every column in proportion, round by round while that goes on; whether
+        all were taken. For a thread of its own.
         """
         of_order = sum(it.rows_per_order * it.column.strides[0] for it in self._columns)
         begins = [max(taken, self._used(i)) for i, taken in enumerate(self._taken)]
         rounds = -(-size // ROUND_BYTES)
         for turn in range(1, rounds + 1):
             if self._ends or not goes_on():
-                return
+                return False
             for i, (column, _, rows_per_order) in enumerate(self._columns):
                 share = size * turn // rounds * rows_per_order * column.strides[0] // of_order
                 if not self._take(i, min(begins[i] + share, column.nbytes)):
-                    return
+                    return False
+        return True
 
     @property
     def bytes_ahead(self) -> int:

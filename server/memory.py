@@ -79,7 +79,7 @@ class MemoryAhead:
     def __init__(self, room: Any, size: int, limit: MemoryLimit) -> None:
         """room: engine.columns.RoomAhead. size: bytes."""
         self._room, self._size, self._limit = room, size, limit
-        self._ends = self._was_short = False
+        self._ends = False
         self._thread = threading.Thread(target=self._take, name="allot-ahead", daemon=True)
 
     def start(self) -> None:
@@ -94,16 +94,14 @@ class MemoryAhead:
 
     def _take(self) -> None:
         step_back()
-        self._room.take(self._size, self._goes_on)
-        if self._was_short:
+        if not self._room.take(self._size, self._goes_on) and not self._ends:
             _log.warning(
-                "no more memory is taken ahead: the machine or memory_bytes_max has none",
+                "no more memory is taken ahead: the machine, memory_bytes_max or the system does not allow it",
                 taken=self._room.bytes_ahead, memory_ahead_bytes=self._size,
             )  # fmt: skip
 
     def _goes_on(self) -> bool:
-        self._was_short = is_short(SHARE_LEFT_AHEAD) or held_bytes() >= self._limit.bytes_max
-        return not self._was_short and not self._ends
+        return not (self._ends or is_short(SHARE_LEFT_AHEAD) or held_bytes() >= self._limit.bytes_max)
 
 
 def machine_bytes(groups: Path = _CONTROL_GROUPS, own: Path = _OWN_GROUPS) -> int:

@@ -197,7 +197,7 @@ def test_memory_for_orders_to_come_is_shared_out_by_what_an_order_takes() -> Non
     wide, narrow = reserve_column((pages // 8, 3), np.uint8), reserve_column(pages, np.uint8)
     used = [0, 0]
     with RoomAhead([Growing(wide, lambda: used[0], 1), Growing(narrow, lambda: used[1], 2)]) as room:
-        room.take(5 * ROUND_BYTES, lambda: True)
+        assert room.take(5 * ROUND_BYTES, lambda: True)
         assert room.bytes_ahead == 5 * ROUND_BYTES - usual
         assert (room._taken[0], room._taken[1]) == (3 * ROUND_BYTES, 2 * ROUND_BYTES)
         used[:] = ROUND_BYTES, 2 * ROUND_BYTES
@@ -210,7 +210,7 @@ def test_memory_for_orders_to_come_is_shared_out_by_what_an_order_takes() -> Non
 def test_memory_that_the_system_does_not_give_ahead_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_columns, "_madvise", lambda *_: -1)
     with RoomAhead([Growing(reserve_column(8 * ROUND_BYTES, np.uint8), lambda: 0, 1)]) as room:
-        room.take(4 * ROUND_BYTES, lambda: True)
+        assert not room.take(4 * ROUND_BYTES, lambda: True)
         assert room.bytes_ahead == 0
 
 

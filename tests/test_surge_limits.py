@@ -47,7 +47,8 @@ def test_beyond_the_limit_no_order_is_taken_until_there_is_memory() -> None:
     assert limit.refusal() is None
 
 
-def test_memory_for_orders_to_come_counts_when_they_are_there() -> None:
+def test_memory_for_orders_to_come_counts_when_they_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "is_short", lambda: False)
     ahead = [60]
     limit = MemoryLimit(100, lambda: 150, iter(range(10)).__next__, lambda: ahead[0])
     assert limit.refusal() is None
@@ -73,11 +74,13 @@ def test_memory_is_taken_ahead_up_to_the_limit(monkeypatch: pytest.MonkeyPatch, 
     class Room:
         bytes_ahead = 0
 
-        def take(self, size: int, goes_on: Callable[[], bool]) -> None:
+        def take(self, size: int, goes_on: Callable[[], bool]) -> bool:
             while len(taken) < size and goes_on():
                 taken.append(1)
+            return len(taken) == size
 
     monkeypatch.setattr(memory, "step_back", lambda: None)
+    monkeypatch.setattr(memory, "is_short", lambda share: False)
     monkeypatch.setattr(memory, "held_bytes", lambda: held + len(taken))
     ahead = memory.MemoryAhead(Room(), 60, MemoryLimit(100))
     ahead.start()

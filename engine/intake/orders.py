@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from engine.intake.postal_codes import POSTAL_CODE_CHARACTERS_MAX, Places
 from engine.intake.rejects import Reason, Rejects
 from engine.intake.sieve import Sieve
-from engine.intake.tables import FileTable, IntakeError, read_table
+from engine.intake.tables import FileTable, IntakeError, MissingColumn, read_table
 from engine.intake.values import ABSENT, currency_faults
 from engine.terms import TERMS
 
@@ -82,8 +82,8 @@ def read_orders(path: Path, places: Places) -> OrderFile:
     """Columns order_id, postal_code, sku, quantity, and any of OPTIONAL. Raises IntakeError for an unusable file."""
     try:
         table = read_table(path, NEEDED, OPTIONAL)
-    except IntakeError as error:
-        if "Order ID" not in str(error):
+    except MissingColumn as error:
+        if "Order ID" not in error.header:
             raise
         raise IntakeError(f"{error}; `allot import amazon-report` makes an orders file of Amazon's report") from None
     rejects = Rejects()

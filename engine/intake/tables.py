@@ -33,6 +33,14 @@ class IntakeError(Exception):
     """A file that cannot be taken; the message, one line, names the file, the place, the value and the mend."""
 
 
+class MissingColumn(IntakeError):
+    """A file without a column that is needed."""
+
+    def __init__(self, message: str, header: Sequence[str]) -> None:
+        super().__init__(message)
+        self.header = header
+
+
 class FileKind(Enum):
     CSV = "csv"
     CSV_GZ = "csv.gz"
@@ -204,7 +212,7 @@ def _chosen(path: Path, header: Sequence[str], needed: Sequence[str], optional: 
             if delimiter in header[0]:
                 raise IntakeError(f"{path}: the columns are separated by {word}; save the file with commas")
     if missing:
-        raise IntakeError(f"{path}: column {_listed(missing)} is missing; there are {_listed(header)}")
+        raise MissingColumn(f"{path}: column {_listed(missing)} is missing; there are {_listed(header)}", header)
     chosen = [name for name in (*needed, *optional) if name in header]
     for name in chosen:
         if list(header).count(name) > 1:
