@@ -240,10 +240,8 @@ def _publish_all(
     count = 0
     for first in range(0, skus.size, _BLOCK):
         block = skus[first : first + _BLOCK]
-        next_block, later_block = (
-            skus[first + _BLOCK : first + 2 * _BLOCK],
-            skus[first + 2 * _BLOCK : first + 3 * _BLOCK],
-        )
+        next_block = skus[first + _BLOCK : first + 2 * _BLOCK]
+        later_block = skus[first + 2 * _BLOCK : first + 3 * _BLOCK]
         if block[-1] - block[0] == block.size - 1:
             next_block = later_block = next_block[:0]  # side by side, as in a full pass: the processor reads ahead
         any_fence = _sum_block(

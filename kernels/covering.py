@@ -12,6 +12,12 @@ _ONE = np.uint64(1)
 
 
 @leaf
+def has_bit(words: np.ndarray, row: int, node: int) -> bool:
+    """Whether the bit of a node is set in a row of words."""
+    return (words[row, node >> 6] >> np.uint64(node & 63)) & _ONE != 0
+
+
+@leaf
 def _first_that_gives_all(
     lines: int, rows: I32, need: I64, mask: np.uint64, place: int, nodes: int, cells: Cells, places: Places
 ) -> tuple[int, np.uint64]:
@@ -46,11 +52,6 @@ def nearest_that_gives_all(
 
 
 @leaf
-def _is_preferred(policies: Policies, channel: int, node: int) -> bool:
-    return (policies.preferred[channel, node >> 6] >> np.uint64(node & 63)) & _ONE != 0
-
-
-@leaf
 def one_of_many(
     lines: int, skus: I32, need: I64, channel: int, allowed: U64, place: int, nodes: int, cells: Cells, fences: Fences,
     policies: Policies, places: Places, rows: I32, every: U64,
@@ -72,7 +73,7 @@ def one_of_many(
         for k in range(nodes):
             node = places.rank[place, k]
             has_all = (every[node >> 6] >> np.uint64(node & 63)) & _ONE
-            if has_all and (of_preferred == 0 or _is_preferred(policies, channel, node)):
+            if has_all and (of_preferred == 0 or has_bit(policies.preferred, channel, node)):
                 line = 0
                 while line < lines and cells.available[rows[line], node] >= need[line]:
                     line += 1

@@ -28,7 +28,7 @@ from kernels.columns import (
     Policies,
     Rule,
 )
-from kernels.covering import first_pair, nearest_that_gives_all, one_of_many
+from kernels.covering import first_pair, has_bit, nearest_that_gives_all, one_of_many
 from kernels.fences import draw_fence, own_backed, refill_fence, sellable
 from kernels.options import I32, I64, U8, U64, I32x2, allocating_kernel, allocating_leaf, leaf
 from kernels.reasons import empty_passed, note_passed
@@ -37,11 +37,6 @@ _REFUSE = int(OnShort.REFUSE)
 _ALLOCATED, _PARTLY, _SHORT, _REFUSED = (int(outcome) for outcome in Outcome)
 _NEAREST, _PRICED = int(Rule.NEAREST), int(Rule.PRICED)
 _ONE = np.uint64(1)
-
-
-@leaf
-def _bit(words: np.ndarray, row: int, node: int) -> bool:
-    return (words[row, node >> 6] >> np.uint64(node & 63)) & _ONE != 0
 
 
 @leaf
@@ -77,7 +72,7 @@ def _candidates(
             sku = skus[line]
             row = cells.row_of[sku]
             units = 0
-            if row != NONE and _bit(cells.stocked, row, node):
+            if row != NONE and has_bit(cells.stocked, row, node):
                 units = sellable(fences, sku, node, channel, cells.available[row, node])
             give[count, line] = units
             any_units |= units

@@ -37,6 +37,7 @@ _OPEN_ORDERS, _OPEN_RESERVATIONS, _WAITING = int(Head.OPEN_ORDERS), int(Head.OPE
 _CHANGED = int(Head.CHANGED_ROWS)
 _ONE = np.uint64(1)
 _AHEAD = 8  # orders
+_LINES_AHEAD = 16  # beyond those
 
 
 class Entries(NamedTuple):
@@ -186,19 +187,13 @@ def _mark_closed(book: Book, order: int, stamp: int) -> None:
 
 
 @leaf
-def _fetch_heads(entries: Entries, first_line: int, lines: int, cells: Cells) -> None:
-    """Bring what tells where the rows of an order's SKUs are into the cache, before `_fetch_cells` waits for it."""
-    for line in range(first_line, first_line + lines):
-        prefetch(cells.row_of, entries.sku[line])
-
-
-@leaf
 def _fetch_cells(
     entries: Entries, first_line: int, lines: int, part: int, claimed: bool, book: Book, cells: Cells
 ) -> int:
     """Bring the cells of an order some places further on into the cache. Returns the part after it."""
     nodes = cells.figures.shape[1]
     for line in range(first_line, first_line + lines):
+        prefetch(cells.row_of, entries.sku[min(line + _LINES_AHEAD, entries.sku.size - 1)])  # waited for below, later
         row = cells.row_of[entries.sku[line]]
         if row != NONE:
             prefetch(book.changed, row)
@@ -225,12 +220,7 @@ def enter_orders(
     line_at = 0
     part_at = 0
     ahead, line_ahead, part_ahead = 0, 0, 0
-    head, line_of_head = 0, 0
     for i in range(entries.number.size):
-        while head < min(i + 2 * _AHEAD, entries.number.size):
-            _fetch_heads(entries, line_of_head, entries.line_count[head], cells)
-            line_of_head += entries.line_count[head]
-            head += 1
         while ahead < min(i + _AHEAD, entries.number.size):
             part_ahead = _fetch_cells(entries, line_ahead, entries.line_count[ahead], part_ahead, claimed, book, cells)
             line_ahead += entries.line_count[ahead]

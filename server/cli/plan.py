@@ -103,9 +103,8 @@ def plan(
     distinct_files({"out": out}, inputs)
     check_place(out)
     files = (orders or Path("made-up orders"), nodes, stock, postal_codes, rate_card, service_card)
-    choices = {
-        "policy": policy, "closed": list(dict.fromkeys(close or [])), "stock_growth": stock_growth, "seed": seed,
-    }  # fmt: skip
+    closed = list(dict.fromkeys(close or []))
+    choices = {"policy": policy, "closed": closed, "stock_growth": stock_growth, "seed": seed}
     with bar() as progress:
         result = _planned(files, made, growths, time_zone, choices, (peak_hour_share, open_days), progress)
     if json:
