@@ -144,6 +144,7 @@ class FirstRecord:
     answers: Mapping[str, Any]
     reallocated: Mapping[str, Any]
     expired: Any  # int64 [reservation] numbers
+    outcomes: Mapping[str, Any]
 
 
 def first_record(tables: Sequence[tuple[schema.Table, Mapping[str, Any]]]) -> FirstRecord:
@@ -151,7 +152,9 @@ def first_record(tables: Sequence[tuple[schema.Table, Mapping[str, Any]]]) -> Fi
     answers = joined([columns for table, columns in tables if table is schema.ANSWERS], schema.ANSWERS)
     moved = joined([columns for table, columns in tables if table is schema.REALLOCATED], schema.REALLOCATED)
     closures = joined([columns for table, columns in tables if table is schema.CLOSURES], schema.CLOSURES)
-    return FirstRecord(record_orders(tables), answers, moved, closures["number"][closures["cause"] == Cause.EXPIRED])
+    outcomes = joined([columns for table, columns in tables if table is schema.OUTCOMES], schema.OUTCOMES)
+    expired = closures["number"][closures["cause"] == Cause.EXPIRED]
+    return FirstRecord(record_orders(tables), answers, moved, expired, outcomes)
 
 
 class FirstAnswers:
@@ -190,6 +193,13 @@ class FirstAnswers:
         if record is None:
             return None
         return rows_of(record.reallocated, np.flatnonzero(record.reallocated["answer"] == location & ((1 << 20) - 1)))
+
+    def outcomes_at(self, location: int) -> Mapping[str, Any] | None:
+        """What one answer of a record says of each of many rows."""
+        record = self._record(location >> 20)
+        if record is None:
+            return None
+        return rows_of(record.outcomes, np.flatnonzero(record.outcomes["answer"] == location & ((1 << 20) - 1)))
 
     def has_expired(self, number: int, made_at: int, expires_at: int, sequence: int) -> bool | None:
         """Whether a reservation made in commit `made_at` was ended by its time; `sequence` is that of this commit.

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from engine import schema
+from engine import money, schema
 from engine.lifecycle import CHANGE_TABLE
 from engine.names import text_buffers
 from engine.outcomes import Method, Namespace, OutOfRoom
@@ -19,9 +20,12 @@ from engine.sourcing import read
 from engine.state import State
 from kernels.columns import NONE, POLICY_FIGURES, Head, Stage
 from kernels.distance import rank
+from kernels.documents import TAKEN, Steps
+from kernels.documents import apply_steps as apply_kernel
 from kernels.expiry import watch_expiries
 from kernels.fences import forget_drawn
-from kernels.keys import ABSENT, find_or_insert, forget_keys, hash_few_texts, hash_texts, set_values
+from kernels.keys import ABSENT, FIRST_DOCUMENT, find_or_insert, forget_keys, hash_few_texts, hash_texts, set_values
+from kernels.life import STEPS_PER_KIND, Step
 from kernels.options import FEW
 from kernels.stages import Entries, Moves, close_reservations, enter_orders, move_stock, move_units, retire_orders
 
@@ -186,7 +190,7 @@ def apply_orders(
     else:
         set_values(state.keys, keys, locations, rows)
     state.terms.enter(rows, orders)
-    if orders["is_reservation"].any():
+    if money.enter(state, rows, orders, lines) or orders["is_reservation"].any():
         watch_expiries(rows, state.book, state.expiries)
     return rows
 
@@ -253,7 +257,7 @@ def apply_answers(state: State, columns: Columns, location: int) -> None:
 def apply_forgotten(state: State, columns: Columns) -> None:
     """Keys older than the commit named are forgotten, those of open orders never."""
     for before_location in columns["before_location"]:
-        forget_keys(state.keys, int(before_location), state.book.orders.location)
+        forget_keys(state.keys, int(before_location), state.book.orders.location, state.book.documents.location)
 
 
 def apply_record(state: State, sequence: int, stamp: int, tables: Sequence[tuple[schema.Table, Columns]]) -> None:
@@ -279,6 +283,7 @@ def apply_record(state: State, sequence: int, stamp: int, tables: Sequence[tuple
                 raise StateDiverged(f"sequence {sequence}: replay came to another digest than the live run")
         else:
             _EFFECTS[table.number](state, columns)
+    state.take_touched()
     state.sequence, state.stamp = sequence, stamp
 
 
@@ -295,6 +300,48 @@ def _apply_nothing(state: State, columns: Columns) -> None:
     """Of tables that only tell."""
 
 
+def apply_steps(state: State, columns: Columns) -> None:
+    """Steps of documents; new ones get their keys."""
+    steps = Steps(*(owned(columns[name]) for name in Steps._fields))
+    new = steps.step % STEPS_PER_KIND == 0
+    state.check_documents(int(new.sum()), int((steps.step == Step.ADD_ITEM).sum()))
+    if apply_kernel(steps, state.book, np.empty(TAKEN, np.int64)):
+        raise StateDiverged("a document did not get the row that it had when it was made")
+    rows = (FIRST_DOCUMENT - steps.document).astype(np.int32)
+    ids, references = columns.get("document_id"), columns.get("reference")
+    if ids is not None:
+        named = new & np.asarray(pc.not_equal(ids, ""))
+        for method in DOCUMENT_METHODS:
+            of_it = named & (DOCUMENT_METHOD[steps.step // STEPS_PER_KIND] == method)
+            if of_it.any():
+                keys = hash_keys(state, columns["channel"][of_it], method, ids.filter(pa.array(of_it)))
+                insert_keys(state, keys, steps.location[of_it], rows[of_it])
+    if references is not None:
+        named = np.asarray(pc.not_equal(references, ""))
+        keys = hash_keys(state, steps.how[named], Method.REFERENCE, references.filter(pa.array(named)))
+        find_or_insert(state.keys, keys, steps.location[named], rows[named], np.empty(int(named.sum()), np.int64))
+
+
+DOCUMENT_METHODS = (Method.PAYMENT, Method.SHIPMENT, Method.RETURN)
+DOCUMENT_METHOD = np.array([Method.PAYMENT, Method.PAYMENT, Method.SHIPMENT, Method.RETURN], np.uint8)  # by kind - 1
+
+
+def _apply_postings(state: State, columns: Columns) -> None:
+    state.ledger.post(columns)
+
+
+def _apply_policies(state: State, columns: Columns) -> None:
+    state.afterwards.put_policies(columns)
+
+
+def _apply_categories(state: State, columns: Columns) -> None:
+    state.afterwards.put_categories(columns)
+
+
+def _apply_regions(state: State, columns: Columns) -> None:
+    state.afterwards.put_regions(columns)
+
+
 def _apply_retired(state: State, columns: Columns) -> None:
     retire_orders(owned(columns["order"]), state.book)
 
@@ -309,6 +356,12 @@ _EFFECTS = {
     schema.FENCES.number: apply_fences,
     schema.CLOSURES.number: apply_closures,
     schema.RETIRED.number: _apply_retired,
+    schema.STEPS.number: apply_steps,
+    schema.POSTINGS.number: _apply_postings,
+    schema.RETURN_POLICIES.number: _apply_policies,
+    schema.CATEGORIES.number: _apply_categories,
+    schema.TAX_REGIONS.number: _apply_regions,
+    schema.OUTCOMES.number: _apply_nothing,
     schema.MOVEMENTS.number: apply_movements,
     schema.STATEMENTS.number: _apply_statements,
     schema.SUPPLY.number: _apply_supply,

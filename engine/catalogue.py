@@ -16,9 +16,21 @@ import xxhash
 from engine import schema
 from engine.answers import Replies
 from engine.capacity import DAY_TERMS
-from engine.commands import Put, PutChannels, PutExceptions, PutFences, PutNames, PutNodes, PutPostalCodes
+from engine.commands import (
+    Put,
+    PutCategories,
+    PutChannels,
+    PutExceptions,
+    PutFences,
+    PutNames,
+    PutNodes,
+    PutPostalCodes,
+    PutRegions,
+    PutReturnPolicies,
+)
 from engine.commit import Commit, remember
 from engine.outcomes import Method, Namespace, OutOfRoom, Reply
+from engine.policies import COLUMNS, POLICIES_MAX
 from engine.state import State
 from kernels.columns import NODES_MAX, NONE, POLICY_FIGURES
 from kernels.distance import metres
@@ -68,7 +80,10 @@ def check_limits(state: State, commands: Sequence[Put]) -> None:
     for command in commands:
         if isinstance(command, PutExceptions | PutFences):
             rows[type(command)] += command.sku.size
-        else:
+        elif isinstance(command, PutReturnPolicies):
+            if command.channel.size > POLICIES_MAX:
+                raise OutOfRoom(f"return policies: {command.channel.size} were given, at most {POLICIES_MAX}")
+        elif not isinstance(command, PutCategories | PutRegions):
             namespace, texts = _named(command)
             named.setdefault(namespace, []).append(texts)
     limits = {
@@ -213,6 +228,22 @@ def _put_fences(commit: Commit, command: PutFences) -> int:
     return int(command.sku.size)
 
 
+def _put_policies(commit: Commit, command: PutReturnPolicies) -> int:
+    commit.add(schema.RETURN_POLICIES, {name: getattr(command, name) for name in COLUMNS})
+    return int(command.channel.size)
+
+
+def _put_categories(commit: Commit, command: PutCategories) -> int:
+    commit.add(schema.CATEGORIES, {"sku": command.sku, "category": command.category})
+    return int(command.sku.size)
+
+
+def _put_regions(commit: Commit, command: PutRegions) -> int:
+    columns = {"node": command.node, "postal_code": command.postal_code, "region": command.region}
+    commit.add(schema.TAX_REGIONS, columns)
+    return int(command.region.size)
+
+
 _PUTS: dict[Any, Any] = {
     PutNames: _put_names,
     PutNodes: _put_nodes,
@@ -220,4 +251,7 @@ _PUTS: dict[Any, Any] = {
     PutChannels: _put_channels,
     PutExceptions: _put_exceptions,
     PutFences: _put_fences,
+    PutReturnPolicies: _put_policies,
+    PutCategories: _put_categories,
+    PutRegions: _put_regions,
 }

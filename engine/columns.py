@@ -35,6 +35,8 @@ class Limits:
     orders_max: int = 1 << 25
     lines_max: int = 1 << 26
     parts_max: int = 1 << 27
+    documents_max: int = 1 << 25  # payments, refunds, shipments and returns of open orders
+    items_max: int = 1 << 26  # lines of shipments
     keys_max: int = 1 << 26  # idempotency keys, those of orders among them
     fences_max: int = 1 << 20
     exceptions_max: int = 1 << 20

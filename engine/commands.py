@@ -16,8 +16,10 @@ from engine.terms import TERMS
 
 ORDER_OPTIONS = (
     "placed_at", "currency", "payment_method", "service_level", "ship_by", "deliver_by", "customer", *TERMS,
+    "pay_by", "order_discount", "shipping_fee", "shipping_fee_tax",
 )  # fmt: skip
-LINE_OPTIONS = ("unit_price", "discount", "tax")
+LINE_OPTIONS = ("unit_price", "discount", "tax", "line_discount", "line_tax")
+FROZEN = ("goods", "goods_tax", "shipping", "shipping_tax")  # what lines come to by these: engine/money.py
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ class PlaceOrders:
     first_line: Any  # int64 [order + 1]
     sku: Any  # int32 [line]
     quantity: Any  # int32 [line] units
-    options: Mapping[str, Any] = field(default_factory=dict)  # columns of ORDER_OPTIONS [order], LINE_OPTIONS [line]
+    # Columns of ORDER_OPTIONS [order], of LINE_OPTIONS and FROZEN [line].
+    options: Mapping[str, Any] = field(default_factory=dict)
     planned: Parts | None = None  # the nearest nodes where there is none, or it does not fit; carts have none
 
     def take(self, rows: Any) -> "PlaceOrders":
@@ -55,8 +58,8 @@ class PlaceOrders:
         lines = elements(self.first_line, rows)
         first = np.zeros(rows.size + 1, np.int64)
         np.cumsum(self.first_line[rows + 1] - self.first_line[rows], out=first[1:])
-        of_lines = {name: column for name, column in self.options.items() if name in LINE_OPTIONS}
-        of_orders = {name: column for name, column in self.options.items() if name not in LINE_OPTIONS}
+        of_lines = {name: column for name, column in self.options.items() if name in (*LINE_OPTIONS, *FROZEN)}
+        of_orders = {name: column for name, column in self.options.items() if name not in of_lines}
         options = rows_of(of_lines, lines) | rows_of(of_orders, rows)
         return type(self)(
             self.order_id.take(pa.array(rows)), self.channel[rows], self.postal_code[rows], first, self.sku[lines],
@@ -109,6 +112,32 @@ class ActOnUnits:
     action: Any  # uint8 [request] engine.lifecycle.Action
     quantity: Any  # int32 [request] units; 0: all there are
     restock: Any  # uint8 [request] of a return: 0 nothing, 1 on hand, 2 on hand and unavailable
+    actor: Any = None  # int16 [request] word: who asks; NONE, or no column: not told
+
+
+@dataclass(frozen=True)
+class TakeSteps:
+    """Steps of payments, refunds, shipments and returns. One request may have many, under its one key."""
+
+    request_id: pa.StringArray  # [request]
+    request_channel: Any  # int16 [request] of its key; NONE: of no channel
+    actor: Any  # int16 [request] word: who asks; NONE: not told
+    first_row: Any  # int64 [request + 1]
+    step: Any  # uint8 [row] kernels.life.Step
+    channel: Any  # int16 [row] of the order, of the document's id; NONE where it is named by its reference
+    document_id: pa.StringArray  # [row] of a payment (of a refund too), a shipment or a return; "": by its reference
+    order_id: pa.StringArray  # [row] for new documents, and for refunds
+    reference: pa.StringArray  # [row] what gateway or carrier call it; ""
+    place: pa.StringArray  # [row] where a scan was made; ""
+    number: Any  # int64 [row] of a refund; 0
+    line: Any  # int32 [row] position from 1; 0: every line
+    units: Any  # int32 [row] 0: all
+    node: Any  # int16 [row] NO_NODE: not told
+    amount: Any  # int64 [row] minor units; 0: all
+    currency: Any  # int16 [row] word; NONE: not told
+    how: Any  # int16 [row] word: gateway, carrier or reason; NONE
+    at: Any  # int64 [row] UTC us; 0: now
+    flags: Any  # int32 [row] as the step has them: kernels/life.py
 
 
 @dataclass(frozen=True)
@@ -240,6 +269,40 @@ class PutExceptions:
 
 
 @dataclass(frozen=True)
+class PutReturnPolicies:
+    """What may be returned, all of it from now on: engine/policies.py."""
+
+    request_id: str
+    channel: Any  # int16 [policy] NONE: any
+    category: Any  # int16 [policy] word; NONE: any
+    return_within: Any  # int64 [policy] us after the delivery; 0: never
+    claim_within: Any  # int64 [policy] us
+    refund_within: Any  # int64 [policy] us after units came back
+    fee: Any  # int64 [policy] minor units a unit, for the way back
+    conditions: Any  # int32 [policy] bit of each kernels.life.Condition that is taken
+    flags: Any  # uint8 [policy] kernels.steps.AUTO_APPROVES, REFUNDS_SHIPPING, EXCHANGES
+
+
+@dataclass(frozen=True)
+class PutCategories:
+    """Categories of SKUs, which return policies may be for."""
+
+    request_id: str
+    sku: Any  # int32 [row]
+    category: Any  # int16 [row] word; NONE: none
+
+
+@dataclass(frozen=True)
+class PutRegions:
+    """Tax regions of nodes and postal codes."""
+
+    request_id: str
+    node: Any  # int16 [row] NO_NODE where a postal code is meant
+    postal_code: Any  # int32 [row] NONE where a node is meant
+    region: Any  # int16 [row] word; NONE: not known
+
+
+@dataclass(frozen=True)
 class PutFences:
     """Ring-fences: units of a SKU at a node kept for a channel, from now on."""
 
@@ -264,13 +327,24 @@ class Forget:
     before_sequence: int
 
 
-Put = PutNames | PutNodes | PutPostalCodes | PutChannels | PutExceptions | PutFences
+Put = (
+    PutNames
+    | PutNodes
+    | PutPostalCodes
+    | PutChannels
+    | PutExceptions
+    | PutFences
+    | PutReturnPolicies
+    | PutCategories
+    | PutRegions
+)
 Command = (
     PlaceOrders
     | Reserve
     | Confirm
     | Release
     | ActOnUnits
+    | TakeSteps
     | MoveStock
     | PutSupply
     | Reallocate

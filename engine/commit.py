@@ -33,6 +33,7 @@ class Commit:
         self.first_answers = first_answers
         self.tables: list[tuple[schema.Table, Columns]] = []
         self.orders_entered = 0
+        self.documents_entered = 0
         self.bytes_promised = 0  # of the journal's reservation
         self._answers = 0
 
@@ -89,6 +90,21 @@ class Commit:
     def moved(self, columns: Columns) -> None:
         """Units whose change of stage a kernel has already applied."""
         self.tables.append((schema.MOVES, columns))
+
+    @property
+    def next_document_location(self) -> int:
+        """Of the next document that is made."""
+        return self.sequence << PLACE_BITS | self.documents_entered
+
+    def stepped(self, columns: Columns, made: int) -> None:
+        """Steps of documents that a kernel has already taken; so many of them have made one."""
+        self.tables.append((schema.STEPS, columns))
+        self.documents_entered += made
+
+    @property
+    def next_answer(self) -> int:
+        """The place of the next answer in the record."""
+        return self._answers
 
     def close(self, rows: Any, cause: Cause) -> None:
         """Reservations that end."""

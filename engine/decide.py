@@ -4,13 +4,14 @@ Each command is decided upon the state as the commands before it left it. Checks
 nothing can fail. Stock, catalogue and retirement are in engine/stock.py and engine/upkeep.py.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from engine import schema
+from engine import money, schema
+from engine.acts import cancel_unpaid
 from engine.answers import (
     NULL_I64,
     OrderAnswers,
@@ -23,37 +24,38 @@ from engine.answers import (
     without_order,
 )
 from engine.apply import PLACE_BITS, PLACE_MASK, hash_keys, held_at_nodes
-from engine.commands import LINE_OPTIONS, ORDER_OPTIONS, ActOnUnits, Confirm, PlaceOrders, Release, Reserve
+from engine.commands import FROZEN, LINE_OPTIONS, ORDER_OPTIONS, Confirm, PlaceOrders, Release, Reserve
 from engine.commit import Commit, find_locations, remember
-from engine.lifecycle import CHANGE_TABLE, SOURCES, TARGET, Action
-from engine.outcomes import Cause, Method, MovementKind, Reply
+from engine.outcomes import Cause, Method, Reply
 from engine.ragged import elements, offsets, owned, owners, rows_of
 from engine.reasons import LINE_REASONS, ORDER_REASONS, of_lines, of_orders
 from engine.sourcing import draw, fitting, planned, read
 from engine.state import State
-from engine.stock import PARTS_OF_A_MOVE_MAX, release_over_committed, serve_back_orders, served_max
 from engine.terms import TERMS, asked
-from kernels.columns import NONE, Batch, Drawn, Figure, Head, OrderKind, Outcome, Rule, Stage
+from kernels.columns import NONE, Batch, Drawn, OrderKind, Outcome, Rule, Stage
 from kernels.expiry import watch_expiries
 from kernels.keys import ABSENT
 from kernels.nearest import empty_drawn, parts_max
 from kernels.options import FEW
 from kernels.placing import Placed, empty_placed, number_orders, place, place_few
+from kernels.settling import find_unpaid
 from kernels.stages import (
-    Acted,
-    Acts,
-    Moves,
-    OpenOrders,
-    act_on_units,
     lend_reservation,
     refresh_cells,
 )
 
 
 def expire_due(commit: Commit, rows: Any) -> None:
-    """End the reservations that `take_due` found."""
-    if rows.size:
-        commit.close(rows, Cause.EXPIRED)
+    """End the reservations that `take_due` found, and cancel what is open of orders that nobody has paid in time."""
+    is_order = commit.state.book.orders.kind[rows] == OrderKind.ORDER
+    if not is_order.all():
+        commit.close(rows[~is_order], Cause.EXPIRED)
+    if is_order.any():
+        rows = rows[is_order]
+        unpaid = np.empty(rows.size, np.uint8)
+        find_unpaid(rows, commit.state.book, unpaid)
+        if unpaid.any():
+            cancel_unpaid(commit, rows[unpaid != 0])
 
 
 def place_orders(commit: Commit, command: PlaceOrders) -> OrderAnswers:
@@ -133,8 +135,6 @@ def _enter_in_turn(commit: Commit, command: PlaceOrders, keys: Any) -> OrderAnsw
         batch, keys, commit.next_location, commit.stamp, state.node_count, state.book, state.keys, state.cells,
         state.fences, state.policies, state.places, state.prices, state.capacity, drawn, placed,
     )  # fmt: skip
-    if expires_at is not None:
-        watch_expiries(placed.row, state.book, state.expiries)
     cut = {name: getattr(drawn, name)[:parts_drawn] for name in ("node", "quantity", "fenced", "metres")}
     drawn, placed = drawn._replace(**cut), placed._replace(stage=placed.stage[:parts_drawn])
     options = command.options
@@ -145,6 +145,9 @@ def _enter_in_turn(commit: Commit, command: PlaceOrders, keys: Any) -> OrderAnsw
     tables = _tables(command.order_id, batch, drawn, placed, options)
     commit.entered(*tables)
     state.terms.enter(placed.row, tables[0])
+    has_to_be_paid = money.enter(state, placed.row, tables[0], tables[1])
+    if expires_at is not None or has_to_be_paid:
+        watch_expiries(placed.row, state.book, state.expiries)
     state.days.count_orders(*tables)
     return _answers(batch, drawn, placed)
 
@@ -172,7 +175,7 @@ def _answers(batch: Batch, drawn: Drawn, placed: Placed) -> OrderAnswers:
     )  # fmt: skip
 
 
-_ORDER_COLUMNS, _LINE_COLUMNS = (*ORDER_OPTIONS, *ORDER_REASONS), (*LINE_OPTIONS, *LINE_REASONS)
+_ORDER_COLUMNS, _LINE_COLUMNS = (*ORDER_OPTIONS, *ORDER_REASONS), (*LINE_OPTIONS, *FROZEN, *LINE_REASONS)
 
 
 def _tables(
@@ -401,123 +404,3 @@ def release(commit: Commit, command: Release) -> Replies:
     for row in np.setdiff1d(np.flatnonzero(new), first):
         reply[row] = _reservation_reply(commit, int(locations[row]))
     return remember(commit, Method.RELEASE, command.channel, command.request_id, keys, content, new, reply, quantity)
-
-
-# Units of orders
-
-
-def _open_orders(state: State, command: ActOnUnits) -> tuple[Any, Any]:
-    """The rows of the orders that requests name, and whether they are there."""
-    locations, rows = find_locations(state, hash_keys(state, command.channel, Method.PLACE_ORDER, command.order_id))
-    orders = state.book.orders
-    return rows, (rows != NONE) & (orders.kind[rows] == OrderKind.ORDER) & (orders.location[rows] == locations)
-
-
-def acted_parts_max(state: State, command: ActOnUnits) -> int:
-    """Parts that acts may need: those moved to, those put back and then released and served again, those that returned
-    units serve."""
-    rows, is_open = _open_orders(state, command)
-    for_sale = is_open & (command.action == Action.RETURN) & (command.restock == 1)
-    put_back = is_open & (command.action == Action.UNPICK)
-    parts = PARTS_OF_A_MOVE_MAX * rows.size
-    if put_back.any():
-        held = read(state, rows[put_back])
-        cells = state.cells.row_of[np.unique(held.sku)]
-        lost = state.cells.figures[cells[cells != NONE], :, Figure.DEFICIT].sum(dtype=np.int64)
-        parts += held.part.size + served_max(state, held.sku, 0, int(lost))
-    if for_sale.any():
-        held = read(state, rows[for_sale])
-        parts += served_max(state, held.sku, int(held.quantity.sum(dtype=np.int64)))
-    return parts
-
-
-def act_on(commit: Commit, command: ActOnUnits) -> Replies:
-    """Pick, pack, ship, deliver, take back or cancel units: each request wholly or not at all."""
-    state, count = commit.state, len(command.request_id)
-    keys, new = commit.claim(command.channel, Method.ACT_ON_UNITS, command.request_id)
-    content = _act_content(state, command)
-    rows, is_open = _open_orders(state, command)
-    reply = np.where(is_open, Reply.DONE, Reply.UNKNOWN_ORDER).astype(np.uint8)
-    quantity = np.zeros(count, np.int64)
-    doing = np.flatnonzero(new & is_open)
-    if doing.size:
-        held = read(state, rows[doing])
-        moved = _act(commit, command, doing, rows[doing], held)
-        quantity[doing] = np.maximum(moved, 0)
-        reply[doing[moved < 0]] = Reply.NOT_ENOUGH_UNITS
-        reply[doing[command.line[doing] > held.line_count]] = Reply.UNKNOWN_LINE
-    return remember(
-        commit, Method.ACT_ON_UNITS, command.channel, command.request_id, keys, content, new, reply, quantity
-    )
-
-
-def _act_content(state: State, command: ActOnUnits) -> Any:
-    """128 bits over what a request says: the order, and its figures as the domain of the hash."""
-    order = hash_keys(state, command.channel, Method.PLACE_ORDER, command.order_id)
-    figures = (
-        command.line.astype(np.uint64) << np.uint64(46)
-        | (command.node.astype(np.int64) + 1).astype(np.uint64) << np.uint64(36)
-        | command.action.astype(np.uint64) << np.uint64(33)
-        | command.restock.astype(np.uint64) << np.uint64(31)
-        | command.quantity.astype(np.uint64)
-    )
-    with np.errstate(over="ignore"):
-        return order ^ (figures * np.uint64(0x9E3779B97F4A7C15))[:, None]
-
-
-def _act(commit: Commit, command: ActOnUnits, doing: Any, rows: Any, held: OpenOrders) -> Any:
-    """Let the kernel carry the acts out; journal the moves, and the movements of returned units."""
-    state = commit.state
-    room = 2 * int(held.part_count.sum()) + doing.size
-    acts = Acts(
-        np.ascontiguousarray(rows, np.int32), command.line[doing], command.node[doing], command.action[doing],
-        command.quantity[doing],
-    )  # fmt: skip
-    moves = Moves(
-        np.empty(room, np.int32), np.empty(room, np.uint8), np.empty(room, np.int32), np.empty(room, np.int16),
-        np.empty(room, np.int32),
-    )  # fmt: skip
-    acted = Acted(
-        moves, np.empty(room, np.int64), np.empty(room, np.int32), np.empty(room, np.uint8), np.empty(room, np.int32),
-        np.empty(room, np.int16), np.empty(room, np.int32),
-    )  # fmt: skip
-    moved = np.empty(doing.size, np.int32)
-    made = act_on_units(
-        acts, SOURCES, TARGET, commit.stamp, CHANGE_TABLE, state.book, state.cells, state.fences, acted, moved
-    )
-    if made:
-        columns: dict[str, Any] = {
-            "part": moves.part[:made], "to": moves.to[:made], "quantity": moves.quantity[:made],
-            "node": acted.at[:made], "fenced": moves.fenced[:made], "metres": np.zeros(made, np.int32),
-            "cause": np.full(made, Cause.ORDER, np.uint8), "number": acted.number[:made], "line": acted.line[:made],
-            "from": acted.source[:made], "sku": acted.sku[:made],
-        }  # fmt: skip
-        commit.moved(columns)
-        restock = command.restock[doing][acted.act[:made]]
-        back = (command.action[doing][acted.act[:made]] == Action.RETURN) & (restock > 0)
-        if back.any():
-            _restock(commit, columns, back, restock == 2)
-        put_back = columns["to"] == Stage.ALLOCATED
-        if put_back.any():  # units may come back to a shelf that was counted without them
-            release_over_committed(commit, columns["sku"][put_back], columns["node"][put_back])
-        for_sale = back & (restock == 1)
-        if for_sale.any() and commit.state.head(Head.WAITING_PARTS):
-            serve_back_orders(commit, np.unique(columns["sku"][for_sale]), Cause.RETURN)
-    return moved
-
-
-def _restock(commit: Commit, moves: Mapping[str, Any], back: Any, quarantine: Any) -> None:
-    """Returned units come on hand again; those to be looked at are unavailable as well."""
-    groups: Sequence[tuple[Any, Figure, MovementKind]] = (
-        (back, Figure.ON_HAND, MovementKind.RETURNED),
-        (back & quarantine, Figure.UNAVAILABLE, MovementKind.UNAVAILABLE),
-    )
-    for rows, figure, kind in groups:
-        count = int(rows.sum())
-        if count:
-            columns = {
-                "sku": moves["sku"][rows], "node": moves["node"][rows], "kind": np.full(count, kind, np.uint8),
-                "figure": np.full(count, figure, np.uint8), "quantity": moves["quantity"][rows],
-                "cause": np.full(count, Cause.RETURN, np.uint8), "reference": moves["number"][rows],
-            }  # fmt: skip
-            commit.add(schema.MOVEMENTS, columns)

@@ -19,6 +19,11 @@ class Method(IntEnum):
     REALLOCATE = 8
     REEVALUATE = 9
     PUT_SUPPLY = 10
+    TAKE_STEPS = 11
+    PAYMENT = 12  # the ids of documents, and what gateways and carriers call them, are keys too
+    SHIPMENT = 13
+    RETURN = 14
+    REFERENCE = 15
 
 
 class Reply(IntEnum):
@@ -40,6 +45,28 @@ class Reply(IntEnum):
     FIGURE_OUT_OF_RANGE = 24  # a figure of stock would leave its limits
     ANSWER_ARCHIVED = 25  # the key is known, its first answer is in a segment that was moved away; nothing changed
     CHANNEL_CLOSED = 26  # a ring-fence for a channel that was taken away
+    UNKNOWN_PAYMENT = 27
+    UNKNOWN_REFUND = 28
+    UNKNOWN_SHIPMENT = 29
+    UNKNOWN_RETURN = 30
+    WRONG_STATE = 31  # the document cannot do that from the state that it is in
+    NO_PRICES = 32  # the order came without prices or a currency
+    CURRENCY_MISMATCH = 33
+    MORE_THAN_DUE = 34
+    MORE_THAN_AUTHORISED = 35
+    AUTHORISATION_LAPSED = 36
+    MORE_THAN_CAPTURED = 37
+    NOT_PAID = 38  # nothing leaves that is to be paid before
+    NOTHING_TO_SHIP = 39
+    NOT_DELIVERED = 40
+    TOO_MANY_UNITS = 41
+    TOO_LATE = 42  # the time for returns is over
+    CONDITION_NOT_TAKEN = 43
+    KIND_NOT_OFFERED = 44  # no exchanges by the policy
+    TOO_MANY_DOCUMENTS = 45  # of one order
+    METHOD_CANNOT = 46  # capture a part, or once more
+    ALREADY_SHIPPED = 47  # units on their way cannot be cancelled
+    SHIPS_BY_SHIPMENT = 48  # an order with prices ships and returns by shipments and returns
 
 
 class Cause(IntEnum):
@@ -60,6 +87,10 @@ class Cause(IntEnum):
     SUPPLY = 13  # dated supply was put, moved, cut or taken back
     CATALOGUE = 14  # nodes or channels were put
     NEW_DAY = 15  # a node's next day began
+    SHORT_PICK = 16  # a picker did not find them
+    UNPAID = 17  # nobody paid in time
+    SHIPMENT = 18  # their shipment left, arrived, was lost or came back
+    EXCHANGE = 19  # they replace what came back
 
 
 class MovementKind(IntEnum):

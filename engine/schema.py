@@ -75,6 +75,14 @@ EXCEPTIONS = _table(
     ("channel", I16), ("sku", I32), ("share_ppm", I32), ("buffer", I32), ("cap", I32), ("threshold", I32),
     ("buffer_ppm", I32),
 )  # fmt: skip
+# What may be returned, all of it: every row of the table before is gone.
+RETURN_POLICIES = _table(
+    8, "return_policies", ("channel", I16), ("category", I16), ("return_within", I64), ("claim_within", I64),
+    ("refund_within", I64), ("fee", I64), ("conditions", I32), ("flags", U8),
+)  # fmt: skip
+CATEGORIES = _table(9, "categories", ("sku", I32), ("category", I16))  # word; NONE: none
+# Where goods are for the tax: a word, as the two digits of a state of India.
+TAX_REGIONS = _table(18, "tax_regions", ("node", I16), ("postal_code", I32), ("region", I16))  # one of the two, or NONE
 FENCES = _table(7, "fences", ("channel", I16), ("sku", I32), ("node", I16), ("units", I32))
 
 # Orders and reservations: each row of `orders` has `line_count` rows of `lines`, each of those `part_count` of `parts`.
@@ -87,12 +95,18 @@ ORDERS = _table(
     ("rule", U8, OPTIONAL), ("decided_in", I64, OPTIONAL),  # engine/reasons.py; the sequence where it is another's
     ("nodes_max", U8, OPTIONAL), ("ship_complete", U8, OPTIONAL),  # engine/terms.py; 0 where it was not asked
     ("full_0", U64, OPTIONAL), ("full_1", U64, OPTIONAL), ("full_2", U64, OPTIONAL), ("full_3", U64, OPTIONAL),
+    ("pay_by", I64, OPTIONAL), ("order_discount", I64, OPTIONAL), ("shipping_fee", I64, OPTIONAL),
+    ("shipping_fee_tax", I64, OPTIONAL),  # as asked for; what each line has of them: engine/money.py
 )  # fmt: skip
 LINES = _table(
     11, "lines", ("sku", I32), ("quantity", I32), ("part_count", I32),
     ("unit_price", I64, OPTIONAL), ("discount", I64, OPTIONAL), ("tax", I64, OPTIONAL),
     ("passed_0", U64, OPTIONAL), ("passed_1", U64, OPTIONAL), ("passed_2", U64, OPTIONAL), ("passed_3", U64, OPTIONAL),
     ("extra_cost", I64, OPTIONAL),
+    ("line_discount", I64, OPTIONAL), ("line_tax", I64, OPTIONAL),  # of all units together, beside those of each
+    # What all units of the line come to, where the order has prices (engine/money.py).
+    ("goods", I64, OPTIONAL), ("goods_tax", I64, OPTIONAL), ("shipping", I64, OPTIONAL),
+    ("shipping_tax", I64, OPTIONAL),
 )  # fmt: skip
 PARTS = _table(12, "parts", ("node", I16), ("stage", U8), ("quantity", I32), ("fenced", I32), ("metres", I32))
 
@@ -101,9 +115,23 @@ MOVES = _table(
     13, "moves", ("part", I32), ("to", U8), ("quantity", I32), ("node", I16), ("fenced", I32), ("metres", I32),
     ("cause", U8), ("number", I64), ("line", I32), ("from", U8), ("sku", I32),
     ("from_node", I16, OPTIONAL),  # where units go from node to node in their stage: the one they leave
+    ("actor", I16, OPTIONAL),  # word: who did it; NONE: the engine
 )  # fmt: skip
 CLOSURES = _table(14, "closures", ("order", I32), ("number", I64), ("cause", U8))
 RETIRED = _table(15, "retired", ("order", I32), ("number", I64))
+
+# Steps of payments, refunds, shipments and returns, as kernels/documents.py takes them, and what they post.
+STEPS = _table(
+    16, "steps", ("document", I32), ("order", I32), ("number", I64), ("order_number", I64), ("location", I64),
+    ("step", U8), ("state", U8), ("how", I16), ("node", I16), ("of", I32), ("line", I32), ("units", I32),
+    ("amount", I64), ("at", I64), ("flags", I32), ("fee", I64), ("within", I64),
+    ("channel", I16, OPTIONAL), ("document_id", TEXT, OPTIONAL),  # of new documents: their key
+    ("reference", TEXT, OPTIONAL),  # what gateway or carrier call it
+    ("actor", I16, OPTIONAL), ("cause", U8, OPTIONAL), ("place", TEXT, OPTIONAL),  # where a scan was made
+)  # fmt: skip
+POSTINGS = _table(
+    17, "postings", ("number", I64), ("order_number", I64), ("account", U8), ("amount", I64), ("currency", I16),
+)  # fmt: skip
 
 # Stock.
 MOVEMENTS = _table(
@@ -133,6 +161,9 @@ REALLOCATED = _table(
     32, "reallocated", ("answer", I32), ("node", I16), ("left", I64), ("arrived", I64), ("stayed", I64), ("short", I64)
 )
 
+# What an answer to many rows says of each.
+OUTCOMES = _table(33, "outcomes", ("answer", I32), ("reply", U8), ("quantity", I64))
+
 # The digest of orders and cells after the record: live running, replay and snapshot + tail must all come to it.
 CHECK = _table(40, "check", ("digest", U64))
 
@@ -140,7 +171,8 @@ TABLES = {
     table.number: table
     for table in (
         NAMES, NODES, POSTAL_CODES, DISTANCES, CHANNELS, EXCEPTIONS, FENCES, ORDERS, LINES, PARTS, MOVES, CLOSURES,
-        RETIRED, MOVEMENTS, STATEMENTS, SUPPLY, PROMISES, ANSWERS, FORGOTTEN,
+        RETIRED, STEPS, POSTINGS, RETURN_POLICIES, CATEGORIES, TAX_REGIONS, OUTCOMES, MOVEMENTS, STATEMENTS, SUPPLY,
+        PROMISES, ANSWERS, FORGOTTEN,
         REALLOCATED, CHECK,
     )
 }  # fmt: skip

@@ -20,9 +20,10 @@ from engine.journal import JournalDamaged
 from engine.journal.container import map_file, write_file
 from engine.journal.records import decode
 from engine.outcomes import EngineError, Namespace
+from engine.policies import COLUMNS
 from engine.state import State
 from engine.terms import TERMS
-from kernels.columns import POLICY_FIGURES, Head
+from kernels.columns import POLICY_FIGURES, Documents, Head
 from kernels.distance import rank
 from kernels.keys import SEGMENT_USED_MAX, Size, entries_of, fill_segments
 
@@ -30,6 +31,8 @@ PREFIX, SUFFIX = "snapshot-", ".snap"
 SNAPSHOTS_KEPT = 2
 _ALIGNMENT = 64
 DAYS = ("terms", "number", "taken", "since")
+MONEY_OF_ORDERS, MONEY_OF_LINES = ("currency", "method", "kept", "pay_by"), ("units", "amounts")
+DOCUMENT_COLUMNS = tuple(name for name in Documents._fields if name not in ("of_order", "touched", "touched_rows"))
 
 
 def snapshot_name(sequence: int) -> str:
@@ -93,6 +96,7 @@ def _columns(state: State) -> Iterator[tuple[str, Any]]:
     if state.terms.any_asked:
         for field in TERMS:
             yield f"order_{field}", getattr(state.terms, field)[: state.head(Head.ORDERS)]
+    yield from _life(state, skus, nodes, codes)
     yield "heads", state.book.heads
     yield "digest", state.book.digest
     keys, segments = state.keys, int(state.keys.sizes[Size.SEGMENTS])
@@ -105,6 +109,55 @@ def _columns(state: State) -> Iterator[tuple[str, Any]]:
     if state.expected.rows:
         for name, column in state.expected.columns().items():
             yield f"supply_{name}", column
+
+
+def _life(state: State, skus: int, nodes: int, codes: int) -> Iterator[tuple[str, Any]]:
+    """Prices, documents and their items, the ledger, policies; those of which there are any."""
+    book, orders, lines = state.book, state.head(Head.ORDERS), state.head(Head.LINES)
+    if book.money.currency[:orders].any():
+        for field in MONEY_OF_ORDERS:
+            yield f"money_{field}", getattr(book.money, field)[:orders]
+        for field in MONEY_OF_LINES:
+            yield f"money_{field}", getattr(book.money, field)[:lines]
+    if state.head(Head.DOCUMENTS):
+        yield "documents_of_order", book.documents.of_order[:orders]
+        for field in DOCUMENT_COLUMNS:
+            yield f"document_{field}", getattr(book.documents, field)[: state.head(Head.DOCUMENTS)]
+        for field in book.items._fields:
+            yield f"item_{field}", getattr(book.items, field)[: state.head(Head.ITEMS)]
+    if state.ledger.balances:
+        yield "ledger", state.ledger.columns()
+    after = state.afterwards
+    for name, column in (
+        ("category", after.category[:skus]), ("node_region", after.node_region[:nodes]),
+        ("code_region", after.code_region[:codes]),
+    ):  # fmt: skip
+        if column.any():
+            yield f"after_{name}", column
+    if after.policies.channel.size > 1:
+        for name, column in after.policies._asdict().items():
+            yield f"return_policy_{name}", column[1:]
+
+
+def _fill_life(state: State, columns: dict[str, Any]) -> None:
+    book = state.book
+    for field in (*MONEY_OF_ORDERS, *MONEY_OF_LINES):
+        if f"money_{field}" in columns:
+            _put(getattr(book.money, field), columns[f"money_{field}"])
+    if "documents_of_order" in columns:
+        _put(book.documents.of_order, columns["documents_of_order"])
+        for field in DOCUMENT_COLUMNS:
+            _put(getattr(book.documents, field), columns[f"document_{field}"])
+        for field in book.items._fields:
+            _put(getattr(book.items, field), columns[f"item_{field}"])
+    if "ledger" in columns:
+        state.ledger.fill(columns["ledger"])
+    after = state.afterwards
+    for name in ("category", "node_region", "code_region"):
+        if f"after_{name}" in columns:
+            _put(getattr(after, name), columns[f"after_{name}"])
+    if "return_policy_channel" in columns:
+        after.put_policies({name: columns[f"return_policy_{name}"] for name in COLUMNS})
 
 
 def write_snapshot(disk: Disk, state: State) -> str:
@@ -156,6 +209,8 @@ def _check_limits(state: State, name: str, columns: dict[str, Any]) -> None:
         ("keys_max", keys),  # the segments of the index want room too
         ("fences_max", columns["fence_node"].shape[0]),
         ("exceptions_max", columns["exception_channel"].shape[0]),
+        ("documents_max", columns["document_number"].shape[0] if "document_number" in columns else 0),
+        ("items_max", columns["item_units"].shape[0] if "item_units" in columns else 0),
         ("supply_max", columns["supply_sku"].shape[0] if "supply_sku" in columns else 0),
     ):
         limit = getattr(state.limits, field)
@@ -208,7 +263,8 @@ def _fill(state: State, columns: dict[str, Any]) -> None:
     state.terms.any_asked = f"order_{TERMS[0]}" in columns
     for field in TERMS:
         _put(getattr(state.terms, field), columns.get(f"order_{field}", nothing))
-    state.book.heads[:] = columns["heads"]
+    _fill_life(state, columns)
+    _put(state.book.heads, columns["heads"])  # an older snapshot has fewer of them
     state.book.heads[Head.CHANGED_ROWS] = 0
     state.book.digest[:] = columns["digest"]
     state.counted_at = {int(source): int(at) for source, at in columns["counted_at"]}

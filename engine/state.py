@@ -14,8 +14,10 @@ import xxhash
 from engine.capacity import Days
 from engine.columns import Growing, Limits, reserve
 from engine.expected import Expected
+from engine.ledger import Ledger
 from engine.names import Names
 from engine.outcomes import Namespace, OutOfRoom
+from engine.policies import Afterwards
 from engine.terms import OpenTerms
 from kernels.capacity import no_capacity
 from kernels.cheapest import Fees, Prices, no_prices
@@ -25,10 +27,13 @@ from kernels.columns import (
     POLICY_FIGURES,
     Book,
     Cells,
+    Documents,
     Expiries,
     Fences,
     Head,
+    Items,
     Lines,
+    Money,
     OnShort,
     Orders,
     Parts,
@@ -38,6 +43,7 @@ from kernels.columns import (
 from kernels.digest import full_digest
 from kernels.expiry import rebuild_expiries
 from kernels.keys import SEGMENT_SLOTS, KeyIndex, Size, entries_of, new_index
+from kernels.life import FIGURES, Amount, ItemAmount
 from kernels.stages import refresh_all
 
 _MANY = 16  # of so many rows one: a walk over all of them is quicker than a list without order
@@ -83,25 +89,14 @@ class State:
     def _reserve_columns(self) -> None:
         most = self.limits
         skus = most.skus_max
-        self.book = Book(
-            Orders(
-                reserve(most.orders_max, np.int64), reserve(most.orders_max, np.int64),
-                reserve(most.orders_max, np.int64), reserve(most.orders_max, np.int16),
-                reserve(most.orders_max, np.int32), reserve(most.orders_max, np.uint8),
-                reserve(most.orders_max, np.int32),
-            ),
-            Lines(*(reserve(most.lines_max, np.int32) for _ in Lines._fields)),
-            Parts(
-                reserve(most.parts_max, np.int32), reserve(most.parts_max, np.int16),
-                reserve(most.parts_max, np.uint8),
-                *(reserve(most.parts_max, np.int32) for _ in range(4)),
-            ),
-            np.zeros(len(Head), np.int64), reserve(skus, np.int32), np.zeros(1, np.uint64), reserve(skus, np.int32),
-            reserve(skus, np.uint8), reserve(skus, np.int32),
-        )  # fmt: skip
-        for head in (Head.FREE_ORDER, Head.FREE_LINE, Head.FREE_PART):
+        self.book = self._reserve_book()
+        for head in (Head.FREE_ORDER, Head.FREE_LINE, Head.FREE_PART, Head.FREE_DOCUMENT, Head.FREE_ITEM):
             self.book.heads[head] = NONE
         self.book.heads[Head.LAST_NUMBER] = most.cell << 48
+        self.afterwards = Afterwards(
+            reserve(skus, np.int16), np.zeros(NODES_MAX, np.int16), reserve(most.postal_codes_max, np.int16)
+        )
+        self.ledger = Ledger()
         self.terms = OpenTerms(reserve(most.orders_max, np.uint8), reserve(most.orders_max, np.uint8))
         self.expiries = Expiries(
             reserve(most.orders_max, np.int64), reserve(most.orders_max, np.int64), reserve(most.orders_max, np.int32)
@@ -132,6 +127,50 @@ class State:
         self.prices = no_prices()
         self.capacity = no_capacity()
         self.days = Days(self.capacity)
+
+    def _reserve_book(self) -> Book:
+        most, skus = self.limits, self.limits.skus_max
+        return Book(
+            Orders(
+                reserve(most.orders_max, np.int64), reserve(most.orders_max, np.int64),
+                reserve(most.orders_max, np.int64), reserve(most.orders_max, np.int16),
+                reserve(most.orders_max, np.int32), reserve(most.orders_max, np.uint8),
+                reserve(most.orders_max, np.int32),
+            ),
+            Lines(*(reserve(most.lines_max, np.int32) for _ in Lines._fields)),
+            Parts(
+                reserve(most.parts_max, np.int32), reserve(most.parts_max, np.int16),
+                reserve(most.parts_max, np.uint8),
+                *(reserve(most.parts_max, np.int32) for _ in range(4)),
+            ),
+            *self._reserve_life(),
+            np.zeros(len(Head), np.int64), reserve(skus, np.int32), np.zeros(1, np.uint64), reserve(skus, np.int32),
+            reserve(skus, np.uint8), reserve(skus, np.int32),
+        )  # fmt: skip
+
+    def _reserve_life(self) -> tuple[Money, Documents, Items]:
+        """Prices, documents and their items. None of it is touched by orders that have neither."""
+        most = self.limits
+        return (
+            Money(
+                reserve(most.orders_max, np.int16), reserve(most.orders_max, np.uint8),
+                reserve(most.orders_max, np.int64), reserve(most.orders_max, np.int64),
+                reserve(most.lines_max, np.int32), reserve((most.lines_max, len(Amount)), np.int64),
+            ),
+            Documents(
+                reserve(most.orders_max, np.int32), reserve(most.orders_max, np.uint8),
+                reserve(most.orders_max, np.int32), reserve(most.documents_max, np.int64),
+                reserve(most.documents_max, np.int64), reserve(most.documents_max, np.int32),
+                reserve(most.documents_max, np.int32), reserve(most.documents_max, np.uint8),
+                reserve(most.documents_max, np.uint8), reserve(most.documents_max, np.int16),
+                reserve(most.documents_max, np.int16), reserve(most.documents_max, np.int32),
+                reserve(most.documents_max, np.uint8), reserve((most.documents_max, FIGURES), np.int64),
+            ),
+            Items(
+                *(reserve(most.items_max, np.int32) for _ in range(5)),
+                reserve((most.items_max, len(ItemAmount)), np.int64),
+            ),
+        )  # fmt: skip
 
     def _reserve_cells(self, stride: int, row_of: Any) -> Cells:
         skus = self.limits.skus_max
@@ -215,6 +254,19 @@ class State:
         self.policies.nodes[:] = np.where(self.closed[:, None] != 0, np.uint64(0), self.serving)
         self.policies.on_short[:] = np.where(self.closed != 0, np.uint8(OnShort.REFUSE), self.on_short)
 
+    def check_documents(self, documents: int, items: int) -> None:
+        """Raise OutOfRoom where so many more payments, shipments and the like might not fit."""
+        book, most = self.book, self.limits
+        for head, free, link, more, rows_max, field in (
+            (Head.DOCUMENTS, Head.FREE_DOCUMENT, book.documents.next, documents, most.documents_max, "documents_max"),
+            (Head.ITEMS, Head.FREE_ITEM, book.items.next, items, most.items_max, "items_max"),
+        ):
+            missing = self.head(head) + more - rows_max
+            if missing > 0 and not _has_rows(self.head(free), link, missing):
+                raise OutOfRoom(
+                    f"{field} is {rows_max}, {more} more rows do not fit: retire closed orders or raise the limit"
+                )
+
     def check_room(self, orders: int, lines: int, parts: int, keys: int = 0) -> None:
         """Raise OutOfRoom where a commit of this size might not fit into rows never used and rows freed."""
         book, most = self.book, self.limits
@@ -246,6 +298,14 @@ class State:
         self.book.heads[Head.CHANGED_ROWS] = 0
         return self.book.sku_of_row[rows]
 
+    def take_touched(self) -> Any:
+        """Rows of orders with documents that something happened to since the last call, int32 [n]."""
+        count = self.head(Head.TOUCHED_ORDERS)
+        rows = self.book.documents.touched_rows[:count].copy()
+        self.book.documents.touched[rows] = 0
+        self.book.heads[Head.TOUCHED_ORDERS] = 0
+        return rows
+
     def rebuild_derived(self) -> None:
         """Bring back what no snapshot holds: available units, node groups in force, expiries."""
         refresh_all(self.book, self.cells)
@@ -256,7 +316,8 @@ class State:
         """The digest of the whole state, 32 hex digits: orders and cells as kept up to date, the rest hashed now."""
         content = xxhash.xxh3_128()
         content.update(self.book.digest.tobytes())
-        content.update(np.array([self.sequence, self.stamp, *self.book.heads[: Head.CHANGED_ROWS]], np.int64).tobytes())
+        heads = (*self.book.heads[: Head.CHANGED_ROWS], *self.book.heads[Head.DOCUMENTS : Head.TOUCHED_ORDERS])
+        content.update(np.array([self.sequence, self.stamp, *heads], np.int64).tobytes())
         for namespace, names in self.names.items():
             content.update(bytes([namespace]) + len(names).to_bytes(8, "little"))
             content.update(names.digest())
@@ -280,6 +341,8 @@ class State:
             for column in (self.terms.nodes_max, self.terms.ship_complete):
                 content.update(column[: self.head(Head.ORDERS)].tobytes())
         content.update(repr(sorted(self.counted_at.items())).encode())
+        content.update(self.ledger.digest())
+        content.update(self.afterwards.digest(skus, codes))
         for column in self.expected.columns().values():
             content.update(column.tobytes())
         content.update(self._keys_digest())

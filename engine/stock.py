@@ -53,6 +53,13 @@ class _Lost(NamedTuple):
     units: Any  # int32 [part]
 
 
+def lost_of(state: State, line: Any, units: Any) -> _Lost:
+    """Units that lines are about to lose, those of them that do not wait by themselves then. line: rows."""
+    order = state.book.lines.order[line]
+    short = ~_is_back_ordered(state, order)
+    return _Lost(line[short], units[short])
+
+
 _NONE_LOST = _Lost(np.empty(0, np.int32), np.empty(0, np.int32))
 
 

@@ -9,6 +9,7 @@ from engine.answers import Replies
 from engine.apply import PLACE_BITS
 from engine.commands import Forget, Retire
 from engine.commit import Commit
+from engine.documents import orders_with_something_open
 from engine.outcomes import Reply
 from kernels.columns import Head, OrderKind
 from kernels.keys import Size
@@ -24,6 +25,7 @@ def retire(commit: Commit, command: Retire) -> Replies:
     used = slice(0, commit.state.head(Head.ORDERS))
     due_at = orders.due_at[used]
     is_due = (orders.kind[used] == OrderKind.ORDER) & (due_at > 0) & (due_at < command.closed_before)
+    is_due[orders_with_something_open(commit.state)] = False
     rows = np.flatnonzero(is_due).astype(np.int32)
     if rows.size:
         commit.add(schema.RETIRED, {"order": rows, "number": orders.number[rows]})

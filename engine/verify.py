@@ -2,8 +2,9 @@
 
 What is checked: every byte against its checksum, sequence and stamp without gap or step back, the digest after each
 record, conservation of stock by a second count that knows only movements, what orders ask of the nodes by one that
-knows only parts and moves, the days of nodes by another (engine/day_count.py), the audit of every row, and that each
-snapshot equals the replay at its sequence. Read-only; it may run beside a live writer.
+knows only parts and moves, the days of nodes by another (engine/day_count.py), the books by one that knows only
+postings (engine/life_audit.py), the audit of every row, and that each snapshot equals the replay at its sequence.
+Read-only; it may run beside a live writer.
 """
 
 from collections import Counter
@@ -21,6 +22,7 @@ from engine.disk import Disk
 from engine.journal import JournalDamaged, JournalMissing
 from engine.journal.records import RecordUnreadable, decode
 from engine.journal.segments import Journal
+from engine.life_audit import LedgerCount, audit_life
 from engine.outcomes import Namespace
 from engine.ragged import offsets, owners
 from engine.snapshot import load_snapshot, snapshots
@@ -228,7 +230,7 @@ def audit_state(state: State) -> list[str]:
         out.append(f"{fault.name.lower()}: {where}: {SENTENCES[fault].format(first, second)}")
     if count > len(out):
         out.append(f"and {count - len(out)} more")
-    out += _kept_by_closed(state)
+    out += _kept_by_closed(state) + audit_life(state)
     if not state.digest_from_scratch():
         out.append("digest: the one kept up to date differs from the one made from the rows")
     return out
@@ -274,12 +276,13 @@ def verify(
         if from_snapshot and found:
             result.started_from = found[-1][1]
             load_snapshot(disk, found[-1][1], state)
-        count, terms, days = StockCount(state), TermsCount(state), DayCount(state)
+        count, terms, days, ledger = StockCount(state), TermsCount(state), DayCount(state), LedgerCount(state)
         kept = {sequence: name for sequence, name in found if sequence > state.sequence}
-        _replay(journal, state, (count, terms, days), kept, empty, disk, result, progress)
+        _replay(journal, state, (count, terms, days, ledger), kept, empty, disk, result, progress)
         for name in kept.values():
             result.faults.append(f"{name}: the journal ends at {state.sequence}: records are missing at its end")
         result.faults += count.differences(state) + days.faults + days.differences(state)
+        result.faults += ledger.faults + ledger.differences(state)
     except (JournalDamaged, JournalMissing, RecordUnreadable, StateDiverged) as error:
         result.faults.append(str(error))
     except AssertionError as error:
@@ -291,7 +294,7 @@ def verify(
 
 
 def _replay(
-    journal: Journal, state: State, counts: tuple[StockCount, TermsCount, DayCount], kept: dict[int, str],
+    journal: Journal, state: State, counts: tuple[StockCount, TermsCount, DayCount, LedgerCount], kept: dict[int, str],
     empty: Callable[[], State], disk: Disk, result: Verification, progress: Callable[[int, int], None] | None,
 ) -> None:  # fmt: skip
     last = journal.next_sequence - 1
@@ -305,6 +308,7 @@ def _replay(
             counts[0].take(tables)
             result.faults += counts[1].take(tables, record.sequence)
             counts[2].take(record.sequence, record.stamp, tables, state)
+            counts[3].take(record.sequence, tables)
             result.records += 1
             result.orders += sum(columns["number"].size for table, columns in tables if table is schema.ORDERS)
             if record.sequence in kept:

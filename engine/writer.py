@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from engine import schema
+from engine.acts import act_on, acted_parts_max
 from engine.answers import FirstAnswers
 from engine.availability import AtsChanges, Availability
 from engine.catalogue import check_limits, put
@@ -26,21 +27,26 @@ from engine.commands import (
     MoveStock,
     PlaceOrders,
     Put,
+    PutCategories,
     PutChannels,
     PutExceptions,
     PutFences,
     PutNames,
     PutNodes,
     PutPostalCodes,
+    PutRegions,
+    PutReturnPolicies,
     PutSupply,
     Reallocate,
     Reevaluate,
     Release,
     Reserve,
     Retire,
+    TakeSteps,
 )
 from engine.commit import Commit
-from engine.decide import act_on, acted_parts_max, confirm, confirmed_parts_max, expire_due, place_orders, release
+from engine.decide import confirm, confirmed_parts_max, expire_due, place_orders, release
+from engine.documents import documents_max, follow_up, take
 from engine.folder import DataFolder
 from engine.journal import JournalFull
 from engine.journal.records import decode, encode
@@ -55,17 +61,20 @@ from engine.supply import BINDING_BYTES_MAX, bind_all, check_supply_room, put_su
 from engine.upkeep import forget, retire
 from kernels.columns import Head
 from kernels.expiry import take_due
+from kernels.life import Step
 from kernels.nearest import parts_max
 
 AHEAD_BYTES = 32 << 20  # room kept reserved in the journal, so that most commits need not wait for it
 COMMITS_AHEAD_MAX = 2  # one being synced, one decided behind it
 REALLOCATED_BYTES_MAX = 4 << 20  # by one command: fifty moves of each of its orders
+STEP_BYTES_MAX = 2048  # of one step, with those that follow from it
+ORDER_LINES = 500  # of an order, at most
 PENDING_RECORDS_MAX = 8  # decided and kept readable while they become durable
 _DECIDE: dict[Any, Callable[[Commit, Any], Any]] = {
     PlaceOrders: place_orders, Reserve: place_orders, Confirm: confirm, Release: release, ActOnUnits: act_on,
-    MoveStock: move_stock, PutSupply: put_supply, Reallocate: reallocate, Reevaluate: reevaluate, Retire: retire,
-    Forget: forget, PutNames: put, PutNodes: put, PutPostalCodes: put, PutChannels: put, PutExceptions: put,
-    PutFences: put,
+    TakeSteps: take, MoveStock: move_stock, PutSupply: put_supply, Reallocate: reallocate, Reevaluate: reevaluate,
+    Retire: retire, Forget: forget, PutNames: put, PutNodes: put, PutPostalCodes: put, PutChannels: put,
+    PutExceptions: put, PutFences: put, PutReturnPolicies: put, PutCategories: put, PutRegions: put,
 }  # fmt: skip
 _CHANGES_EVERY_SKU = (PutChannels, PutNodes)  # exceptions and ring-fences name theirs
 
@@ -201,6 +210,8 @@ class Engine:
         orders = lines = keys = 0
         served = waiting_for(self.state, begins, whatever_is_there=self._is_due(stamp))
         parts = served_max(self.state, served, 0)
+        if self._is_due(stamp):
+            parts += PARTS_OF_A_MOVE_MAX * self.state.head(Head.EXPIRIES)
         for command in commands:
             if isinstance(command, PlaceOrders):
                 orders += len(command.order_id)
@@ -216,6 +227,10 @@ class Engine:
             elif isinstance(command, ActOnUnits):
                 keys += len(command.request_id)
                 parts += acted_parts_max(self.state, command)
+            elif isinstance(command, TakeSteps):
+                keys += len(command.request_id) + 2 * command.step.size
+                parts += PARTS_OF_A_MOVE_MAX * (command.step.size + self._items_max(command))
+                self.state.check_documents(documents_max(command), self._lines_max(command))
             elif isinstance(command, MoveStock):
                 keys += 1
                 units = int(np.abs(command.quantity.astype(np.int64)).sum())
@@ -237,8 +252,17 @@ class Engine:
         self.state.check_room(orders, lines, parts, keys)
         check_supply_room(self.state, [command for command in commands if isinstance(command, PutSupply)])
 
+    def _items_max(self, command: TakeSteps) -> int:
+        """Items of shipments that steps may move."""
+        return min(self.state.head(Head.ITEMS), ORDER_LINES * command.step.size)
+
+    def _lines_max(self, command: TakeSteps) -> int:
+        """Items that steps may make."""
+        made = int((command.step == Step.SEND).sum())
+        return min(self.state.head(Head.LINES), ORDER_LINES * made)
+
     def _is_due(self, stamp: int) -> bool:
-        """Whether a reservation ends."""
+        """Whether a reservation ends, or an order is to be paid."""
         return self.state.head(Head.EXPIRIES) > 0 and self.state.expiries.at[0] <= stamp
 
     def _decide(self, commit: Commit, commands: Sequence[Command]) -> list[Any]:
@@ -250,6 +274,8 @@ class Engine:
             expire_due(commit, due[: take_due(commit.stamp, book, self.state.expiries, due)])
         serve_new_day(commit, begins)
         answers = [_DECIDE[type(command)](commit, command) for command in commands]
+        if self.state.head(Head.TOUCHED_ORDERS):
+            follow_up(commit)
         if self.state.expected.is_used:
             rebind(commit)
         return answers
@@ -267,6 +293,8 @@ class Engine:
         needed = (64 << 10) + 6 * sum([getattr(value, "nbytes", 0) for value in vars(command).values()])
         if isinstance(command, PlaceOrders):
             needed += 6 * sum(column.nbytes for column in command.options.values())
+        elif isinstance(command, TakeSteps):
+            needed += STEP_BYTES_MAX * command.step.size
         elif isinstance(command, PutNodes):
             needed += 16 * len(command.node_id) * len(self.state.names[Namespace.POSTAL_CODE])
         elif isinstance(command, PutPostalCodes):

@@ -185,14 +185,61 @@ class Head(IntEnum):
     WAITING_PARTS = 10
     CHANGED_ROWS = 11
     EXPIRIES = 12
+    DOCUMENTS = 13
+    FREE_DOCUMENT = 14
+    ITEMS = 15
+    FREE_ITEM = 16
+    TOUCHED_ORDERS = 17
 
 
 class Expiries(NamedTuple):
-    """When reservations expire: a heap, earliest first. Entries of ended reservations stay until they are due."""
+    """When reservations expire, and unpaid orders: a heap, earliest first. Entries of those that ended stay until they
+    are due."""
 
     at: I64  # [entry] UTC us
-    number: I64  # [entry] the reservation's number
+    number: I64  # [entry] its number
     order: I32  # [entry] its row
+
+
+class Money(NamedTuple):
+    """What orders with prices owe for the units that neither left nor were cancelled, frozen when they were taken."""
+
+    currency: I16  # [order] index of its word + 1; 0: the order has no prices
+    method: U8  # [order] PayMethod; 0: not told
+    kept: I64  # [order] minor units of what came back that are not given back; below 0: forgiven
+    pay_by: I64  # [order] UTC us, until when it must be paid; 0: it need not be
+    units: I32  # [line] that neither left nor were cancelled
+    amounts: I64x2  # [line, Amount] minor units of all of these together
+
+
+class Documents(NamedTuple):
+    """Payments, refunds, shipments and returns of open orders, a row each, linked in their order, newest first."""
+
+    of_order: I32  # [order] newest document of the order + 1; 0: none
+    touched: U8  # [order] 1 where something happened to an order with documents since the commit began
+    touched_rows: I32  # [TOUCHED_ORDERS] those rows
+    number: I64  # [document] 64-bit id out of the sequence of orders
+    location: I64  # [document] sequence << 20 | place of the document among those of its commit
+    order: I32  # [document] row of its order
+    next: I32  # [document] next older one of the order, or NONE; in a free row the next free row
+    kind: U8  # [document] DocumentKind
+    state: U8  # [document] a state of its kind
+    how: I16  # [document] word: gateway, carrier or reason; NONE: not told
+    node: I16  # [document] NO_NODE where it has none
+    of: I32  # [document] of a refund its payment, of a return its item, of a shipment its first item; NONE
+    flags: U8  # [document] as its kind has them: kernels/documents.py
+    figures: I64x2  # [document, k] as its kind has them: PaymentFigure and so on
+
+
+class Items(NamedTuple):
+    """Units of one line in one shipment, linked in their shipment."""
+
+    document: I32  # [item]
+    line: I32  # [item]
+    next: I32  # [item] next item of the shipment, or NONE; in a free row the next free row
+    units: I32  # [item]
+    left: I32  # [item] units that are still charged, once it has left
+    amounts: I64x2  # [item, ItemAmount] minor units of those together
 
 
 class Book(NamedTuple):
@@ -201,6 +248,9 @@ class Book(NamedTuple):
     orders: Orders
     lines: Lines
     parts: Parts
+    money: Money
+    documents: Documents
+    items: Items
     heads: I64  # [Head]
     waiting: I32  # [sku] first back-ordered part, or NONE
     digest: U64  # [1] sum of the row hashes of orders, lines, parts and cells (kernels/digest.py)

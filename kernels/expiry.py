@@ -1,13 +1,28 @@
-"""When reservations expire: a binary heap over columns, so that a commit finds those due without looking at the others.
+"""When reservations expire, and orders are to be paid: a binary heap over columns, so that a commit finds those due
+without looking at the others.
 
-Reservations that end earlier leave their entry behind; it is dropped when it comes up. The heap is derived: it is built
-anew from the open reservations when a folder is opened.
+Those that end or are paid earlier leave their entry behind; it is dropped when it comes up. The heap is derived: it is
+built anew from the open ones when a folder is opened.
 """
 
 from kernels.columns import Book, Expiries, Head, OrderKind
 from kernels.options import I32, kernel, leaf
 
-_SIZE, _RESERVATION, _HIGH_WATER = int(Head.EXPIRIES), int(OrderKind.RESERVATION), int(Head.ORDERS)
+_SIZE, _HIGH_WATER = int(Head.EXPIRIES), int(Head.ORDERS)
+_RESERVATION, _ORDER = int(OrderKind.RESERVATION), int(OrderKind.ORDER)
+
+
+@leaf
+def _may_end(book: Book, row: int) -> bool:
+    """Whether a row is a reservation, or an order that is to be paid by some moment."""
+    kind = book.orders.kind[row]
+    return bool(kind == _RESERVATION or (kind == _ORDER and book.money.pay_by[row] > 0))
+
+
+@leaf
+def _ends_at(book: Book, row: int) -> int:
+    """When it expires, or is to be paid, UTC us."""
+    return book.orders.due_at[row] if book.orders.kind[row] == _RESERVATION else book.money.pay_by[row]
 
 
 @leaf
@@ -56,24 +71,25 @@ def _pop(heap: Expiries, size: int) -> None:
 
 @kernel
 def watch_expiries(rows: I32, book: Book, heap: Expiries) -> None:
-    """Enter the reservations of these rows (rows of orders and NONE are passed over)."""
+    """Enter the reservations of these rows, and the orders that are to be paid by some moment; others, and NONE, are
+    passed over."""
     for row in rows:
-        if row >= 0 and book.orders.kind[row] == _RESERVATION:
-            _push(heap, book.heads[_SIZE], book.orders.due_at[row], book.orders.number[row], row)
+        if row >= 0 and _may_end(book, row):
+            _push(heap, book.heads[_SIZE], _ends_at(book, row), book.orders.number[row], row)
             book.heads[_SIZE] += 1
 
 
 @kernel
 def take_due(stamp: int, book: Book, heap: Expiries, rows: I32) -> int:
-    """Take the entries due at `stamp` (UTC us) out of the heap; rows[k] gets the reservations among them. Returns how
-    many.
+    """Take the entries due at `stamp` (UTC us) out of the heap; rows[k] gets those of them that are still open. Returns
+    how many.
 
-    `rows` has room for every open reservation.
+    `rows` has room for every entry.
     """
     count = 0
     while book.heads[_SIZE] > 0 and heap.at[0] <= stamp:
         row = heap.order[0]
-        is_open = book.orders.number[row] == heap.number[0] and book.orders.kind[row] == _RESERVATION
+        is_open = book.orders.number[row] == heap.number[0] and _may_end(book, row)
         if is_open:
             rows[count] = row
             count += 1
@@ -84,9 +100,9 @@ def take_due(stamp: int, book: Book, heap: Expiries, rows: I32) -> int:
 
 @kernel
 def rebuild_expiries(book: Book, heap: Expiries) -> None:
-    """Fill the heap from the open reservations."""
+    """Fill the heap from what is open."""
     book.heads[_SIZE] = 0
     for row in range(book.heads[_HIGH_WATER]):
-        if book.orders.kind[row] == _RESERVATION:
-            _push(heap, book.heads[_SIZE], book.orders.due_at[row], book.orders.number[row], row)
+        if _may_end(book, row):
+            _push(heap, book.heads[_SIZE], _ends_at(book, row), book.orders.number[row], row)
             book.heads[_SIZE] += 1

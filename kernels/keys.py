@@ -34,6 +34,7 @@ LOCATION, ROW = 2, 3  # words of a slot: where the journal has the answer; the o
 EMPTY = 0  # the location that marks a free slot, whose other words mean nothing
 ABSENT = EMPTY  # the location of a key that is not there
 CLAIMED = -1  # the location of a key whose answer is being decided
+FIRST_DOCUMENT = -2  # the row of document 0; that of document n is FIRST_DOCUMENT - n
 SEGMENT_SLOTS = 2048  # 64 KiB: splitting one stays in the nearest caches
 SEGMENT_USED_MAX = SEGMENT_SLOTS * 7 // 10
 
@@ -200,6 +201,7 @@ class Size(IntEnum):
 
 
 _ENTRIES, _SEGMENTS, _BITS = (int(size) for size in Size)
+_FIRST_DOCUMENT = FIRST_DOCUMENT
 
 
 @leaf
@@ -216,6 +218,12 @@ def _slot_in(slots: I64x2, segment: np.int64, key: Word, key_2: Word) -> np.int6
     while (slots[start + at, 0] != high or slots[start + at, 1] != low) and slots[start + at, LOCATION] != EMPTY:
         at = (at + 1) & (SEGMENT_SLOTS - 1)
     return start + at
+
+
+@leaf
+def slot_of(index: KeyIndex, key: Word, key_2: Word) -> np.int64:
+    """The slot that holds a key, or the free one where it belongs: its location is EMPTY then."""
+    return _slot_in(index.slots, _segment_of(index, key), key, key_2)
 
 
 @leaf
@@ -320,6 +328,14 @@ def _find_or_insert(
     return found
 
 
+@leaf
+def insert_key(
+    index: KeyIndex, key: Word, key_2: Word, location: int, row: int, before: I64x2, kept: U8
+) -> None:  # fmt: skip
+    """Insert a key where it is not there yet. before [slot, word], kept [slot]: room for a segment that is split."""
+    _find_or_insert(index, key, key_2, location, row, before, kept)
+
+
 class _Moved(NamedTuple):
     """Room for a segment that is split."""
 
@@ -392,10 +408,11 @@ def set_values_from(index: KeyIndex, keys: U64x2, location: int, rows: I32) -> N
 
 
 @allocating_kernel
-def forget_keys(index: KeyIndex, before_location: int, location_of_row: I64) -> None:
+def forget_keys(index: KeyIndex, before_location: int, location_of_row: I64, location_of_document: I64) -> None:
     """Remove entries before a location whose row is no longer theirs.
 
     location_of_row [row]: of the orders in the book; a row may have been freed, and taken by another order, since.
+    location_of_document [document]: the same of documents, whose rows stand in the index as FIRST_DOCUMENT - row.
     """
     before = np.empty((SEGMENT_SLOTS, 4), np.int64)
     kept = np.empty(SEGMENT_SLOTS, np.uint8)
@@ -404,6 +421,9 @@ def forget_keys(index: KeyIndex, before_location: int, location_of_row: I64) -> 
         for at in range(SEGMENT_SLOTS):
             location, row = before[at, LOCATION], before[at, ROW]
             is_open = 0 <= row < location_of_row.size and location_of_row[row] == location
+            document = _FIRST_DOCUMENT - row
+            if 0 <= document < location_of_document.size:
+                is_open = location_of_document[document] == location
             kept[at] = location != EMPTY and (location >= before_location or is_open)
         left = _refill(index, segment, before, kept)
         index.sizes[_ENTRIES] += left - index.used[segment]

@@ -21,7 +21,9 @@ from kernels.columns import (
     Stage,
 )
 from kernels.digest import cell_weight, line_hash, order_hash, part_hash
+from kernels.documents import forget_life, touch
 from kernels.fences import draw_fence, refill_fence
+from kernels.money import cancel_units
 from kernels.options import I16, I32, I64, U8, I32x3, U8x2, kernel, leaf
 from kernels.prefetch import prefetch
 
@@ -342,7 +344,7 @@ def _land(book: Book, line: int, node: int, stage: int, units: int, fenced: int)
 
 
 @leaf
-def _move(
+def move_part(
     part: int, to: int, units: int, new_node: int, drawn: int, stamp: int, claimed: bool, changes: I32x3, book: Book,
     cells: Cells, fences: Fences,
 ) -> None:  # fmt: skip
@@ -353,6 +355,9 @@ def _move(
     node = np.int64(parts.node[part])
     if stage == _BACK_ORDERED and units == parts.quantity[part]:
         _stop_waiting(book, part)
+    if to == _CANCELLED and stage != _SHIPPED and book.money.currency[order] != 0:
+        cancel_units(book, line, units)
+    touch(book, order)
     fenced = np.int64(0)
     gets_node = to in (_ALLOCATED_STAGE, _RESERVED_STAGE) and (stage == to or stage in (_SHORT, _BACK_ORDERED))
     if node != NO_NODE:
@@ -396,7 +401,7 @@ def move_units(
     order whose last unit comes to rest is closed at it. Writes the book, the cells and the fences.
     """
     for i in range(moves.part.size):
-        _move(
+        move_part(
             moves.part[i], moves.to[i], moves.quantity[i], moves.node[i], moves.fenced[i], stamp, claimed, changes,
             book, cells, fences,
         )  # fmt: skip
@@ -494,7 +499,9 @@ def act_on_units(
                             acted.at[count] = book.parts.node[part]
                             acted.act[count] = i
                             count += 1
-                            _move(part, target[action], units, NO_NODE, 0, stamp, True, changes, book, cells, fences)
+                            move_part(
+                                part, target[action], units, NO_NODE, 0, stamp, True, changes, book, cells, fences
+                            )
                         part = following
             at += 1
             line = book.lines.next[line]
@@ -504,6 +511,7 @@ def act_on_units(
 @leaf
 def _free_order(book: Book, order: int) -> None:
     orders, lines, parts, heads = book.orders, book.lines, book.parts, book.heads
+    forget_life(book, order)
     book.digest[0] -= order_hash(book, order)
     heads[_OPEN_RESERVATIONS if orders.kind[order] == _RESERVATION else _OPEN_ORDERS] -= 1
     line = orders.first[order]

@@ -38,6 +38,46 @@ _FAILED: dict[Reply, tuple[grpc.StatusCode, str]] = {
     Reply.CHANNEL_CLOSED: (
         _Code.FAILED_PRECONDITION, "names a channel that is closed, which keeps no units: open it by PutChannel first"
     ),
+    Reply.UNKNOWN_PAYMENT: (_Code.NOT_FOUND, "names no payment of the channel: check the channel and the id"),
+    Reply.UNKNOWN_REFUND: (_Code.NOT_FOUND, "is no refund of that payment or order: read the order first"),
+    Reply.UNKNOWN_SHIPMENT: (_Code.NOT_FOUND, "names no shipment: check the channel and the id, or the carrier"),
+    Reply.UNKNOWN_RETURN: (_Code.NOT_FOUND, "names no return of the channel: check the channel and the id"),
+    Reply.WRONG_STATE: (
+        _Code.FAILED_PRECONDITION, "does not follow from the state that it is in: read it, LIFE.md says what may follow"
+    ),
+    Reply.NO_PRICES: (_Code.FAILED_PRECONDITION, "names an order that came without a currency and prices of its lines"),
+    Reply.CURRENCY_MISMATCH: (_Code.FAILED_PRECONDITION, "is not the currency of the order: amounts are in that one"),
+    Reply.MORE_THAN_DUE: (_Code.FAILED_PRECONDITION, "is more than is due, or nothing is: read what the order owes"),
+    Reply.MORE_THAN_AUTHORISED: (_Code.FAILED_PRECONDITION, "is more than was authorised and is left: capture less"),
+    Reply.AUTHORISATION_LAPSED: (
+        _Code.FAILED_PRECONDITION, "is of an authorisation that has ended: let the customer authorise again"
+    ),
+    Reply.MORE_THAN_CAPTURED: (
+        _Code.FAILED_PRECONDITION, "is more than any one payment has left that was captured and not given back"
+    ),
+    Reply.NOT_PAID: (_Code.FAILED_PRECONDITION, "is to be paid before it leaves, and is not: wait for its payment"),
+    Reply.NOTHING_TO_SHIP: (
+        _Code.FAILED_PRECONDITION, "has no units at the node that may leave and are in no other shipment"
+    ),
+    Reply.NOT_DELIVERED: (_Code.FAILED_PRECONDITION, "was not delivered by any shipment: cancel what has not left"),
+    Reply.TOO_MANY_UNITS: (
+        _Code.FAILED_PRECONDITION, "is more than there are: of one delivery, less what comes back already"
+    ),
+    Reply.TOO_LATE: (_Code.FAILED_PRECONDITION, "is after the time that the policy gives for it"),
+    Reply.CONDITION_NOT_TAKEN: (_Code.FAILED_PRECONDITION, "is a condition that the policy does not take back"),
+    Reply.KIND_NOT_OFFERED: (_Code.FAILED_PRECONDITION, "is not offered by the policy: ask for a return"),
+    Reply.TOO_MANY_DOCUMENTS: (
+        _Code.RESOURCE_EXHAUSTED, "has a thousand payments, refunds, shipments and returns, which is the limit"
+    ),
+    Reply.METHOD_CANNOT: (
+        _Code.FAILED_PRECONDITION, "is a part, or a second one, which the method of payment cannot capture: capture all"
+    ),
+    Reply.ALREADY_SHIPPED: (
+        _Code.FAILED_PRECONDITION, "has left, which cannot be cancelled: ask for a return once it is delivered"
+    ),
+    Reply.SHIPS_BY_SHIPMENT: (
+        _Code.FAILED_PRECONDITION, "is of an order with prices or shipments: ship and return it by these"
+    ),
 }  # fmt: skip
 RESULTS = frozenset((Reply.ALLOCATED, Reply.PARTLY, Reply.SHORT, Reply.REFUSED, Reply.DONE))
 _FIELDS = {
@@ -50,6 +90,28 @@ _FIELDS = {
     Reply.STATEMENT_TOO_OLD: "counted_at_us",
     Reply.FIGURE_OUT_OF_RANGE: "quantity",
     Reply.CHANNEL_CLOSED: "fences.channel",
+    Reply.UNKNOWN_PAYMENT: "payment_id",
+    Reply.UNKNOWN_REFUND: "number",
+    Reply.UNKNOWN_SHIPMENT: "shipment_id",
+    Reply.UNKNOWN_RETURN: "return_id",
+    Reply.WRONG_STATE: "step",
+    Reply.NO_PRICES: "order_id",
+    Reply.CURRENCY_MISMATCH: "currency",
+    Reply.MORE_THAN_DUE: "amount",
+    Reply.MORE_THAN_AUTHORISED: "amount",
+    Reply.AUTHORISATION_LAPSED: "step",
+    Reply.MORE_THAN_CAPTURED: "amount",
+    Reply.NOT_PAID: "step",
+    Reply.NOTHING_TO_SHIP: "order_id",
+    Reply.NOT_DELIVERED: "line",
+    Reply.TOO_MANY_UNITS: "units",
+    Reply.TOO_LATE: "line",
+    Reply.CONDITION_NOT_TAKEN: "condition",
+    Reply.KIND_NOT_OFFERED: "kind",
+    Reply.TOO_MANY_DOCUMENTS: "order_id",
+    Reply.METHOD_CANNOT: "amount",
+    Reply.ALREADY_SHIPPED: "order_id",
+    Reply.SHIPS_BY_SHIPMENT: "order_id",
 }
 
 assert RESULTS | _FAILED.keys() == set(Reply), "every reply is a result or a failure"

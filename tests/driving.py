@@ -34,7 +34,7 @@ SECOND = 1_000_000
 SECRET = bytes(range(32))
 LIMITS = Limits(
     skus_max=64, channels_max=8, postal_codes_max=16, orders_max=4096, lines_max=8192, parts_max=16384, fences_max=256,
-    exceptions_max=64, supply_max=64, commit_orders_max=1024,
+    exceptions_max=64, supply_max=64, commit_orders_max=1024, documents_max=4096, items_max=4096,
 )  # fmt: skip
 EVERY_NODE = frozenset(range(256))
 

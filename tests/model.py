@@ -49,7 +49,9 @@ TAKES_FROM = {
     Action.DELIVER: (Stage.SHIPPED,),
     Action.RETURN: (Stage.DELIVERED, Stage.SHIPPED),
     Action.CANCEL: (Stage.SHORT, Stage.BACK_ORDERED, Stage.ALLOCATED, Stage.PICKED, Stage.PACKED),
+    Action.SHORT_PICK: (Stage.ALLOCATED,),
 }
+LEFT = (Stage.SHIPPED, Stage.DELIVERED, Stage.RETURNED)
 FIGURE = {
     MovementKind.RECEIVED: "on_hand",
     MovementKind.COUNTED: "on_hand",
@@ -66,6 +68,7 @@ TARGET = {
     Action.DELIVER: Stage.DELIVERED,
     Action.RETURN: Stage.RETURNED,
     Action.CANCEL: Stage.CANCELLED,
+    Action.SHORT_PICK: Stage.SHORT,
 }
 
 
@@ -420,15 +423,22 @@ class Model:
             )
             for r in asked.requests
         ]  # fmt: skip
+        self._after_acts()
+        return answers
+
+    def _after_acts(self) -> None:
+        """What units that were put back, or came back, are followed by."""
         self._take_back(self.put_back)
         self._serve(self.restocked)
-        return answers
+        self.put_back, self.restocked = set(), set()
 
     def _act_once(self, act: Act) -> Answer:
         first = self.keys.get((act.channel, Method.PLACE_ORDER, act.order_id))
         if first is None or first.order is None or first.order not in self.orders:
             return Answer(Reply.UNKNOWN_ORDER)
         order = first.order
+        if act.action is Action.SHORT_PICK:  # alone: what was done before is over
+            self._after_acts()
         if act.line > len(order.lines):
             return Answer(Reply.UNKNOWN_LINE)
         lines = order.lines if act.line == 0 else [order.lines[act.line - 1]]
@@ -441,7 +451,11 @@ class Model:
         there = sum(units for *_, units in plan)
         wanted = act.units or there
         if there == 0 or wanted > there:
-            return Answer(Reply.NOT_ENOUGH_UNITS)
+            gone = any(stage in LEFT for line in lines for stage, _ in line.parts)
+            return Answer(Reply.ALREADY_SHIPPED if gone and act.action is Action.CANCEL else Reply.NOT_ENOUGH_UNITS)
+        if act.action is Action.SHORT_PICK:
+            self._pick_short(order, plan, wanted)
+            return Answer(Reply.DONE, wanted)
         left = wanted
         for line, stage, node, units in plan:
             units = min(units, left)
@@ -456,6 +470,22 @@ class Model:
                 if act.action is Action.UNPICK:
                     self.put_back.add((line.sku, node))
         return Answer(Reply.DONE, wanted)
+
+    def _pick_short(self, order: Order, plan: list[tuple[Line, Stage, int, int]], left: int) -> None:
+        """Units are not on the shelf: they are not on hand any more, and theirs are sourced again."""
+        lost, cells = Counter[int](), set[tuple[int, int]]()
+        skus = set[int]()
+        for line, stage, node, units in plan:
+            units = min(units, left)
+            left -= units
+            if units:
+                if self._make_short(order, line, (stage, node), units) is Stage.SHORT:
+                    lost[id(line)] += units
+                self.cells[line.sku, node].on_hand -= units
+                cells.add((line.sku, node))
+                skus.add(line.sku)
+        self._take_back(cells)
+        self._serve(skus, lost)
 
     def _move(
         self, order: Order, line: Line, at: tuple[Stage, int], to: Stage, units: int, new: tuple[int, int] | None = None

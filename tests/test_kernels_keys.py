@@ -10,6 +10,7 @@ import pytest
 from kernels.columns import NONE
 from kernels.keys import (
     ABSENT,
+    FIRST_DOCUMENT,
     SEGMENT_SLOTS,
     SEGMENT_USED_MAX,
     KeyIndex,
@@ -162,18 +163,21 @@ def test_a_key_that_comes_twice_in_a_batch_finds_its_first_value():
 @pytest.mark.parametrize("more", [0, 4_000])
 def test_old_keys_are_forgotten_but_those_of_open_orders_never(more):
     rng = np.random.default_rng(3)
-    keys, others = some_keys(rng, 5, False), some_keys(rng, more, False)
-    index = new_index(5 + more)
-    insert(index, keys, [1] * 5)
+    keys, others = some_keys(rng, 7, False), some_keys(rng, more, False)
+    index = new_index(7 + more)
+    insert(index, keys, [1] * 7)
     insert(index, others, [501] * more)
     entries = [(100, 0), (101, 1), (102, NONE), (500, NONE), (103, 7)]  # the last row lies beyond the book
+    entries += [(104, FIRST_DOCUMENT), (105, FIRST_DOCUMENT - 1)]
     locations, rows = zip(*entries, strict=True)
     set_values(index, keys, np.array(locations, np.int64), np.array(rows, np.int32))
-    forget_keys(index, 500, np.array([100, 900], np.int64))  # row 0 is still its order's, row 1 another's
-    assert find(index, keys) == [(100, 0), MISSING, MISSING, (500, NONE), MISSING]
+    # Row 0 is still its order's, row 1 another's; so are the documents.
+    forget_keys(index, 500, np.array([100, 900], np.int64), np.array([104, 900], np.int64))
+    still = (104, FIRST_DOCUMENT)
+    assert find(index, keys) == [(100, 0), MISSING, MISSING, (500, NONE), MISSING, still, MISSING]
     assert find(index, others) == [(501, NONE)] * more
-    assert index.sizes[Size.ENTRIES] == 2 + more
-    assert insert(index, keys, [600] * 5) == [100, ABSENT, ABSENT, 500, ABSENT]
+    assert index.sizes[Size.ENTRIES] == 3 + more
+    assert insert(index, keys, [600] * 7) == [100, ABSENT, ABSENT, 500, ABSENT, 104, ABSENT]
 
 
 @pytest.mark.parametrize("count", [0, 100, 5_000])

@@ -211,7 +211,7 @@ class Books:
                 rng.choice(rows),
                 rng.randint(0, 4),
                 rng.randint(-1, NODES - 1),
-                rng.choice(list(Action)),
+                rng.choice([action for action in Action if action is not Action.SHORT_PICK]),  # it is no kernel's
                 rng.randint(0, 12),
             )
             for _ in range(rng.randint(1, 6))

@@ -1,0 +1,247 @@
+"""Steps of payments and refunds, row by row: authorised, captured, let go of, given back."""
+
+import numpy as np
+
+from kernels.columns import NONE, Book
+from kernels.documents import FORGIVEN
+from kernels.keys import KeyIndex
+from kernels.life import (
+    KEEPS_STATE,
+    NOT_ALLOWED,
+    STEPS_PER_KIND,
+    DocumentKind,
+    PaymentFigure,
+    PaymentFlag,
+    PaymentState,
+    RefundFigure,
+    RefundState,
+    RefundTo,
+    Step,
+    StepReply,
+)
+from kernels.money import can_be_captured, charged, to_come
+from kernels.options import I64, kernel, leaf
+from kernels.steps import ABSENT, Answered, Around, Asked, Room, answer, check_new, find, find_names, of_kind, order_of
+from kernels.telling import STEPS, Carrying, Told, carry_out, has_room, push, push_new
+
+_PER_KIND, _NOT_ALLOWED, _KEEPS_STATE, _ABSENT, _FORGIVEN = (
+    STEPS_PER_KIND, NOT_ALLOWED, KEEPS_STATE, ABSENT, FORGIVEN,
+)  # fmt: skip
+_PAYMENT, _REFUND_KIND = int(DocumentKind.PAYMENT), int(DocumentKind.REFUND)
+_PAY, _AUTHORISE, _ASK_CAPTURE, _CAPTURE = int(Step.PAY), int(Step.AUTHORISE), int(Step.ASK_CAPTURE), int(Step.CAPTURE)
+_ASK_REFUND = int(Step.ASK_REFUND)
+_DONE, _CONFLICT, _UNKNOWN_PAYMENT, _WRONG_STATE, _NO_PRICES, _CURRENCY = (
+    int(reply)
+    for reply in (
+        StepReply.DONE, StepReply.KEY_CONFLICT, StepReply.UNKNOWN_PAYMENT, StepReply.WRONG_STATE, StepReply.NO_PRICES,
+        StepReply.CURRENCY_MISMATCH,
+    )
+)  # fmt: skip
+_MORE_THAN_DUE, _MORE_THAN_AUTHORISED, _LAPSED, _MORE_THAN_CAPTURED, _METHOD_CANNOT = (
+    int(reply)
+    for reply in (
+        StepReply.MORE_THAN_DUE, StepReply.MORE_THAN_AUTHORISED, StepReply.AUTHORISATION_LAPSED,
+        StepReply.MORE_THAN_CAPTURED, StepReply.METHOD_CANNOT,
+    )
+)  # fmt: skip
+_AMOUNT, _AUTHORISED, _CAPTURING, _CAPTURED, _REFUNDING, _REFUNDED, _UNTIL, _CAPTURES = (
+    int(figure) for figure in PaymentFigure
+)
+_IS_PENDING, _IS_AUTHORISED = int(PaymentState.PENDING), int(PaymentState.AUTHORISED)
+_REFUND_AMOUNT = int(RefundFigure.AMOUNT)
+_REFUND_ASKED, _IS_REFUNDED = int(RefundState.ASKED), int(RefundState.DONE)
+_PARTS, _SEVERAL, _TO_SOURCE = int(PaymentFlag.PARTS), int(PaymentFlag.SEVERAL), int(PaymentFlag.TO_SOURCE)
+_BANK, _AS_CREDIT = int(RefundTo.BANK), int(RefundTo.CREDIT)
+
+
+@leaf
+def _promised(book: Book, order: int) -> int:
+    """What payments of an order are for, as far as they still may bring it."""
+    documents, total = book.documents, np.int64(0)
+    document = documents.of_order[order] - 1
+    while document >= 0:
+        if documents.kind[document] == _PAYMENT:
+            state, of = documents.state[document], documents.figures
+            given_back = of[document, _REFUNDING] + of[document, _REFUNDED]
+            if state == _IS_PENDING:
+                total += of[document, _AMOUNT]
+            elif state == _IS_AUTHORISED:
+                total += max(of[document, _AUTHORISED], of[document, _CAPTURED]) - given_back
+            else:
+                total += of[document, _CAPTURED] - given_back
+        document = documents.next[document]
+    return total
+
+
+@leaf
+def _check_pay(asked: Asked, i: int, book: Book, order: int) -> tuple[int, int]:
+    """The reply to a new payment, and what it is for."""
+    if book.money.currency[order] == 0:
+        return _NO_PRICES, 0
+    if asked.currency[i] != NONE and asked.currency[i] + 1 != book.money.currency[order]:
+        return _CURRENCY, 0
+    due = charged(book, order) + to_come(book, order) - _promised(book, order)
+    amount = asked.amount[i] if asked.amount[i] > 0 else due
+    if amount > due or amount <= 0:
+        return _MORE_THAN_DUE, 0
+    return _DONE, amount
+
+
+@leaf
+def _check_payment(asked: Asked, i: int, book: Book, document: int, stamp: int) -> tuple[int, int]:
+    """The reply to a step of a payment, and its amount; less than 0: it was so before."""
+    step, of, flags = asked.step[i], book.documents.figures, book.documents.flags[document]
+    amount = asked.amount[i]
+    if asked.currency[i] != NONE and asked.currency[i] + 1 != book.money.currency[book.documents.order[document]]:
+        return _CURRENCY, 0
+    if step == _AUTHORISE:
+        amount = amount if amount > 0 else of[document, _AMOUNT]
+        return (_DONE if amount <= of[document, _AMOUNT] else _MORE_THAN_DUE), amount
+    if step == _ASK_CAPTURE:
+        left = can_be_captured(book, document, stamp)
+        if left == 0 and of[document, _UNTIL] != 0 and of[document, _UNTIL] < stamp:
+            return _LAPSED, 0
+        amount = amount if amount > 0 else left
+        if amount > left or amount == 0:
+            return _MORE_THAN_AUTHORISED, 0
+        if (amount < left and flags & _PARTS == 0) or (of[document, _CAPTURES] > 0 and flags & _SEVERAL == 0):
+            return _METHOD_CANNOT, 0
+        return _DONE, amount
+    if step == _CAPTURE:
+        limit = of[document, _AUTHORISED] if of[document, _AUTHORISED] > 0 else of[document, _AMOUNT]
+        amount = amount if amount > 0 else limit
+        if amount > limit:
+            return _MORE_THAN_AUTHORISED, 0
+        return _DONE, amount if amount > of[document, _CAPTURED] else -1
+    return _DONE, 0
+
+
+@leaf
+def _payment_for(asked: Asked, i: int, book: Book, order: int, named: int) -> int:
+    """The payment that has what is to be given back: the one named, else the newest; ABSENT."""
+    documents = book.documents
+    document = documents.of_order[order] - 1
+    while document >= 0:
+        if documents.kind[document] == _PAYMENT and (named < 0 or named == document):
+            of = documents.figures
+            left = of[document, _CAPTURED] - of[document, _REFUNDING] - of[document, _REFUNDED]
+            if left >= asked.amount[i] and asked.amount[i] > 0:
+                return int(document)
+        document = documents.next[document]
+    return _ABSENT
+
+
+@leaf
+def _ask_refund(asked: Asked, i: int, location: int, book: Book, order: int, named: int, told: Told) -> int:
+    """Push a refund that somebody asks for; the reply."""
+    if book.money.currency[order] == 0:
+        return _NO_PRICES
+    if asked.currency[i] != NONE and asked.currency[i] + 1 != book.money.currency[order]:
+        return _CURRENCY
+    payment = _payment_for(asked, i, book, order, named)
+    if payment < 0:
+        return _MORE_THAN_CAPTURED
+    to = asked.flags[i] & 7
+    if to == 0 and book.documents.flags[payment] & _TO_SOURCE == 0:
+        to = _BANK
+    state = _IS_REFUNDED if to == _AS_CREDIT else _REFUND_ASKED
+    place = push_new(told, book, i, order, location, _ASK_REFUND, state, asked.amount[i], asked.at[i], to | _FORGIVEN)
+    told.steps.of[place] = payment
+    told.steps.how[place] = book.documents.how[payment]
+    return _DONE
+
+
+@leaf
+def _pay(asked: Asked, i: int, location: int, book: Book, named: I64, known: int, told: Told) -> tuple[int, int, int]:
+    """A new payment, or what is wrong with it: reply, number, whether it was there."""
+    documents, order = book.documents, named[0]
+    if known >= 0:
+        same = documents.order[known] == order and documents.flags[known] == asked.flags[i]
+        same = same and documents.how[known] == asked.how[i]
+        same = same and (asked.amount[i] == 0 or asked.amount[i] == documents.figures[known, _AMOUNT])
+        return (_DONE if same else _CONFLICT), (documents.number[known] if same else 0), 1 if same else 0
+    reply = check_new(asked, i, book, named, known)
+    amount = np.int64(0)
+    if reply == _DONE:
+        reply, amount = _check_pay(asked, i, book, order)
+    if reply == _DONE and named[2] != _ABSENT:
+        reply = _CONFLICT
+    if reply != _DONE:
+        return reply, 0, 0
+    place = push_new(told, book, i, order, location, _PAY, _IS_PENDING, amount, asked.at[i], asked.flags[i])
+    told.steps.how[place] = asked.how[i]
+    return _DONE, told.steps.number[place], 0
+
+
+@leaf
+def _new_refund(asked: Asked, i: int, location: int, book: Book, named: I64, told: Told) -> tuple[int, int, int]:
+    """A new refund, or what is wrong with it."""
+    reply, place = check_new(asked, i, book, named, _ABSENT), told.counts[STEPS]
+    if reply == _DONE:
+        reply = _ask_refund(asked, i, location, book, named[0], of_kind(book, named[1], _PAYMENT), told)
+    return reply, (told.steps.number[place] if reply == _DONE else 0), 0
+
+
+@leaf
+def _advance(
+    asked: Asked, i: int, stamp: int, book: Book, document: int, named: I64, around: Around, told: Told
+) -> tuple[int, int, int]:  # fmt: skip
+    """A step of a payment or refund that is there: reply, what it moves, whether it was so before."""
+    documents, step = book.documents, asked.step[i]
+    kind = step // _PER_KIND + 1
+    if document < 0:
+        return _UNKNOWN_PAYMENT + kind - 1, 0, 0
+    to = np.int64(around.next_state[step, documents.state[document]])
+    if to == _NOT_ALLOWED:
+        return _WRONG_STATE, 0, 0
+    if kind == _PAYMENT and named[2] != _ABSENT and named[2] != document:
+        return _CONFLICT, 0, 0  # another one is called so
+    if to == _KEEPS_STATE:
+        return _DONE, 0, 1
+    if kind == _REFUND_KIND:
+        push(told, book, i, document, step, to, 0, asked.at[i], 0)
+        return _DONE, documents.figures[document, _REFUND_AMOUNT], 0
+    reply, amount = _check_payment(asked, i, book, document, stamp)
+    if reply != _DONE or amount < 0:
+        return reply, 0, 1 if amount < 0 else 0
+    authorised = documents.figures[document, _AUTHORISED]
+    if step == _CAPTURE and documents.flags[document] & _SEVERAL and amount < authorised:
+        to = np.int64(_IS_AUTHORISED)
+    place = push(told, book, i, document, step, to, amount, asked.at[i], 0)
+    if asked.reference[i, 0] != 0 or asked.reference[i, 1] != 0:
+        told.steps.how[place] = asked.how[i]  # who calls it so
+    return _DONE, amount, 0
+
+
+@kernel
+def take_payments(
+    asked: Asked, first: int, last: int, stamp: int, location: int, book: Book, index: KeyIndex, around: Around,
+    with_: Carrying, told: Told, answered: Answered, room: Room,
+) -> int:  # fmt: skip
+    """Take what is asked of payments and refunds, rows [first, last), each upon what those before it left.
+
+    stamp: of the commit, UTC us. location: of the commit's first document. Writes the book, the index, what is told,
+    and the answers [row]. Returns the first row that was not taken, since what it may come to might not fit into
+    `told`.
+    """
+    named = room.named
+    for i in range(first, last):
+        find_names(index, asked, i, book, named)
+        makes = asked.step[i] % _PER_KIND == 0
+        document = np.int64(NONE) if makes else find(asked, i, book, named)
+        order = order_of(book, document, named)
+        if order >= 0 and not has_room(told, book, order):
+            return i
+        if asked.at[i] == 0 and asked.step[i] != _AUTHORISE:  # of that: until when
+            asked.at[i] = stamp
+        begin = told.counts[STEPS]
+        if asked.step[i] == _PAY:
+            reply, quantity, again = _pay(asked, i, location, book, named, of_kind(book, named[1], _PAYMENT), told)
+        elif makes:
+            reply, quantity, again = _new_refund(asked, i, location, book, named, told)
+        else:
+            reply, quantity, again = _advance(asked, i, stamp, book, document, named, around, told)
+        carry_out(told, book, begin, location, stamp, with_)
+        binds = asked.step[i] < _ASK_REFUND
+        answer(asked, i, begin, reply, quantity, again, binds, index, told, answered, room)
+    return last

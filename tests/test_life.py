@@ -1,0 +1,544 @@
+"""Scenarios of the life of an order: paid, shipped, tracked, returned, given back; each refusal once."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.lifecycle import ENGINE_STEPS, STEP_RULES, Action
+from engine.outcomes import Reply
+from kernels.columns import NONE
+from kernels.life import (
+    Account,
+    Condition,
+    Disposition,
+    DocumentKind,
+    PaymentFigure,
+    PaymentFlag,
+    PaymentState,
+    PayMethod,
+    RefundState,
+    RefundTo,
+    ReturnFlag,
+    ReturnKind,
+    ReturnState,
+    ShipmentState,
+    Step,
+)
+from tests.driving import COMPILED, SECOND, START
+from tests.living import DAY, GATEWAY, KEEP, WAITS, A, B, Life, X, Y, ask_return, pay, row
+
+PER_ORDER = 3 * 10_000
+
+
+def paid(life: Life, order: str = "o", units: int = 3, price: int = 10_000, **more: Any) -> Life:
+    """An order that is authorised by card, and captured when it leaves."""
+    life.place(order, (X, units, price), method="CARD", **more)
+    life.steps(pay(f"p {order}", order))
+    assert life.step(Step.AUTHORISE, f"p {order}") is Reply.DONE
+    return life
+
+
+def shipped(life: Life, order: str = "o", node: int = A, **more: Any) -> Life:
+    assert life.step(Step.SEND, f"s {order}", order=order, node=node, **more) is Reply.DONE
+    assert life.step(Step.SHIP, f"s {order}") is Reply.DONE
+    return life
+
+
+def captured(life: Life, order: str = "o") -> Life:
+    assert life.step(Step.CAPTURE, f"p {order}") is Reply.DONE
+    return life
+
+
+def delivered(life: Life, order: str = "o") -> Life:
+    captured(shipped(life, order), order)
+    assert life.step(Step.DELIVER, f"s {order}") is Reply.DONE
+    return life
+
+
+def states(life: Life, kind: DocumentKind) -> list[int]:
+    return [state for state, _ in life.documents(kind)]
+
+
+# From the order to the refund
+
+
+def test_an_order_is_authorised_shipped_captured_delivered_returned_and_given_back():
+    life = delivered(paid(Life(), tax=1_800, fee=1_000))
+    assert life.balances() == {
+        Account.GATEWAY: 36_400, Account.SALES: -30_000, Account.SHIPPING: -1_000, Account.CGST: -2_700,
+        Account.SGST: -2_700,
+    }  # fmt: skip
+    life.steps(ask_return("r", "o"))
+    for step in (Step.APPROVE, Step.COLLECT, Step.RECEIVE, Step.INSPECT):
+        assert life.step(step, "r") is Reply.DONE
+    number, amount, to = life.refunds()[0]
+    assert (amount, to) == (11_800, RefundTo.SOURCE)
+    assert life.balances()[Account.REFUNDS] == -11_800
+    assert life.step(Step.REFUND, "p o", number=number) is Reply.DONE
+    assert life.balances() == {
+        Account.GATEWAY: 24_600, Account.SALES: -20_000, Account.SHIPPING: -1_000, Account.CGST: -1_800,
+        Account.SGST: -1_800,
+    }  # fmt: skip
+    life.close()
+
+
+def test_tax_between_two_regions_is_integrated():
+    life = paid(Life(units=3), tax=7)
+    life.act("o", Action.SHORT_PICK)  # from A to B
+    shipped(life, node=B)
+    assert life.balances()[Account.IGST] == -21
+
+
+def test_half_of_an_order_ships_and_one_unit_of_three_comes_back():
+    life = paid(Life(), units=3, price=3_333)
+    assert life.act("o", Action.PICK, 2) is Reply.DONE
+    assert life.act("o", Action.PACK, 2) is Reply.DONE
+    assert life.step(Step.SEND, "half", order="o", node=A, flags=1) is Reply.DONE  # what is packed
+    life.step(Step.SHIP, "half")
+    captured(life)
+    assert life.balances() == {Account.CUSTOMER: 6_666 - 9_999, Account.GATEWAY: 9_999, Account.SALES: -6_666}
+    life.step(Step.DELIVER, "half")
+    assert Reply(int(life.steps(ask_return("r", "o", 1)).reply[0])) is Reply.DONE
+    for step in (Step.APPROVE, Step.RECEIVE, Step.INSPECT):
+        assert life.step(step, "r") is Reply.DONE
+    assert [amount for _, amount, _ in life.refunds()] == [3_333]
+    life.close()
+
+
+def test_a_unit_of_a_line_that_does_not_divide_gives_back_its_own_share():
+    """100 minor units of discount over three units: 33, 33 and 34 (the dearer units first)."""
+    life = delivered(paid(Life(), units=3, price=1_000, discount=100))
+    given_back = []
+    for unit in range(3):
+        life.steps(ask_return(f"r{unit}", "o", 1))
+        for step in (Step.APPROVE, Step.RECEIVE, Step.INSPECT):
+            assert life.step(step, f"r{unit}") is Reply.DONE
+        given_back.append(life.refunds()[-1][1])
+    assert given_back == [967, 967, 966]
+    assert sum(given_back) == 2_900 == life.captured()
+
+
+# Cancel
+
+
+def test_cancelling_what_is_not_paid_lets_go_of_stock_and_payment():
+    life = Life()
+    life.place("o", (X, 3, 10_000), method="CARD")
+    life.steps(pay("p", "o"))
+    assert life.act("o", Action.CANCEL) is Reply.DONE
+    assert states(life, DocumentKind.PAYMENT) == [PaymentState.VOIDING]
+    assert life.step(Step.VOID, "p") is Reply.DONE
+    assert life.balances() == {}
+    life.close()
+
+
+def test_cancelling_what_is_authorised_voids_it():
+    life = paid(Life())
+    life.act("o", Action.CANCEL)
+    assert states(life, DocumentKind.PAYMENT) == [PaymentState.VOIDING]
+
+
+def test_cancelling_what_is_captured_gives_it_back_to_the_minor_unit():
+    life = paid(Life(), discount=100)
+    captured(life)
+    life.act("o", Action.CANCEL, 1)
+    life.act("o", Action.CANCEL)
+    assert [amount for _, amount, _ in life.refunds()] == [9_967, 9_967 + 9_966]
+    assert life.balances() == {Account.GATEWAY: 29_900, Account.REFUNDS: -29_900}
+
+
+def test_cancelling_what_is_in_a_parcel_recalls_it():
+    life = paid(Life())
+    life.step(Step.SEND, "s", order="o", node=A)
+    life.step(Step.BOOK, "s", reference="AWB", how="carrier")
+    life.act("o", Action.CANCEL, 1)
+    assert states(life, DocumentKind.SHIPMENT) == [ShipmentState.BOOKED]  # of two units now
+    life.act("o", Action.CANCEL)
+    assert states(life, DocumentKind.SHIPMENT) == [ShipmentState.RECALLED]
+    life.close()
+
+
+def test_what_has_left_cannot_be_cancelled():
+    life = shipped(paid(Life()))
+    assert life.act("o", Action.CANCEL) is Reply.ALREADY_SHIPPED
+
+
+def test_money_that_comes_after_the_order_was_cancelled_is_given_back():
+    life = Life()
+    life.place("o", (X, 1, 500), method="UPI")
+    life.steps(pay("p o", "o", method=PayMethod.UPI))
+    life.act("o", Action.CANCEL)
+    life.step(Step.VOID, "p o")
+    assert life.step(Step.CAPTURE, "p o", amount=500) is Reply.DONE
+    assert [amount for _, amount, _ in life.refunds()] == [500]
+
+
+def test_an_order_that_nobody_pays_in_time_lets_go_of_its_stock(tmp_path: Path):
+    life = Life(tmp_path / "data")
+    life.place("unpaid", (X, 3, 100), method="CARD", pay_by=life.stamp + 10 * SECOND)
+    life.place("paid", (X, 3, 100), method="CARD", pay_by=life.stamp + 10 * SECOND)
+    life.steps(pay("p", "paid"))
+    life.step(Step.AUTHORISE, "p")
+    life.reopen()
+    assert life.engine.next_due is not None
+    life.commit(after=20 * SECOND)
+    assert life.state.cells.available[0, A] == 17
+    assert life.engine.next_due is None
+    life.close()
+
+
+# Payments
+
+
+def test_a_method_that_cannot_capture_a_part_captures_all_and_gives_back_the_difference():
+    life = Life()
+    life.place("o", (X, 3, 100), method="CARD")
+    life.steps(pay("p o", "o", flags=PaymentFlag.TO_SOURCE))
+    life.step(Step.AUTHORISE, "p o")
+    life.act("o", Action.CANCEL, 1)
+    shipped(life)
+    ((_, figures),) = life.documents(DocumentKind.PAYMENT)
+    assert figures[PaymentFigure.CAPTURING] == 300
+    captured(life)
+    assert [amount for _, amount, _ in life.refunds()] == [100]
+
+
+def test_a_method_that_captures_several_times_captures_shipment_by_shipment():
+    life = Life()
+    life.place("o", (X, 3, 100), method="CARD")
+    life.steps(pay("p o", "o", flags=GATEWAY | PaymentFlag.SEVERAL))
+    life.step(Step.AUTHORISE, "p o")
+    for shipment, units, so_far in (("one", 1, 100), ("two", 2, 300)):
+        life.step(Step.SEND, shipment, order="o", node=A, line=1, units=units)
+        life.step(Step.SHIP, shipment)
+        ((_, figures),) = life.documents(DocumentKind.PAYMENT)
+        assert figures[PaymentFigure.CAPTURING] == 100 * units
+        assert life.step(Step.CAPTURE, "p o", amount=so_far) is Reply.DONE
+    assert life.balances() == {Account.GATEWAY: 300, Account.SALES: -300}
+
+
+def test_a_failed_payment_may_still_be_captured_later():
+    life = Life()
+    life.place("o", (X, 1, 100), method="UPI")
+    life.steps(pay("p", "o", method=PayMethod.UPI))
+    assert life.step(Step.FAIL, "p") is Reply.DONE
+    assert life.step(Step.CAPTURE, "p", amount=100) is Reply.DONE
+    assert life.step(Step.FAIL, "p") is Reply.DONE  # late: nothing changes
+    assert states(life, DocumentKind.PAYMENT) == [PaymentState.CAPTURED]
+
+
+def test_the_same_capture_told_twice_counts_once():
+    life = captured(paid(Life()))
+    answers = life.steps(row(Step.CAPTURE, "p o", amount=PER_ORDER))
+    assert (Reply(int(answers.reply[0])), bool(answers.again[0])) == (Reply.DONE, True)
+    assert life.captured() == PER_ORDER
+
+
+def test_several_methods_pay_for_one_order():
+    life = Life()
+    life.place("o", (X, 3, 100))
+    life.steps(pay("card", "o", 200), pay("cash", "o", 100, PayMethod.CASH_ON_DELIVERY, 0))
+    life.step(Step.CAPTURE, "card")
+    shipped(life)
+    life.step(Step.DELIVER, "s o")
+    assert life.balances() == {Account.GATEWAY: 200, Account.CARRIER: 100, Account.SALES: -300}
+
+
+def test_cash_is_collected_on_delivery_and_given_back_by_hand():
+    life = Life()
+    life.place("o", (X, 2, 250), method="CASH_ON_DELIVERY")
+    shipped(life)
+    assert life.balances() == {Account.CUSTOMER: 500, Account.SALES: -500}
+    life.step(Step.DELIVER, "s o")
+    assert life.balances() == {Account.CARRIER: 500, Account.SALES: -500}
+    life.steps(ask_return("r", "o"))
+    for step in (Step.APPROVE, Step.RECEIVE, Step.INSPECT):
+        life.step(step, "r")
+    ((number, amount, to),) = life.refunds()
+    assert (amount, to) == (250, RefundTo.BANK)
+    life.step(Step.REFUND, order="o", number=number)
+    assert life.balances() == {Account.CARRIER: 500, Account.BANK: -250, Account.SALES: -250}
+    life.close()
+
+
+def test_cash_that_is_refused_at_the_door_is_never_collected():
+    life = Life()
+    life.place("o", (X, 2, 250), method="CASH_ON_DELIVERY", fee=50)
+    shipped(life)
+    for step in (Step.REFUSE, Step.RETURNING):
+        assert life.step(step, "s o") is Reply.DONE
+    assert life.step(Step.COME_HOME, "s o", node=A) is Reply.DONE
+    assert life.balances() == {}
+    assert life.state.cells.available[0, A] == 20
+    life.close()
+
+
+def test_what_a_marketplace_collected_is_a_receivable():
+    life = Life()
+    life.place("o", (X, 2, 250), method="CHANNEL")
+    shipped(life)
+    assert life.balances() == {Account.CHANNEL: 500, Account.SALES: -500}
+    life.step(Step.DELIVER, "s o")
+    life.steps(ask_return("r", "o"))
+    for step in (Step.APPROVE, Step.RECEIVE, Step.INSPECT):
+        life.step(step, "r")
+    assert life.balances() == {Account.CHANNEL: 250, Account.SALES: -250}
+
+
+def test_goodwill_is_not_given_back_a_second_time_with_the_unit():
+    life = delivered(paid(Life(), units=1))
+    assert life.step(Step.ASK_REFUND, order="o", amount=3_000) is Reply.DONE
+    assert life.balances()[Account.GOODWILL] == 3_000
+    life.steps(ask_return("r", "o"))
+    for step in (Step.APPROVE, Step.RECEIVE, Step.INSPECT):
+        life.step(step, "r")
+    assert [amount for _, amount, _ in life.refunds()] == [3_000, 7_000]
+    assert life.balances() == {Account.GATEWAY: 10_000, Account.REFUNDS: -10_000}
+
+
+def test_a_refund_that_failed_waits_until_it_is_tried_again():
+    life = captured(paid(Life()))
+    life.act("o", Action.CANCEL)
+    ((number, *_),) = life.refunds()
+    assert life.step(Step.REFUND_FAILED, "p o", number=number) is Reply.DONE
+    life.commit()
+    assert len(life.refunds()) == 1
+    assert life.step(Step.RETRY_REFUND, "p o", number=number) is Reply.DONE
+    assert life.step(Step.REFUND, "p o", number=number) is Reply.DONE
+    assert states(life, DocumentKind.REFUND) == [RefundState.DONE]
+    assert life.balances() == {}
+
+
+# Shipments
+
+
+def test_scans_out_of_order_and_doubled_end_where_they_would_in_order():
+    life = captured(paid(Life()))
+    life.step(Step.SEND, "s", order="o", node=A)
+    life.step(Step.BOOK, "s", reference="AWB", how="carrier")
+    scans = [(Step.OUT_FOR_DELIVERY, 40), (Step.TRANSIT, 20), (Step.SHIP, 10), (Step.DELIVER, 50), (Step.TRANSIT, 30)]
+    for step, at in [*scans, *scans]:
+        assert life.step(step, "", channel=NONE, reference="AWB", how="carrier", at=START + at) is Reply.DONE
+    assert states(life, DocumentKind.SHIPMENT) == [ShipmentState.DELIVERED]
+    life.close()
+
+
+def test_a_lost_parcel_is_paid_back():
+    life = captured(shipped(paid(Life())))
+    assert life.step(Step.LOSE, "s o") is Reply.DONE
+    assert [amount for _, amount, _ in life.refunds()] == [PER_ORDER]
+    assert life.balances() == {Account.GATEWAY: PER_ORDER, Account.REFUNDS: -PER_ORDER}
+    life.close()
+
+
+def test_a_short_pick_sources_again_and_the_shelf_has_less():
+    life = paid(Life(units=4))
+    life.step(Step.SEND, "s", order="o", node=A)
+    assert life.act("o", Action.SHORT_PICK, 2) is Reply.DONE
+    figures = life.state.cells.figures[0]
+    assert figures[A, :4].tolist() == [2, 0, 1, 0]  # one is still bound there
+    assert states(life, DocumentKind.SHIPMENT) == [ShipmentState.CREATED]
+    life.close()
+
+
+def test_a_short_pick_of_a_channel_with_back_orders_waits_for_stock():
+    life = Life(units=3)
+    life.place("o", (X, 6, 100), channel=WAITS)
+    assert life.act("o", Action.SHORT_PICK, 6, channel=WAITS) is Reply.DONE
+    assert life.state.cells.figures[0, :2, 0].tolist() == [0, 0]
+    life.close()
+
+
+# Returns
+
+
+def test_turned_down_units_are_not_paid_back_and_scrap_is_no_stock():
+    life = delivered(paid(Life()))
+    life.steps(ask_return("r", "o", 3))
+    life.step(Step.APPROVE, "r")
+    life.step(Step.RECEIVE, "r", units=2, node=B)
+    assert life.step(Step.INSPECT, "r", units=1, flags=Disposition.TURN_DOWN) is Reply.DONE
+    assert life.step(Step.INSPECT, "r", units=1, flags=Disposition.SCRAP) is Reply.DONE
+    assert life.step(Step.RECEIVE, "r", units=1, node=B) is Reply.DONE
+    assert life.step(Step.INSPECT, "r", units=1, flags=Disposition.QUARANTINE) is Reply.DONE
+    assert states(life, DocumentKind.RETURN) == [ReturnState.CLOSED]
+    assert [amount for _, amount, _ in life.refunds()] == [10_000, 10_000]
+    assert life.state.cells.figures[0, B, :2].tolist() == [21, 1]
+    life.close()
+
+
+def test_a_claim_pays_back_without_a_way_back():
+    life = delivered(paid(Life()))
+    life.steps(ask_return("c", "o", 1, kind=ReturnKind.CLAIM, condition=Condition.NOT_RECEIVED))
+    assert life.step(Step.APPROVE, "c") is Reply.DONE
+    assert [amount for _, amount, _ in life.refunds()] == [10_000]
+    assert states(life, DocumentKind.RETURN) == [ReturnState.CLOSED]
+
+
+def test_a_return_as_credit_is_done_at_once():
+    life = delivered(paid(Life()))
+    life.steps(ask_return("r", "o", flags=ReturnFlag.AS_CREDIT))
+    for step in (Step.APPROVE, Step.RECEIVE, Step.INSPECT):
+        life.step(step, "r")
+    assert life.balances() == {Account.GATEWAY: 30_000, Account.CREDIT: -10_000, Account.SALES: -20_000}
+    assert states(life, DocumentKind.REFUND) == [RefundState.DONE]
+
+
+# Each refusal once
+
+
+def ready() -> Life:
+    """`bare` has nothing; `due` a payment; `o` was delivered; `cash` is in a parcel; `plain` has no prices."""
+    life = delivered(paid(Life(units=50)))
+    life.place("bare", (X, 1, 100), method="CARD")
+    life.place("due", (X, 2, 100), method="CARD")
+    life.steps(pay("p due", "due"))
+    life.place("auth", (X, 2, 100), method="CARD")
+    life.steps(pay("p auth", "auth", flags=PaymentFlag.TO_SOURCE))
+    life.step(Step.AUTHORISE, "p auth", reference="pay_auth", how="gateway")
+    life.place("lapsed", (X, 2, 100), method="CARD")
+    life.steps(pay("p lapsed", "lapsed"))
+    life.step(Step.AUTHORISE, "p lapsed", at=START + 1)
+    life.place("cash", (X, 2, 100), method="CASH_ON_DELIVERY")
+    life.step(Step.SEND, "s cash", order="cash", node=A)
+    return life
+
+
+REFUSALS: list[tuple[Reply, Callable[[], dict[str, Any]]]] = [
+    (Reply.DONE, lambda: pay("p bare", "bare")),
+    (Reply.KEY_CONFLICT, lambda: pay("p due", "due", 50)),
+    (Reply.UNKNOWN_ORDER, lambda: pay("p", "nobody's")),
+    (Reply.UNKNOWN_LINE, lambda: ask_return("r", "o", line=2)),
+    (Reply.UNKNOWN_PAYMENT, lambda: row(Step.CAPTURE, "nobody's")),
+    (Reply.UNKNOWN_REFUND, lambda: row(Step.REFUND, "p o", number=99)),
+    (Reply.UNKNOWN_SHIPMENT, lambda: row(Step.SHIP, "nobody's")),
+    (Reply.UNKNOWN_SHIPMENT, lambda: row(Step.DELIVER, "", channel=NONE, reference="nobody's", how="carrier")),
+    (Reply.UNKNOWN_RETURN, lambda: row(Step.APPROVE, "nobody's")),
+    (Reply.WRONG_STATE, lambda: row(Step.ASK_CAPTURE, "p due")),
+    (Reply.CURRENCY_MISMATCH, lambda: pay("p bare", "bare", currency="USD")),
+    (Reply.CURRENCY_MISMATCH, lambda: row(Step.CAPTURE, "p due", amount=100, currency="USD")),
+    (Reply.MORE_THAN_DUE, lambda: pay("p bare", "bare", 101)),
+    (Reply.MORE_THAN_DUE, lambda: pay("another", "due")),
+    (Reply.MORE_THAN_AUTHORISED, lambda: row(Step.CAPTURE, "p auth", amount=201)),
+    (Reply.MORE_THAN_AUTHORISED, lambda: row(Step.ASK_CAPTURE, "p auth", amount=201)),
+    (Reply.AUTHORISATION_LAPSED, lambda: row(Step.ASK_CAPTURE, "p lapsed")),
+    (Reply.MORE_THAN_CAPTURED, lambda: row(Step.ASK_REFUND, order="o", amount=PER_ORDER + 1)),
+    (Reply.METHOD_CANNOT, lambda: row(Step.ASK_CAPTURE, "p auth", amount=199)),
+    (Reply.NOTHING_TO_SHIP, lambda: row(Step.SEND, "s", order="cash", node=A)),
+    (Reply.NOT_DELIVERED, lambda: ask_return("r", "cash")),
+    (Reply.TOO_MANY_UNITS, lambda: ask_return("r", "o", 4)),
+    (Reply.KEY_CONFLICT, lambda: row(Step.CAPTURE, "p due", amount=200, reference="pay_auth", how="gateway")),
+]
+
+
+@pytest.mark.parametrize(
+    ("reply", "asked"), REFUSALS, ids=[f"{i} {reply.name}" for i, (reply, _) in enumerate(REFUSALS)]
+)
+def test_each_reply_to_a_step_is_given(reply: Reply, asked: Callable[[], dict[str, Any]]):
+    life = ready()
+    before = life.state.digest()
+    assert Reply(int(life.steps(asked()).reply[0])) is reply
+    if reply is not Reply.DONE:
+        assert life.state.book.digest[0] != 0
+        assert before != life.state.digest()  # the refusal itself is remembered
+
+
+def test_an_order_without_prices_takes_no_payment_and_ships_all_the_same():
+    from tests.driving import columns, place
+
+    life = Life()
+    life.commit(columns(place("plain", (X, 2)), []))
+    assert Reply(int(life.steps(pay("p", "plain", 1)).reply[0])) is Reply.NO_PRICES
+    shipped(life, "plain")
+    assert life.step(Step.DELIVER, "s plain") is Reply.DONE
+    life.close()
+
+
+def test_what_is_to_be_paid_before_does_not_leave_unpaid():
+    life = Life()
+    life.place("o", (X, 1, 100), method="CARD")
+    life.step(Step.SEND, "s", order="o", node=A)
+    assert life.step(Step.SHIP, "s") is Reply.NOT_PAID
+
+
+def test_orders_with_prices_ship_by_shipments_alone():
+    life = paid(Life())
+    for action in (Action.SHIP, Action.DELIVER, Action.RETURN):
+        assert life.act("o", action) is Reply.SHIPS_BY_SHIPMENT
+
+
+def test_a_return_too_late_twice_or_in_a_condition_that_is_not_taken_is_refused():
+    life = delivered(paid(Life(), units=1))
+    life.steps(ask_return("r", "o"))
+    assert Reply(int(life.steps(ask_return("r2", "o")).reply[0])) is Reply.TOO_MANY_UNITS
+    life.step(Step.WITHDRAW, "r")
+    life.commit(after=11 * DAY)
+    assert Reply(int(life.steps(ask_return("r3", "o")).reply[0])) is Reply.TOO_LATE
+
+
+# The same twice, many at once, and a start in between
+
+
+def test_a_repeated_request_gets_its_first_answers_row_by_row(tmp_path: Path):
+    life = Life(tmp_path / "data")
+    life.place("o", (X, 3, 100))
+    rows = (pay("p1", "o", 100), pay("p2", "o", 500), pay("p3", "o", 100))
+    first = life.steps(*rows, request="batch")
+    life.reopen()
+    again = life.steps(*rows, request="batch")
+    assert again.reply.tolist() == first.reply.tolist() == [Reply.DONE, Reply.MORE_THAN_DUE, Reply.DONE]
+    assert again.quantity.tolist() == first.quantity.tolist()
+    assert again.again.all()
+    other = life.steps(*rows[:2], request="batch")
+    assert set(other.reply.tolist()) == {Reply.KEY_CONFLICT}
+    life.close()
+
+
+def test_documents_survive_a_start_from_the_journal_and_from_a_snapshot(tmp_path: Path):
+    life = delivered(paid(Life(tmp_path / "data"), tax=180, fee=99))
+    life.steps(ask_return("r", "o", 2))
+    for snapshot in (False, True):
+        life.reopen(snapshot)
+    for step in (Step.APPROVE, Step.RECEIVE, Step.INSPECT):
+        assert life.step(step, "r") is Reply.DONE
+    life.reopen(True)
+    life.close()
+
+
+def test_a_crowd_of_orders_goes_through_in_batches(tmp_path: Path):
+    """More than the room for what steps come to is made for, and one order larger than the others."""
+    count = 400 if COMPILED else 40
+    life = Life(units=4 * count)
+    for at in range(count):
+        life.engine.commit(_order(f"o{at}", 1 + at % 3), life.stamp)
+    life.steps(*(pay(f"p{at}", f"o{at}") for at in range(count)))
+    life.steps(*(row(Step.CAPTURE, f"p{at}") for at in range(count)))
+    life.steps(*(row(Step.SEND, f"s{at}", order=f"o{at}", node=A) for at in range(count)))
+    answers = life.steps(*(row(Step.DELIVER, f"s{at}") for at in range(count)))
+    assert set(answers.reply.tolist()) == {Reply.DONE}
+    life.steps(*(ask_return(f"r{at}", f"o{at}") for at in range(0, count, 10)))
+    assert set(states(life, DocumentKind.SHIPMENT)) == {ShipmentState.DELIVERED}
+    life.close()
+
+
+def _order(order: str, units: int) -> Any:
+    from tests.living import priced_order
+
+    return priced_order(order, (X, units, 1_000), (Y, 1, 333), method="CARD", tax=18)
+
+
+def test_an_order_of_many_lines_needs_more_room_than_most():
+    life = Life(units=5_000)
+    life.place("large", *((X if line % 2 else Y, 1, 7) for line in range(500)))
+    life.step(Step.SEND, "s", order="large", node=A)
+    assert life.step(Step.SHIP, "s") is Reply.DONE
+    life.close()
+
+
+def test_the_table_of_steps_is_whole():
+    for step, rule in STEP_RULES.items():
+        assert not set(rule.sources) & set(rule.idle), step
+    assert set(ENGINE_STEPS) < set(STEP_RULES)
+    assert KEEP == 0
