@@ -128,7 +128,7 @@ class TakeSteps:
     document_id: pa.StringArray  # [row] of a payment (of a refund too), a shipment or a return; "": by its reference
     order_id: pa.StringArray  # [row] for new documents, and for refunds
     reference: pa.StringArray  # [row] what gateway or carrier call it; ""
-    place: pa.StringArray  # [row] where a scan was made; ""
+    note: pa.StringArray  # [row] where a scan was made; of a new payment the token of a saved method; ""
     number: Any  # int64 [row] of a refund; 0
     line: Any  # int32 [row] position from 1; 0: every line
     units: Any  # int32 [row] 0: all

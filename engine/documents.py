@@ -44,7 +44,7 @@ from kernels.stages import Acted, Moves
 from kernels.steps import Answered, Asked, Room
 from kernels.telling import MOVES, PLACES, POSTINGS, STEPS, STOCK, Carrying, Postings, Restocked, Told
 
-_TEXTS = ("document_id", "order_id", "reference", "place")
+_TEXTS = ("document_id", "order_id", "reference", "note")
 _FIGURES = ("step", "channel", "number", "line", "units", "node", "amount", "currency", "how", "at", "flags")
 _STEP_DTYPES = {column.name: schema.DTYPES[column.kind] for column in schema.STEPS.columns if not column.optional}
 _POSTING_DTYPES = {column.name: schema.DTYPES[column.kind] for column in schema.POSTINGS.columns}
@@ -230,7 +230,7 @@ def _keep(commit: Commit, told: Told, texts: Any, channel: Any, actor: Any) -> N
         _keep_moves(commit, told, moves, actor)
     if steps:
         columns: dict[str, Any] = {name: column[:steps] for name, column in told.steps._asdict().items()}
-        columns |= _named(told, steps, texts, channel, actor)
+        columns |= _named(told, steps, texts, channel, actor) | _of_numbers(commit.state, columns)
         commit.stepped(columns, int(told.counts[PLACES]))
     if postings:
         commit.add(schema.POSTINGS, {name: column[:postings] for name, column in told.postings._asdict().items()})
@@ -254,7 +254,7 @@ def _keep_moves(commit: Commit, told: Told, count: int, actor: Any) -> None:
 
 
 def _named(told: Told, count: int, texts: Any, channel: Any, actor: Any) -> dict[str, Any]:
-    """Columns of what only asked steps have: ids, references, places, who asked."""
+    """Columns of what only asked steps have: ids, references, notes, who asked."""
     asked, steps = told.asked[:count], told.steps.step[:count]
     if not actor.size or (asked == NONE).all():
         return {}
@@ -266,7 +266,7 @@ def _named(told: Told, count: int, texts: Any, channel: Any, actor: Any) -> dict
     for name, wanted in (
         ("document_id", is_asked & (steps % STEPS_PER_KIND == 0) & (steps != Step.ASK_REFUND)),
         ("reference", is_asked),
-        ("place", is_asked),
+        ("note", is_asked),
     ):
         if pc.any(pc.not_equal(texts[name], "")).as_py():
             taken = texts[name].take(pa.array(np.where(wanted, asked, 0), mask=~wanted))
@@ -274,12 +274,24 @@ def _named(told: Told, count: int, texts: Any, channel: Any, actor: Any) -> dict
     return columns
 
 
+def _of_numbers(state: State, steps: dict[str, Any]) -> dict[str, Any]:
+    """The numbers of the payments that refunds are of, and of the shipments that brought what returns are of."""
+    kind, of = steps["step"] // STEPS_PER_KIND + 1, steps["of"]
+    documents, numbers = state.book.documents, np.zeros(of.size, np.int64)
+    refund, back = (kind == DocumentKind.REFUND), (kind == DocumentKind.RETURN)
+    if not (refund | back).any():
+        return {}
+    numbers[refund] = documents.number[of[refund]]
+    numbers[back] = documents.number[state.book.items.document[of[back]]]
+    return {"of_number": numbers}
+
+
 def _keep_stock(commit: Commit, stock: Restocked, count: int) -> None:
     """Units that came back are on hand again; where they may be sold they serve who waits."""
     state = commit.state
     figure, quantity = stock.figure[:count], stock.quantity[:count]
     kind = np.where(figure == Figure.ON_HAND, MovementKind.RETURNED, MovementKind.UNAVAILABLE).astype(np.uint8)
-    columns = {
+    columns: dict[str, Any] = {
         "sku": stock.sku[:count], "node": stock.node[:count], "kind": kind, "figure": figure, "quantity": quantity,
         "cause": np.full(count, Cause.RETURN, np.uint8), "reference": stock.number[:count],
     }  # fmt: skip
@@ -311,7 +323,7 @@ def documents_max(command: TakeSteps) -> int:
 def orders_with_something_open(state: State) -> Any:
     """Rows of orders whose payments, refunds, shipments or returns are not at rest."""
     count = state.head(Head.DOCUMENTS)
-    documents: Any = state.book.documents
+    documents = state.book.documents
     kind, at = documents.kind[:count], documents.state[:count]
     is_open = kind != DocumentKind.FREE
     for of, states in _AT_REST.items():

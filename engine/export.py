@@ -21,6 +21,7 @@ from engine.history import NULL_INDEX, NULL_TIME, History, Kind
 from engine.journal import JournalStore
 from engine.outcomes import Cause, EngineError, Namespace
 from kernels.columns import Outcome, Rule, Stage
+from kernels.life import Account, Step
 
 ROW_GROUP_ROWS = 100_000
 
@@ -63,6 +64,15 @@ FILES: dict[str, tuple[_Column, ...]] = {
         ("sequence", I64, None), ("stamp", TIME, None), ("number", I64, None), ("line", I32, None),
         ("sku", WORD, Namespace.SKU), ("quantity", I32, None), ("from_due_at", TIME, 0), ("due_at", TIME, 0),
         ("waiting", pa.bool_(), None), ("cause", WORD, Cause),
+    ),
+    "steps": (
+        ("sequence", I64, None), ("stamp", TIME, None), ("number", I64, None), ("order_number", I64, None),
+        ("step", WORD, Step), ("state", I32, None), ("how", WORD, Namespace.WORD), ("node_id", WORD, Namespace.NODE),
+        ("line", I32, 0), ("units", I32, 0), ("amount", I64, 0), ("at", TIME, 0),
+    ),
+    "postings": (
+        ("sequence", I64, None), ("stamp", TIME, None), ("number", I64, None), ("order_number", I64, None),
+        ("account", WORD, Account), ("amount", I64, None), ("currency", WORD, Namespace.WORD),
     ),
 }  # fmt: skip
 _SOURCE = {"node_id": "node"}  # where the history names a column otherwise

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from engine import schema
 from engine.journal import Record
@@ -17,12 +18,16 @@ from engine.journal.records import decode
 from engine.outcomes import Cause, MovementKind, Namespace
 from engine.ragged import offsets, owners
 from kernels.columns import NO_NODE, Stage
+from kernels.life import Step
 
 Columns = Mapping[str, Any]
 Rows = tuple[str, Columns]  # a table's name and its columns, equally long
 
-EVERY_TABLE = frozenset({"names", "orders", "lines", "decisions", "moves", "closures", "movements"})
-_AS_THEY_ARE = {schema.SUPPLY.number: "supply", schema.PROMISES.number: "promises"}  # for export alone
+EVERY_TABLE = frozenset({"names", "orders", "lines", "decisions", "moves", "closures", "movements", "timeline"})
+_AS_THEY_ARE = {  # for export alone
+    schema.SUPPLY.number: "supply", schema.PROMISES.number: "promises", schema.STEPS.number: "steps",
+    schema.POSTINGS.number: "postings",
+}  # fmt: skip
 _TOLD_AS = {"units": "quantity", "before": "from_due_at", "after": "due_at", "waits": "waiting"}
 NULL_TIME = int(np.iinfo(np.int64).min)  # also of an amount of money
 NULL_INDEX = -1
@@ -97,8 +102,8 @@ class History:
     def read(self, record: Record, wanted: frozenset[str] = EVERY_TABLE) -> Iterator[Rows]:
         """The rows of one record, table by table, in the order in which they took effect. RecordUnreadable.
 
-        wanted: of EVERY_TABLE, supply or promises. Take all that is given: names and reservations are kept up to date
-        on the way.
+        wanted: of EVERY_TABLE, supply, promises, steps or postings. Take all that is given: names and reservations are
+        kept up to date on the way.
         """
         tables = decode(record.body)
         place = 0
@@ -113,12 +118,14 @@ class History:
                 yield from self._moved(record, columns, wanted)
             elif table is schema.CLOSURES:
                 yield from self._closed(record, columns, wanted)
-            elif (name := _AS_THEY_ARE.get(table.number)) in wanted:
+            if table is schema.STEPS and "timeline" in wanted:
+                yield _happened_to_documents(record, columns)
+            if (name := _AS_THEY_ARE.get(table.number)) in wanted:
                 count = columns[table.columns[0].name].size
                 named = {_TOLD_AS.get(column, column): values for column, values in columns.items()}
                 head = {"sequence": np.full(count, record.sequence), "stamp": np.full(count, record.stamp)}
                 yield name, head | named
-            elif table is schema.MOVEMENTS and "movements" in wanted:
+            if table is schema.MOVEMENTS and "movements" in wanted:
                 figures = (columns[name] for name in ("sku", "node", "kind", "quantity", "cause", "reference"))
                 yield _movements(record, *figures)
 
@@ -163,6 +170,8 @@ class History:
                     "to_node": np.where(np.isin(to, _WAITING), NO_NODE, node), "quantity": columns["quantity"],
                 },
             )  # fmt: skip
+        if "timeline" in wanted:
+            yield _happened_to_units(record, columns)
         if "movements" not in wanted:
             return
         for row in np.flatnonzero(source == Stage.RESERVED):
@@ -198,6 +207,41 @@ class History:
     def _hold(self, number: int, sku: int, node: int, units: int) -> None:
         holds = self._held.setdefault(number, {})
         holds[sku, node] = holds.get((sku, node), 0) + units
+
+
+def _happened_to_units(record: Record, moves: Columns) -> Rows:
+    """Units of orders that went from stage to stage, as a time line has it."""
+    count = moves["number"].size
+    none, blank = np.zeros(count, np.int64), _blanks(count)
+    what = np.array([stage.name for stage in Stage], object)[moves["to"]]
+    node = np.where(np.isin(moves["to"], _WAITING), NO_NODE, moves["node"])
+    return "timeline", {
+        "order_number": moves["number"], "sequence": np.full(count, record.sequence),
+        "stamp": np.full(count, record.stamp), "what": what, "document": none, "line": moves["line"],
+        "units": moves["quantity"], "amount": none, "node": node, "cause": moves["cause"],
+        "actor": moves.get("actor", np.full(count, NULL_INDEX)), "reference": blank,
+        "at": none, "is_scan": np.zeros(count, bool),
+    }  # fmt: skip
+
+
+def _happened_to_documents(record: Record, steps: Columns) -> Rows:
+    """Steps of documents, likewise."""
+    count, step = steps["number"].size, steps["step"]
+    names = np.full(256, "", object)
+    names[[int(one) for one in Step]] = [one.name for one in Step]
+    reference, note = (steps.get(name) for name in ("reference", "note"))
+    told = reference if reference is not None else note if note is not None else _blanks(count)
+    if reference is not None and note is not None:
+        told = pc.if_else(pc.equal(note, ""), reference, note)
+    if (step == Step.PAY).any():  # the token of a saved method is nobody's business
+        told = pc.if_else(pa.array(step == Step.PAY), "", told)
+    return "timeline", {
+        "order_number": steps["order_number"], "sequence": np.full(count, record.sequence),
+        "stamp": np.full(count, record.stamp), "what": names[step], "document": steps["number"], "line": steps["line"],
+        "units": steps["units"], "amount": steps["amount"], "node": steps["node"], "cause": np.zeros(count, np.uint8),
+        "actor": steps.get("actor", np.full(count, NULL_INDEX)), "reference": told, "at": steps["at"],
+        "is_scan": (step > Step.BOOK) & (step <= Step.LOSE),
+    }  # fmt: skip
 
 
 class _Entered:

@@ -15,6 +15,7 @@ from kernels.life import (
     KEEPS_STATE,
     NOT_ALLOWED,
     STEPS_PER_KIND,
+    DocumentKind,
     PaymentState,
     RefundState,
     ReturnState,
@@ -96,6 +97,10 @@ class StepRule(NamedTuple):
     idle: tuple[IntEnum, ...] = ()
 
 
+STATES: dict[DocumentKind, type[IntEnum]] = {
+    DocumentKind.PAYMENT: PaymentState, DocumentKind.REFUND: RefundState, DocumentKind.SHIPMENT: ShipmentState,
+    DocumentKind.RETURN: ReturnState,
+}  # fmt: skip
 _P, _S, _R = PaymentState, ShipmentState, ReturnState
 _BEFORE = (_S.CREATED, _S.BOOKED)  # nobody has told that it left: it did
 _UNDER_WAY = (_S.SHIPPED, _S.OUT_FOR_DELIVERY)

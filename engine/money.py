@@ -27,11 +27,13 @@ METHOD_WORDS = {
 assert len(FROZEN) == len(Amount)
 
 
-def frozen(first_line: Any, quantity: Any, options: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+def frozen(
+    first_line: Any, quantity: Any, options: Mapping[str, Any], sound: Any = True
+) -> tuple[dict[str, Any], Any]:  # fmt: skip
     """The columns FROZEN [line], NULL_I64 in lines of orders without prices; and bool [order], whether prices add up:
     not where discounts are more than the goods, or all of it more than ORDER_AMOUNT_MAX. Empty where nobody tells any.
 
-    options: columns of ORDER_OPTIONS [order] and LINE_OPTIONS [line].
+    options: columns of ORDER_OPTIONS [order] and LINE_OPTIONS [line]. sound: bool [order]; others get no prices.
     """
     orders, lines = first_line.size - 1, quantity.size
     if "currency" not in options or "unit_price" not in options:
@@ -39,7 +41,7 @@ def frozen(first_line: Any, quantity: Any, options: Mapping[str, Any]) -> tuple[
     priced_lines = options["unit_price"] != NULL_I64
     missing = np.zeros(orders, bool)
     missing[owners(first_line)[~priced_lines]] = True
-    is_priced = (options["currency"] != NONE) & ~missing
+    is_priced = (options["currency"] != NONE) & ~missing & sound
     if not is_priced.any():
         return {}, np.ones(orders, bool)
 
@@ -51,7 +53,7 @@ def frozen(first_line: Any, quantity: Any, options: Mapping[str, Any]) -> tuple[
     per_line = np.column_stack([told(name, lines) for name in ASKED_OF_LINES])
     per_order = np.column_stack([told(name, orders) for name in ASKED_OF_ORDERS])
     amounts, fits = np.empty((lines, len(Amount)), np.int64), np.empty(orders, np.uint8)
-    room = (np.empty(lines, np.int64) for _ in range(3))
+    goods, rests, shares = (np.empty(lines, np.int64) for _ in range(3))
     freeze_prices(
         owned(first_line),
         owned(quantity),
@@ -59,7 +61,9 @@ def frozen(first_line: Any, quantity: Any, options: Mapping[str, Any]) -> tuple[
         per_line,
         per_order,
         is_priced.astype(np.uint8),
-        *room,
+        goods,
+        rests,
+        shares,
         amounts,
         fits,
     )

@@ -124,10 +124,12 @@ RETIRED = _table(15, "retired", ("order", I32), ("number", I64))
 STEPS = _table(
     16, "steps", ("document", I32), ("order", I32), ("number", I64), ("order_number", I64), ("location", I64),
     ("step", U8), ("state", U8), ("how", I16), ("node", I16), ("of", I32), ("line", I32), ("units", I32),
-    ("amount", I64), ("at", I64), ("flags", I32), ("fee", I64), ("within", I64),
+    ("amount", I64), ("at", I64), ("flags", I32), ("fee", I64), ("within", I64), ("referenced", I64),
     ("channel", I16, OPTIONAL), ("document_id", TEXT, OPTIONAL),  # of new documents: their key
     ("reference", TEXT, OPTIONAL),  # what gateway or carrier call it
-    ("actor", I16, OPTIONAL), ("cause", U8, OPTIONAL), ("place", TEXT, OPTIONAL),  # where a scan was made
+    ("actor", I16, OPTIONAL),
+    ("note", TEXT, OPTIONAL),  # where a scan was made; of a new payment the token of a saved method
+    ("of_number", I64, OPTIONAL),  # number of a refund's payment, of a return's shipment
 )  # fmt: skip
 POSTINGS = _table(
     17, "postings", ("number", I64), ("order_number", I64), ("account", U8), ("amount", I64), ("currency", I16),

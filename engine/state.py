@@ -165,10 +165,12 @@ class State:
                 reserve(most.documents_max, np.uint8), reserve(most.documents_max, np.int16),
                 reserve(most.documents_max, np.int16), reserve(most.documents_max, np.int32),
                 reserve(most.documents_max, np.uint8), reserve((most.documents_max, FIGURES), np.int64),
+                reserve(most.documents_max, np.int64),
             ),
             Items(
-                *(reserve(most.items_max, np.int32) for _ in range(5)),
-                reserve((most.items_max, len(ItemAmount)), np.int64),
+                reserve(most.items_max, np.int32), reserve(most.items_max, np.int32),
+                reserve(most.items_max, np.int32), reserve(most.items_max, np.int32),
+                reserve(most.items_max, np.int32), reserve((most.items_max, len(ItemAmount)), np.int64),
             ),
         )  # fmt: skip
 

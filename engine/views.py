@@ -19,7 +19,7 @@ from engine.terms import TERMS
 from kernels.columns import Outcome, Stage
 
 FILE = "views.sqlite"
-VERSION = 3  # of the tables below and of what fills them; views of another version are made again
+VERSION = 4  # of the tables below and of what fills them; views of another version are made again
 COMMIT_ROWS = 50_000  # rows of one transaction, about
 ROWS_MAX = 1000  # of one answer
 BUSY_MS_MAX = 5000
@@ -44,6 +44,11 @@ CREATE TABLE parts(
 CREATE TABLE movements(
   id INTEGER PRIMARY KEY, sequence INTEGER, stamp INTEGER, sku INTEGER, node INTEGER, kind INTEGER, quantity INTEGER,
   cause INTEGER, reference INTEGER);
+CREATE TABLE timeline(
+  id INTEGER PRIMARY KEY, order_number INTEGER, sequence INTEGER, stamp INTEGER, what TEXT, document INTEGER,
+  line INTEGER, units INTEGER, amount INTEGER, node INTEGER, cause INTEGER, actor INTEGER, reference TEXT, at INTEGER,
+  scan TEXT UNIQUE); -- of a scan what makes it one: told twice, it is there once
+CREATE INDEX timeline_by_order ON timeline(order_number);
 CREATE INDEX names_by_text ON names(namespace, text);
 CREATE INDEX orders_by_id ON orders(order_id);
 CREATE INDEX orders_by_state ON orders(state);
@@ -253,6 +258,18 @@ class Views:
             AND kind IN ({Kind.ALLOCATED:d}, {Kind.RELEASED:d}) ORDER BY id LIMIT {ROWS_MAX}"""
         return self._ask(sql, (*skus, number, after))
 
+    def timeline(self, number: int) -> Answer:
+        """What happened to an order by its number, oldest first, ROWS_MAX at most."""
+        return self._ask(
+            f"SELECT {_HAPPENING} FROM timeline WHERE order_number = ? ORDER BY id LIMIT {ROWS_MAX}", (number,)
+        )
+
+    def scans(self, number: int) -> Answer:
+        """Where a shipment was seen, by its number, as carriers told it."""
+        sql = f"""SELECT {_HAPPENING} FROM timeline
+            WHERE scan IS NOT NULL AND document = ? AND scan >= ? AND scan < ? ORDER BY at, id LIMIT {ROWS_MAX}"""
+        return self._ask(sql, (number, f"{number} ", f"{number}!"))
+
     def _ask(self, sql: str, values: tuple[Any, ...]) -> Answer:
         with self._db:  # one snapshot: the sequence belongs to the rows
             sequence, rows = self.view_sequence, self._rows(sql, values)
@@ -428,9 +445,27 @@ def _write_movements(db: apsw.Connection, rows: Mapping[str, Any]) -> int:
     return _fill(db, sql, *(_list(rows[name]) for name in names), _list(rows["reference"], 0))
 
 
+def _write_timeline(db: apsw.Connection, rows: Mapping[str, Any]) -> int:
+    """What happened. A scan that was told before is left out."""
+    scans = rows["is_scan"]
+    scan: list[str | None] = [None] * scans.size
+    if scans.any():
+        told = zip(
+            rows["document"].tolist(), rows["what"].tolist(), rows["at"].tolist(), _list(rows["reference"]),
+            scans.tolist(), strict=True,
+        )  # fmt: skip
+        scan = [f"{number} {what} {at} {place}" if is_scan else None for number, what, at, place, is_scan in told]
+    names = (
+        "order_number", "sequence", "stamp", "what", "document", "line", "units", "amount", "node", "cause", "actor",
+        "reference", "at",
+    )  # fmt: skip
+    sql = "INSERT OR IGNORE INTO timeline VALUES(NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    return _fill(db, sql, *(_list(rows[name]) for name in names), scan)
+
+
 _WRITE: dict[str, Callable[[apsw.Connection, Mapping[str, Any]], int]] = {
     "names": _write_names, "orders": _write_orders, "lines": _write_lines, "decisions": _write_parts,
-    "moves": _write_moves, "closures": _write_closures, "movements": _write_movements,
+    "moves": _write_moves, "closures": _write_closures, "movements": _write_movements, "timeline": _write_timeline,
 }  # fmt: skip
 
 
@@ -466,6 +501,14 @@ _MOVEMENT = ", ".join(
     [
         "id", "sequence", "stamp", _text(Namespace.SKU, "sku"), _text(Namespace.NODE, "node"), _member(Kind, "kind"),
         "quantity", _member(Cause, "cause"), "reference",
+    ]
+)  # fmt: skip
+
+
+_HAPPENING = ", ".join(
+    [
+        "sequence", "stamp", "what", "document", "line", "units", "amount", _text(Namespace.NODE, "node"),
+        _member(Cause, "cause"), _text(Namespace.WORD, "actor"), "reference", "at",
     ]
 )  # fmt: skip
 

@@ -113,7 +113,7 @@ class Engine:
         self.started_from = ""
         bind_all(state)
         self.availability = Availability(state) if publish else None
-        self.first_answers = FirstAnswers(self._tables_of, self._first_since)
+        self.first_answers = FirstAnswers(self.tables_of, self._first_since)
         self._undurable: dict[int, Commit] = {}
         self._building: Commit | None = None
         self._promised = 0  # bytes of the journal's reservation that no commit has used, or may use
@@ -404,7 +404,7 @@ class Engine:
         if self._durable < sequence:
             raise EngineFailed(f"the engine has failed: {self._failure}") from self._failure
 
-    def _tables_of(self, sequence: int) -> list[tuple[schema.Table, Any]]:
+    def tables_of(self, sequence: int) -> list[tuple[schema.Table, Any]]:
         """The tables of a commit: being decided, not yet durable, or in the journal."""
         if self._building is not None and sequence == self._building.sequence:
             return self._building.tables

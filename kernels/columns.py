@@ -229,6 +229,7 @@ class Documents(NamedTuple):
     of: I32  # [document] of a refund its payment, of a return its item, of a shipment its first item; NONE
     flags: U8  # [document] as its kind has them: kernels/documents.py
     figures: I64x2  # [document, k] as its kind has them: PaymentFigure and so on
+    referenced: I64  # [document] sequence of the commit that told what others call it; 0: none
 
 
 class Items(NamedTuple):

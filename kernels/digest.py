@@ -89,7 +89,7 @@ def document_hash(book: Book, document: int) -> np.uint64:
     word = mix(word) ^ _two(state, (np.int64(of.how[document]) << 16) ^ of.node[document])
     for figure in range(of.figures.shape[1]):
         word = mix(word) ^ np.uint64(of.figures[document, figure])
-    return mix(word)
+    return mix(mix(word) ^ np.uint64(of.referenced[document]))
 
 
 @leaf

@@ -73,6 +73,7 @@ class Steps(NamedTuple):
     flags: I32  # [step] of a new document its own, else as the step has them
     fee: I64  # [step] minor units a unit, of ASK_RETURN
     within: I64  # [step] us, of ASK_RETURN
+    referenced: I64  # [step] sequence of the commit, where it tells what others call the document; else 0
 
 
 @leaf
@@ -123,6 +124,7 @@ def _make(steps: Steps, at: int, book: Book) -> None:
     documents.node[document] = steps.node[at]
     documents.of[document] = steps.of[at]
     documents.flags[document] = steps.flags[at] & 255
+    documents.referenced[document] = steps.referenced[at]
     for figure in range(documents.figures.shape[1]):
         documents.figures[document, figure] = 0
     documents.figures[document, 0] = steps.units[at] if steps.step[at] == _ASK_RETURN else steps.amount[at]
@@ -306,6 +308,8 @@ def take(steps: Steps, at: int, book: Book, taken: I64) -> None:
     else:
         book.digest[0] -= document_hash(book, document)
         documents.state[document] = steps.state[at]
+        if steps.referenced[at] != 0:
+            documents.referenced[document] = steps.referenced[at]
         if step == _BOOK:
             documents.how[document] = steps.how[at]
         elif step == _RECEIVE:

@@ -21,8 +21,21 @@ from kernels.life import (
 )
 from kernels.money import can_be_captured, charged, to_come
 from kernels.options import I64, kernel, leaf
-from kernels.steps import ABSENT, Answered, Around, Asked, Room, answer, check_new, find, find_names, of_kind, order_of
-from kernels.telling import STEPS, Carrying, Told, carry_out, has_room, push, push_new
+from kernels.steps import (
+    ABSENT,
+    Answered,
+    Around,
+    Asked,
+    Room,
+    answer,
+    check_new,
+    find,
+    find_names,
+    has_reference,
+    of_kind,
+    order_of,
+)
+from kernels.telling import STEPS, Carrying, Told, call_it, carry_out, has_room, push, push_new
 
 _PER_KIND, _NOT_ALLOWED, _KEEPS_STATE, _ABSENT, _FORGIVEN = (
     STEPS_PER_KIND, NOT_ALLOWED, KEEPS_STATE, ABSENT, FORGIVEN,
@@ -170,6 +183,8 @@ def _pay(asked: Asked, i: int, location: int, book: Book, named: I64, known: int
         return reply, 0, 0
     place = push_new(told, book, i, order, location, _PAY, _IS_PENDING, amount, asked.at[i], asked.flags[i])
     told.steps.how[place] = asked.how[i]
+    if has_reference(asked, i):
+        call_it(told, place, asked.how[i], location)
     return _DONE, told.steps.number[place], 0
 
 
@@ -184,7 +199,7 @@ def _new_refund(asked: Asked, i: int, location: int, book: Book, named: I64, tol
 
 @leaf
 def _advance(
-    asked: Asked, i: int, stamp: int, book: Book, document: int, named: I64, around: Around, told: Told
+    asked: Asked, i: int, stamp: int, location: int, book: Book, document: int, named: I64, around: Around, told: Told
 ) -> tuple[int, int, int]:  # fmt: skip
     """A step of a payment or refund that is there: reply, what it moves, whether it was so before."""
     documents, step = book.documents, asked.step[i]
@@ -208,8 +223,8 @@ def _advance(
     if step == _CAPTURE and documents.flags[document] & _SEVERAL and amount < authorised:
         to = np.int64(_IS_AUTHORISED)
     place = push(told, book, i, document, step, to, amount, asked.at[i], 0)
-    if asked.reference[i, 0] != 0 or asked.reference[i, 1] != 0:
-        told.steps.how[place] = asked.how[i]  # who calls it so
+    if has_reference(asked, i):
+        call_it(told, place, asked.how[i], location)
     return _DONE, amount, 0
 
 
@@ -240,7 +255,7 @@ def take_payments(
         elif makes:
             reply, quantity, again = _new_refund(asked, i, location, book, named, told)
         else:
-            reply, quantity, again = _advance(asked, i, stamp, book, document, named, around, told)
+            reply, quantity, again = _advance(asked, i, stamp, location, book, document, named, around, told)
         carry_out(told, book, begin, location, stamp, with_)
         binds = asked.step[i] < _ASK_REFUND
         answer(asked, i, begin, reply, quantity, again, binds, index, told, answered, room)

@@ -20,12 +20,26 @@ from kernels.life import (
 )
 from kernels.money import can_be_captured, charged, paid, worth_of_item
 from kernels.options import I64, kernel, leaf
-from kernels.steps import ABSENT, Answered, Around, Asked, Room, answer, check_new, find, find_names, of_kind, order_of
+from kernels.steps import (
+    ABSENT,
+    Answered,
+    Around,
+    Asked,
+    Room,
+    answer,
+    check_new,
+    find,
+    find_names,
+    has_reference,
+    of_kind,
+    order_of,
+)
 from kernels.telling import (
     STEPS,
     Carrying,
     Told,
     being_captured,
+    call_it,
     carry_out,
     has_room,
     push,
@@ -153,7 +167,7 @@ def _ship_terms(book: Book, document: int, stamp: int, around: Around) -> tuple[
 
 @leaf
 def _step_of_shipment(
-    asked: Asked, i: int, document: int, to: int, stamp: int, book: Book, around: Around, told: Told
+    asked: Asked, i: int, document: int, to: int, stamp: int, location: int, book: Book, around: Around, told: Told
 ) -> int:  # fmt: skip
     """Push a step of a shipment, that it has left before it where nobody had said so; the reply."""
     documents, step = book.documents, asked.step[i]
@@ -175,6 +189,8 @@ def _step_of_shipment(
     place = push(told, book, i, document, step, to, amount, asked.at[i], flags)
     if step == _BOOK:
         told.steps.how[place] = asked.how[i]
+        if has_reference(asked, i):
+            call_it(told, place, asked.how[i], location)
     if step == _HOME and asked.node[i] != NO_NODE:
         told.steps.node[place] = asked.node[i]
     return _DONE
@@ -200,7 +216,7 @@ def _make(
 
 @leaf
 def _advance(
-    asked: Asked, i: int, stamp: int, book: Book, document: int, named: I64, around: Around, told: Told
+    asked: Asked, i: int, stamp: int, location: int, book: Book, document: int, named: I64, around: Around, told: Told
 ) -> tuple[int, int, int]:  # fmt: skip
     """A step of a shipment that is there: reply, nothing, whether it was so before."""
     if document < 0:
@@ -210,7 +226,7 @@ def _advance(
         return _WRONG_STATE, 0, 0
     if asked.step[i] == _BOOK and named[2] != _ABSENT and named[2] != document:
         return _CONFLICT, 0, 0  # another one is called so
-    reply = _step_of_shipment(asked, i, document, to, stamp, book, around, told)
+    reply = _step_of_shipment(asked, i, document, to, stamp, location, book, around, told)
     return reply, 0, 1 if to == _KEEPS_STATE else 0
 
 
@@ -234,7 +250,7 @@ def take_shipments(
         if makes:
             reply, quantity, again = _make(asked, i, location, book, named, of_kind(book, named[1], _SHIPMENT), told)
         else:
-            reply, quantity, again = _advance(asked, i, stamp, book, document, named, around, told)
+            reply, quantity, again = _advance(asked, i, stamp, location, book, document, named, around, told)
         carry_out(told, book, begin, location, stamp, with_)
         binds = makes or asked.step[i] == _BOOK
         answer(asked, i, begin, reply, quantity, again, binds, index, told, answered, room)

@@ -146,6 +146,12 @@ def bind(index: KeyIndex, asked: Asked, i: int, document: int, location: int, ma
 
 
 @leaf
+def has_reference(asked: Asked, i: int) -> bool:
+    """Whether a row says what others call its document."""
+    return bool(asked.reference[i, 0] != 0 or asked.reference[i, 1] != 0)
+
+
+@leaf
 def count_documents(book: Book, order: int) -> int:
     count, document = 0, book.documents.of_order[order] - 1
     while document >= 0:

@@ -78,6 +78,8 @@ _CGST, _SGST, _IGST, _TAX, _FEES, _GOODWILL = (int(account) for account in list(
 _GOODS, _TAX_1, _TAX_2, _SHIP_FEE, _SHIP_TAX_1, _SHIP_TAX_2 = (int(amount) for amount in ItemAmount)
 _PER_KIND = STEPS_PER_KIND
 STEPS, MOVES, POSTINGS, STOCK, PLACES = 0, 1, 2, 3, 4  # of the counts of Told
+PLACE_BITS = 20  # of a location: sequence << 20 | place
+_PLACE_BITS = PLACE_BITS
 _ORDER_STEPS, _ORDER_POSTINGS = 16, 48  # of one step that is asked for, beside those for each document and line
 
 
@@ -172,6 +174,7 @@ def push(
     steps.flags[place] = flags
     steps.fee[place] = 0
     steps.within[place] = 0
+    steps.referenced[place] = 0
     told.asked[place] = row
     return int(place)
 
@@ -202,8 +205,16 @@ def push_new(
     steps.flags[place] = flags
     steps.fee[place] = 0
     steps.within[place] = 0
+    steps.referenced[place] = 0
     told.asked[place] = row
     return int(place)
+
+
+@leaf
+def call_it(told: Told, place: int, how: int, location: int) -> None:
+    """The step tells what gateway or carrier `how` call its document. location: of the commit."""
+    told.steps.how[place] = how
+    told.steps.referenced[place] = location >> _PLACE_BITS
 
 
 @leaf
@@ -228,6 +239,7 @@ def push_again(told: Told, place: int, step: int, state: int, amount: int) -> in
     steps.flags[further] = steps.flags[place]
     steps.fee[further] = 0
     steps.within[further] = 0
+    steps.referenced[further] = 0
     told.asked[further] = NONE
     return int(further)
 

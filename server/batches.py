@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from engine import money
 from engine.answers import NULL_I64, OrderAnswers
 from engine.commands import PlaceOrders
 from engine.intake.orders import (
@@ -36,9 +37,10 @@ from server.validation.values import MICROSECONDS_MAX
 
 TEXTS, TIMES, MONEY = (
     ("order_id", "channel", "postal_code", "currency", "payment_method", "service_level", "customer"),
-    ("placed_at", "ship_by", "deliver_by"),
-    ("unit_price", "discount", "tax"),
+    ("placed_at", "ship_by", "deliver_by", "pay_by"),
+    ("unit_price", "discount", "tax", "line_discount", "line_tax"),
 )
+MONEY_OF_ORDERS = ("order_discount", "shipping_fee", "shipping_fee_tax")
 NEEDED = ("order_id", "channel", "postal_code", "lines")
 COUNTS, FLAGS = ("nodes_max",), ("ship_complete",)
 _WHOLE_NUMBERS = (pa.uint8(), pa.int32(), pa.int64(), pa.uint32())
@@ -52,7 +54,10 @@ REASONS = (
     "NOT_A_PAYMENT_METHOD", "CARD_NUMBER", "OUT_OF_RANGE", Reply.KEY_CONFLICT.name, Reply.ANSWER_ARCHIVED.name,
 )  # fmt: skip
 _REASON = {reason: place for place, reason in enumerate(REASONS)}
-FIELDS = ("", *TEXTS, *TIMES, *COUNTS, "lines", "lines.sku", "lines.quantity", *(f"lines.{name}" for name in MONEY))
+FIELDS = (
+    "", *TEXTS, *TIMES, *COUNTS, *MONEY_OF_ORDERS, "lines", "lines.sku", "lines.quantity",
+    *(f"lines.{name}" for name in MONEY),
+)  # fmt: skip
 _FIELD = {name: place for place, name in enumerate(FIELDS)}
 
 
@@ -96,7 +101,7 @@ class OrderBatches:
         take the batch again: its orders are rejected so far.
         """
         batch = read_batch(data, self._orders_max, self._lines_max)
-        columns = columns_of(batch, NEEDED, TEXTS, TIMES, FLAGS, COUNTS)
+        columns = columns_of(batch, NEEDED, TEXTS, TIMES, FLAGS, COUNTS, MONEY_OF_ORDERS)
         lines, first_line = self._lines(columns["lines"])
         count = batch.num_rows
         sieve = Sieve(np.zeros(count, np.uint8), np.zeros(count, np.uint8))
@@ -106,6 +111,9 @@ class OrderBatches:
         postal_code = self._postal_codes(taken, columns["postal_code"])
         sku, quantity = self._check_lines(sieve, columns["lines"], lines, first_line)
         options = self._options(taken, columns, lines, first_line)
+        frozen, fits = money.frozen(first_line, quantity, options, sieve.reason == 0)
+        sieve.refuse("lines.discount", "AMOUNT_OUT_OF_RANGE", ~fits)
+        options |= frozen
         order_id = _plain(columns["order_id"])
         taken.accepted = np.flatnonzero(sieve.reason == 0)
         if taken.accepted.size == count:
@@ -176,6 +184,11 @@ class OrderBatches:
         for name in FLAGS:
             if name in columns:
                 options[name] = _numbers(columns[name].cast(pa.uint8()), 0)
+        for name in MONEY_OF_ORDERS:
+            if name in columns:
+                options[name] = amount = _numbers(columns[name], NULL_I64)
+                wrong = (amount != NULL_I64) & ((amount < 0) | (amount > PRICE_MINOR_UNITS_MAX))
+                taken.sieve.refuse(name, "AMOUNT_OUT_OF_RANGE", wrong)
         for name in MONEY:
             if lines.type.get_field_index(name) >= 0:
                 options[name] = _numbers(_field(lines, name), NULL_I64)
@@ -197,7 +210,7 @@ class OrderBatches:
 
 def columns_of(
     batch: pa.RecordBatch, needed: Sequence[str], texts: Sequence[str], times: Sequence[str] = (),
-    flags: Sequence[str] = (), counts: Sequence[str] = (),
+    flags: Sequence[str] = (), counts: Sequence[str] = (), amounts: Sequence[str] = (),
 ) -> dict[str, pa.Array]:  # fmt: skip
     """The columns by name, each of a type that will do, `lines` among them. Raises Rejection."""
     names = batch.schema.names
@@ -217,10 +230,12 @@ def columns_of(
             _need(column.name, kind, kind == pa.bool_(), "bool")
         elif column.name in counts:
             _need(column.name, kind, kind in _WHOLE_NUMBERS, "uint8")
-        elif column.name == "lines":
+        elif column.name in amounts:
+            _need(column.name, kind, kind == pa.int64(), "int64")
+        elif column.name == "lines" and "lines" in needed:
             _need_lines(kind)
         else:
-            known = (*texts, *times, *flags, *counts, "lines")
+            known = (*texts, *times, *flags, *counts, *amounts, *(["lines"] if "lines" in needed else []))
             raise malformed(f"no such column; there are {', '.join(known)}", column.name)
     return dict(zip(names, batch.columns, strict=True))
 

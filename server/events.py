@@ -17,12 +17,14 @@ from allot.v1 import types_pb2
 from engine import schema
 from engine.journal import JournalMissing, Record
 from engine.journal.records import decode
+from engine.lifecycle import STATES
 from engine.names import Names
 from engine.outcomes import Namespace
 from engine.ragged import offsets, owners
 from engine.snapshot import whole_from
 from engine.writer import Engine
 from kernels.columns import NO_NODE
+from kernels.life import STEPS_PER_KIND, Account, DocumentKind, Step
 from server.errors import Rejection, invalid
 from server.validation.values import shown
 from server.wakeups import Wakeups
@@ -215,15 +217,16 @@ def _part(line: int, node_id: str | None, stage: Any, units: int, metres: int) -
 def _moved(moves: Columns, further: Sequence[Columns], names: AllNames, first: int, last: int) -> Iterator[Any]:
     rows = slice(first, last)
     left = moves["from_node"][rows] if "from_node" in moves else np.full(last - first, NO_NODE)
+    actors = moves["actor"][rows] if "actor" in moves else np.full(last - first, NO_NODE)
     columns = zip(
         *(moves[name][rows].tolist() for name in ("number", "line", "from", "to", "quantity", "cause")),
         _texts(names, Namespace.SKU, moves["sku"][rows]), _texts(names, Namespace.NODE, moves["node"][rows]),
-        _texts(names, Namespace.NODE, left), strict=True,
+        _texts(names, Namespace.NODE, left), _texts(names, Namespace.WORD, actors), strict=True,
     )  # fmt: skip
-    for number, line, source, to, quantity, cause, sku, node_id, from_node_id in columns:
+    for number, line, source, to, quantity, cause, sku, node_id, from_node_id, actor in columns:
         yield pb.UnitsMoved(
             number=number, line=line, sku=sku, node_id=node_id, from_stage=source + 1, to_stage=to + 1,
-            quantity=quantity, cause=cause, from_node_id=from_node_id,
+            quantity=quantity, cause=cause, from_node_id=from_node_id, actor=actor,
         )  # fmt: skip
 
 
@@ -272,6 +275,46 @@ def _supplied(supply: Columns, further: Sequence[Columns], names: AllNames, firs
         )  # fmt: skip
 
 
+def _stepped(steps: Columns, further: Sequence[Columns], names: AllNames, first: int, last: int) -> Iterator[Any]:
+    rows = slice(first, last)
+    count = last - first
+
+    def texts(name: str) -> list[str]:
+        return steps[name][rows].to_pylist() if name in steps else [""] * count
+
+    def words(namespace: Namespace, name: str) -> list[Any]:
+        return _texts(names, namespace, steps[name][rows]) if name in steps else [""] * count
+
+    of_number = steps["of_number"][rows].tolist() if "of_number" in steps else [0] * count
+    figures = ("number", "order_number", "step", "state", "line", "units", "amount", "at")
+    columns = zip(
+        *(steps[name][rows].tolist() for name in figures), words(Namespace.WORD, "how"), words(Namespace.NODE, "node"),
+        of_number, texts("document_id"), texts("reference"), texts("note"), words(Namespace.CHANNEL, "channel"),
+        words(Namespace.WORD, "actor"), strict=True,
+    )  # fmt: skip
+    for (number, order_number, step, state, line, units, amount, at, how, node_id, of, document_id, reference, note,
+         channel, actor) in columns:  # fmt: skip
+        kind = DocumentKind(step // STEPS_PER_KIND + 1)
+        yield pb.StepTaken(
+            number=number, order_number=order_number, kind=kind.name, step=Step(step).name,
+            state=STATES[kind](state).name, how=how, node_id=node_id, line=line, quantity=units, amount=amount,
+            at_us=at, of_number=of, document_id=document_id, reference=reference, note=note, channel=channel,
+            actor=actor,
+        )  # fmt: skip
+
+
+def _posted(postings: Columns, further: Sequence[Columns], names: AllNames, first: int, last: int) -> Iterator[Any]:
+    rows = slice(first, last)
+    columns = zip(
+        *(postings[name][rows].tolist() for name in ("number", "order_number", "account", "amount")),
+        _texts(names, Namespace.WORD, postings["currency"][rows]), strict=True,
+    )  # fmt: skip
+    for number, order_number, account, amount, currency in columns:
+        yield pb.Posted(
+            number=number, order_number=order_number, account=Account(account).name, amount=amount, currency=currency
+        )
+
+
 def _texts(names: AllNames, namespace: Namespace, indices: Any) -> list[Any]:
     """Texts of indices; None, which a message takes for empty, where one is less than 0."""
     texts: list[Any] = names[namespace].texts(indices.astype("int32")).to_pylist()
@@ -285,5 +328,7 @@ _KINDS: dict[int, tuple[int, str, Messages]] = {  # by number of the table
     schema.MOVEMENTS.number: (pb.EVENT_KIND_STOCK_MOVED, "stock_moved", _stock_moved),
     schema.PROMISES.number: (pb.EVENT_KIND_UNITS_PROMISED, "units_promised", _promised),
     schema.SUPPLY.number: (pb.EVENT_KIND_SUPPLY_CHANGED, "supply_changed", _supplied),
+    schema.STEPS.number: (pb.EVENT_KIND_STEP_TAKEN, "step_taken", _stepped),
+    schema.POSTINGS.number: (pb.EVENT_KIND_POSTED, "posted", _posted),
 }
 EVERY_KIND = frozenset(kind for kind, _, _ in _KINDS.values())

@@ -11,7 +11,17 @@ import numpy as np
 import pyarrow as pa
 
 from engine.answers import NULL_OPTION, OrderAnswers, Replies
-from engine.commands import LINE_OPTIONS, ORDER_OPTIONS, ActOnUnits, Confirm, PlaceOrders, Release, Reserve
+from engine.commands import (
+    FROZEN,
+    LINE_OPTIONS,
+    ORDER_OPTIONS,
+    ActOnUnits,
+    Confirm,
+    PlaceOrders,
+    Release,
+    Reserve,
+    TakeSteps,
+)
 from engine.schema import DTYPES, LINES, ORDERS, Kind
 
 _DTYPE_OF: dict[str, Any] = {
@@ -63,6 +73,29 @@ class ActRow(NamedTuple):
     action: int
     quantity: int  # 0: all there are
     restock: int
+    actor: int = -1  # word: who asks; -1: not told
+
+
+class StepRow(NamedTuple):
+    """One step of a payment, refund, shipment or return."""
+
+    request_id: str
+    actor: int
+    step: int
+    channel: int  # -1: named by its reference
+    document_id: str
+    order_id: str
+    reference: str
+    note: str
+    number: int
+    line: int
+    units: int
+    node: int
+    amount: int
+    currency: int
+    how: int
+    at: int
+    flags: int
 
 
 class OrderResult(NamedTuple):
@@ -132,18 +165,39 @@ class _Acts:
     """Actions on units of orders."""
 
     def command(self, rows: list[ActRow]) -> ActOnUnits:
-        request_id, channel, order_id, line, node, action, quantity, restock = zip(*rows, strict=True)
+        request_id, channel, order_id, line, node, action, quantity, restock, actor = zip(*rows, strict=True)
         return ActOnUnits(
             _texts(request_id), np.array(channel, np.int16), _texts(order_id), np.array(line, np.int32),
             np.array(node, np.int16), np.array(action, np.uint8), np.array(quantity, np.int32),
-            np.array(restock, np.uint8),
+            np.array(restock, np.uint8), np.array(actor, np.int16),
         )  # fmt: skip
 
     def results(self, rows: list[ActRow], answers: Replies) -> list[Reply]:
         return _replies(answers)
 
 
+class _Steps:
+    """Steps of documents, each a request of its own."""
+
+    def command(self, rows: list[StepRow]) -> TakeSteps:
+        columns = dict(zip(StepRow._fields, zip(*rows, strict=True), strict=True))
+        texts = {name: _texts(columns[name]) for name in ("document_id", "order_id", "reference", "note")}
+        figures = {name: np.array(columns[name], dtype) for name, dtype in STEP_DTYPES.items()}
+        return TakeSteps(
+            request_id=_texts(columns["request_id"]), request_channel=figures["channel"],
+            actor=np.array(columns["actor"], np.int16), first_row=np.arange(len(rows) + 1), **texts, **figures,
+        )  # fmt: skip
+
+    def results(self, rows: list[StepRow], answers: Replies) -> list[Reply]:
+        return _replies(answers)
+
+
+STEP_DTYPES: dict[str, Any] = {
+    "step": np.uint8, "channel": np.int16, "number": np.int64, "line": np.int32, "units": np.int32, "node": np.int16,
+    "amount": np.int64, "currency": np.int16, "how": np.int16, "at": np.int64, "flags": np.int32,
+}  # fmt: skip
 ORDER, CART, CONFIRMATION, RELEASE, ACT = _Orders(), _Carts(), _Confirmations(), _Releases(), _Acts()
+STEP = _Steps()
 
 
 def order_results(answers: OrderAnswers) -> list[OrderResult]:
@@ -191,11 +245,11 @@ def _options(rows: list[OrderRow]) -> dict[str, Any]:
     """Columns of what any of the rows told; null where one did not."""
     told = {name for row in rows for name in row.options}
     columns: dict[str, Any] = {}
-    for name in (*ORDER_OPTIONS, *LINE_OPTIONS):
+    for name in (*ORDER_OPTIONS, *LINE_OPTIONS, *FROZEN):
         if name not in told:
             continue
         null = NULL_OPTION[name]
-        if name in LINE_OPTIONS:
+        if name in LINE_OPTIONS or name in FROZEN:
             values = [value for row in rows for value in row.options.get(name) or [null] * len(row.sku)]
         else:
             values = [row.options.get(name, null) for row in rows]

@@ -16,21 +16,24 @@ from typing import Any, TypeVar
 import apsw
 import grpc
 
-from allot.v1 import orders_pb2, types_pb2
+from allot.v1 import life_pb2, orders_pb2, types_pb2
 from engine.explaining import Decided, are_elsewhere, decided
 from engine.history import Kind
 from engine.intake.orders import CHANNEL_CHARACTERS_MAX, ORDER_ID_CHARACTERS_MAX
+from engine.life_reading import life_of, order_row
 from engine.outcomes import Namespace, Reply
 from engine.reading import Elsewhere, OrderNow, order_now
 from engine.supply import promised_to
 from engine.views import Answer, Views, ViewsMissing
-from kernels.columns import NO_NODE, Outcome, Stage
+from kernels.columns import NO_NODE, NONE, Outcome, Stage
 from server.batcher import Batcher
 from server.errors import Rejection
 from server.explanations import expected_units, explanation_message
+from server.life import LifeMessages
 from server.lookup import Lookup
 from server.paging import page_size, position_of, token_of
 from server.replies import check_reply
+from server.timeline import happening
 from server.validation.catalogue import ADD_A_CHANNEL
 from server.validation.values import shown, text, unknown
 
@@ -47,6 +50,8 @@ class OrderReading:
     """Reads orders. `views` is the file of the views, or None where nobody keeps any."""
 
     def __init__(self, batcher: Batcher, lookup: Lookup, views: Path | None) -> None:
+        state = batcher.engine.state
+        self._messages = LifeMessages(lookup, state.names, state.secret.tobytes())
         self._batcher = batcher
         self._lookup = lookup
         self._views = views
@@ -60,14 +65,15 @@ class OrderReading:
         look = partial(order_now, channel=channel, order_id=order_id, is_reservation=request.is_reservation)
         found, sequence = await self._batcher.read(lambda engine: (look(engine), engine.state.sequence), deadline)
         if isinstance(found, OrderNow):
-            return orders_pb2.GetOrderResponse(order=self._as_it_stands(request.channel, found), sequence=sequence)
+            response = orders_pb2.GetOrderResponse(order=self._as_it_stands(request.channel, found), sequence=sequence)
+            return await self._with_life(request, response, channel, deadline)
         if self._views is None and found is Elsewhere.UNKNOWN:
             raise _not_found(order_id)
         ask: Callable[[Views], Answer] = partial(
             Views.order, channel=request.channel, order_id=order_id, is_reservation=request.is_reservation
         )
         # one whose key is not known is in the views for long, or nowhere
-        answer = await self._ask(ask, sequence if found is Elsewhere.IN_VIEWS else 0, deadline)
+        answer = await self.ask_views(ask, sequence if found is Elsewhere.IN_VIEWS else 0, deadline)
         if not answer.rows:
             raise _not_found(order_id)
         order = self._as_viewed(answer.rows[0])
@@ -76,7 +82,28 @@ class OrderReading:
             promised = partial(promised_to, number=order.number, skus=skus)
             expected = await self._batcher.read(lambda engine: promised(engine.state), deadline)
             order.expected.extend(expected_units(expected, self._batcher.engine.state.names))
-        return orders_pb2.GetOrderResponse(order=order, sequence=answer.view_sequence)
+        response = orders_pb2.GetOrderResponse(order=order, sequence=answer.view_sequence)
+        return await self._with_life(request, response, channel, deadline)
+
+    async def _with_life(
+        self, request: orders_pb2.GetOrderRequest, response: orders_pb2.GetOrderResponse, channel: int, deadline: float
+    ) -> orders_pb2.GetOrderResponse:
+        """The answer with what became of the order, where that was asked for."""
+        if not request.with_life or request.is_reservation:
+            return response
+
+        def look(engine: Any) -> Any:
+            row = order_row(engine.state, channel, request.order_id)
+            return None if row == NONE else life_of(engine, row)
+
+        now = await self._batcher.read(look, deadline)
+        response.life.CopyFrom(life_pb2.OrderLife() if now is None else self._messages.life(now))
+        if self._views is not None:
+            number = response.order.number
+            answer = await self.ask_views(lambda views: Views.timeline(views, number), 0, deadline)
+            response.life.timeline.extend(happening(row) for row in answer.rows)
+            response.life.timeline_sequence = answer.view_sequence
+        return response
 
     async def explain(
         self, request: orders_pb2.ExplainOrderRequest, deadline: float
@@ -102,7 +129,7 @@ class OrderReading:
             moved: Callable[[Views], Answer] = partial(
                 Views.units_of, number=found.number, skus=skus, after=found.sequence
             )
-            answer = await self._ask(moved, sequence, deadline)
+            answer = await self.ask_views(moved, sequence, deadline)
             message.view_sequence = answer.view_sequence
             for row in answer.rows:
                 message.moved.add(
@@ -121,7 +148,7 @@ class OrderReading:
         ask: Callable[[Views], Answer] = partial(
             Views.list_orders, channel=request.channel or None, state=state or None, after=after, limit=count
         )
-        answer = await self._ask(ask, min(request.at_least_sequence, SEQUENCE_MAX), deadline)
+        answer = await self.ask_views(ask, min(request.at_least_sequence, SEQUENCE_MAX), deadline)
         following = token_of(listing, answer.rows[-1]["number"]) if len(answer.rows) == count else ""
         return orders_pb2.ListOrdersResponse(
             orders=[self._as_viewed(row) for row in answer.rows], next_page_token=following,
@@ -139,7 +166,7 @@ class OrderReading:
 
     async def _read_sales(self) -> Answer:
         began = time.monotonic()
-        answer = await self._ask(Views.sales, 0, math.inf)
+        answer = await self.ask_views(Views.sales, 0, math.inf)
         ended = time.monotonic()
         self._sales_until = ended + (ended - began) * SALES_REST
         return answer
@@ -152,7 +179,7 @@ class OrderReading:
 
     # The views
 
-    async def _ask(self, ask: Callable[[Views], Answer], at_least: int, deadline: float) -> Answer:
+    async def ask_views(self, ask: Callable[[Views], Answer], at_least: int, deadline: float) -> Answer:
         """What the views say once they take in a commit. Raises Rejection where that takes too long."""
         if self._views is None:
             raise Rejection(
@@ -188,7 +215,7 @@ class OrderReading:
         )  # fmt: skip
         for sku, units, *money in order.lines:
             line = message.lines.add(sku=self._text(Namespace.SKU, sku), quantity=units)
-            _set(line, dict(zip(_LINE_OPTIONS, money, strict=True)))
+            _set(line, dict(zip(_LINE_OPTIONS, money, strict=False)))
         for position, node, stage, units, metres in order.parts:
             node_id = "" if node == NO_NODE else nodes[node]
             message.parts.append(_part(position, node_id, stage, units, metres))

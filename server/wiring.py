@@ -24,8 +24,11 @@ from allot.v1 import (
     catalogue_pb2_grpc,
     events_pb2_grpc,
     orders_pb2_grpc,
+    payments_pb2_grpc,
     promises_pb2_grpc,
     reservations_pb2_grpc,
+    returns_pb2_grpc,
+    shipments_pb2_grpc,
     stock_pb2_grpc,
 )
 from server.config import Settings, SettingsError, parse_address
@@ -42,7 +45,7 @@ SERVICES = tuple(
     f"allot.v1.{name}"
     for name in (
         "OrderService", "ReservationService", "PromiseService", "CatalogueService", "StockService",
-        "AvailabilityService", "EventService",
+        "AvailabilityService", "EventService", "PaymentService", "ShipmentService", "ReturnService",
     )
 )  # fmt: skip
 SWITCH_SECONDS = 0.0005  # how long a thread may hold the interpreter while another waits: one order must not wait 5 ms
@@ -215,6 +218,7 @@ def open_parts(service: Service) -> Parts:
     from server.batches import OrderBatches
     from server.events import EventLog
     from server.feed import Feed
+    from server.life import LifeMessages
     from server.lookup import Lookup
     from server.memory import MemoryAhead, MemoryLimit
     from server.naming import Naming
@@ -223,9 +227,13 @@ def open_parts(service: Service) -> Parts:
     from server.services.availability import AvailabilityService
     from server.services.catalogue import CatalogueService
     from server.services.events import EventService
+    from server.services.life import LifeDesk
     from server.services.orders import OrderDesk, OrderService
+    from server.services.payments import PaymentService
     from server.services.promises import PromiseService
     from server.services.reservations import ReservationService
+    from server.services.returns import ReturnService
+    from server.services.shipments import ShipmentService
     from server.services.stock import StockService
 
     settings, metrics = service.settings, service.metrics
@@ -242,6 +250,8 @@ def open_parts(service: Service) -> Parts:
     naming = Naming(batcher, lambda: places_of(settings))
     reading = OrderReading(batcher, lookup, settings.data / VIEWS if settings.views else None)
     desk = OrderDesk(batcher, lookup, naming, reading)
+    messages = LifeMessages(lookup, engine.state.names, engine.state.secret.tobytes())
+    life = LifeDesk(desk, messages, service.decoding, metrics, service.draining)
     batches = OrderBatches(engine.state.names, settings.batch_orders_max, settings.batch_lines_max)
     carts = CartBatches(engine.state.names, settings.batch_orders_max, settings.batch_lines_max)
     promising = Promising(batcher, card, service.decoding)
@@ -255,6 +265,9 @@ def open_parts(service: Service) -> Parts:
         (stock_pb2_grpc, StockService(batcher)),
         (availability_pb2_grpc, AvailabilityService(feed, engine.state.names, busy, reading.sales)),
         (events_pb2_grpc, event_service),
+        (payments_pb2_grpc, PaymentService(life)),
+        (shipments_pb2_grpc, ShipmentService(life)),
+        (returns_pb2_grpc, ReturnService(life)),
     ]
 
     def hear(turn: Any) -> None:

@@ -241,14 +241,14 @@ def priced_order(
 
 
 def row(
-    step: Step, document: str = "", *, order: str = "", channel: int = KEEP, reference: str = "", place: str = "",
+    step: Step, document: str = "", *, order: str = "", channel: int = KEEP, reference: str = "", note: str = "",
     number: int = 0, line: int = 0, units: int = 0, node: int = NO_NODE, amount: int = 0, currency: str = "",
     how: str = "", at: int = 0, flags: int = 0,
 ) -> dict[str, Any]:  # fmt: skip
     """One step as plain values."""
     return {
         "step": int(step), "document_id": document, "order_id": order, "channel": channel, "reference": reference,
-        "place": place, "number": number, "line": line, "units": units, "node": node, "amount": amount,
+        "note": note, "number": number, "line": line, "units": units, "node": node, "amount": amount,
         "currency": WORD.get(currency, NONE), "how": WORD.get(how, NONE), "at": at, "flags": int(flags),
     }  # fmt: skip
 
@@ -264,7 +264,7 @@ def command(request: str, rows: Any, actor: int = NONE) -> asked_of.TakeSteps:
     figures = {name: np.array([row[name] for row in rows], dtype) for name, dtype in _DTYPES.items()}
     words = {
         name: pa.array([row[name] for row in rows], pa.string())
-        for name in ("document_id", "order_id", "reference", "place")
+        for name in ("document_id", "order_id", "reference", "note")
     }
     return asked_of.TakeSteps(
         request_id=texts([request]), request_channel=i16([NONE]), actor=i16([actor]),

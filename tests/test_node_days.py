@@ -92,7 +92,7 @@ def test_the_first_commit_of_a_day_serves_what_waits() -> None:
     assert nodes_of(pair.commit(place("waits", (0, 2)))[0]) == [(NO_NODE, 2)]
     pair.commit(place("later", (0, 3)))
     pair.commit(after=DAY)  # no command is needed, only a commit
-    tables = pair.engine._tables_of(pair.state.sequence)
+    tables = pair.engine.tables_of(pair.state.sequence)
     assert [int(cause) for name, columns in tables if name.name == "moves" for cause in columns["cause"]] == [
         Cause.NEW_DAY
     ]

@@ -9,8 +9,11 @@ from allot.v1 import availability_pb2 as availability
 from allot.v1 import catalogue_pb2 as catalogue
 from allot.v1 import events_pb2 as events
 from allot.v1 import orders_pb2 as orders
+from allot.v1 import payments_pb2 as payments
 from allot.v1 import promises_pb2 as promises
 from allot.v1 import reservations_pb2 as reservations
+from allot.v1 import returns_pb2 as returns
+from allot.v1 import shipments_pb2 as shipments
 from allot.v1 import stock_pb2 as stock
 
 Q = TypeVar("Q", bound=Message)
@@ -88,3 +91,37 @@ PUT_CHANNEL = Call("CatalogueService/PutChannel", catalogue.PutChannelRequest, c
 LIST_CHANNELS = Call("CatalogueService/ListChannels", catalogue.ListChannelsRequest, catalogue.ListChannelsResponse)
 PUT_EXCEPTIONS = Call("CatalogueService/PutExceptions", catalogue.PutExceptionsRequest, catalogue.PutExceptionsResponse)
 PUT_FENCES = Call("CatalogueService/PutFences", catalogue.PutFencesRequest, catalogue.PutFencesResponse)
+
+CREATE_PAYMENT = Call("PaymentService/CreatePayment", payments.CreatePaymentRequest, payments.CreatePaymentResponse)
+ADVANCE_PAYMENT = Call("PaymentService/AdvancePayment", payments.AdvancePaymentRequest, payments.AdvancePaymentResponse)
+REFUND_ORDER = Call("PaymentService/RefundOrder", payments.RefundOrderRequest, payments.RefundOrderResponse)
+ADVANCE_REFUND = Call("PaymentService/AdvanceRefund", payments.AdvanceRefundRequest, payments.AdvanceRefundResponse)
+ADVANCE_PAYMENTS = Call(
+    "PaymentService/AdvancePayments", payments.AdvancePaymentsRequest, payments.AdvancePaymentsResponse
+)
+GET_PAYMENT = Call("PaymentService/GetPayment", payments.GetPaymentRequest, payments.GetPaymentResponse)
+GET_LEDGER = Call("PaymentService/GetLedger", payments.GetLedgerRequest, payments.GetLedgerResponse)
+
+CREATE_SHIPMENT = Call(
+    "ShipmentService/CreateShipment", shipments.CreateShipmentRequest, shipments.CreateShipmentResponse
+)
+ADVANCE_SHIPMENT = Call(
+    "ShipmentService/AdvanceShipment", shipments.AdvanceShipmentRequest, shipments.AdvanceShipmentResponse
+)
+ADVANCE_SHIPMENTS = Call(
+    "ShipmentService/AdvanceShipments", shipments.AdvanceShipmentsRequest, shipments.AdvanceShipmentsResponse
+)
+ACT_ON_UNITS = Call("ShipmentService/ActOnUnits", shipments.ActOnUnitsRequest, shipments.ActOnUnitsResponse)
+GET_SHIPMENT = Call("ShipmentService/GetShipment", shipments.GetShipmentRequest, shipments.GetShipmentResponse)
+TRACK_SHIPMENT = Call("ShipmentService/TrackShipment", shipments.TrackShipmentRequest, shipments.TrackShipmentResponse)
+
+CREATE_RETURN = Call("ReturnService/CreateReturn", returns.CreateReturnRequest, returns.CreateReturnResponse)
+ADVANCE_RETURN = Call("ReturnService/AdvanceReturn", returns.AdvanceReturnRequest, returns.AdvanceReturnResponse)
+ADVANCE_RETURNS = Call("ReturnService/AdvanceReturns", returns.AdvanceReturnsRequest, returns.AdvanceReturnsResponse)
+GET_RETURN = Call("ReturnService/GetReturn", returns.GetReturnRequest, returns.GetReturnResponse)
+PUT_RETURN_POLICIES = Call(
+    "ReturnService/PutReturnPolicies", returns.PutReturnPoliciesRequest, returns.PutReturnPoliciesResponse
+)
+LIST_RETURN_POLICIES = Call(
+    "ReturnService/ListReturnPolicies", returns.ListReturnPoliciesRequest, returns.ListReturnPoliciesResponse
+)

@@ -29,6 +29,7 @@ from allot_client.bar import progress_to
 from allot_client.calls import A, Call, Q
 from allot_client.connection import DEFAULT_TARGET, Connection, Options
 from allot_client.errors import error_of
+from allot_client.life import STEPS, LifeMethods, step_answers, step_request
 from allot_client.patience import Patience
 from allot_client.requests import Moment, OrderFields, Row, micro_units, new_request_id
 from allot_client.streams import answered, resumed
@@ -47,7 +48,7 @@ def _one_order(order: types_pb2.OrderDraft) -> orders_pb2.PlaceOrdersRequest:
     return orders_pb2.PlaceOrdersRequest(order=order)
 
 
-class Client:
+class Client(LifeMethods):
     """Speaks to one server. May be shared by threads. See `Options` for the keyword arguments."""
 
     def __init__(self, target: str = DEFAULT_TARGET, **options: Unpack[Options]) -> None:
@@ -209,6 +210,18 @@ class Client:
         """Orders and reservations by number, without lines; page after page. state: such as "back_ordered"."""
         request = requests.list_orders(channel, state, at_least_sequence, page_size)
         return self._pages(calls.LIST_ORDERS, request, lambda page: page.orders, timeout)
+
+    def take_steps(
+        self, kind: str, steps: "Iterable[pa.Table]", *, window: int = WINDOW_BATCHES
+    ) -> "Iterator[pa.Table]":
+        """Steps of "payments", "shipments" or "returns", a table a batch of 131,072 rows at most, as StepBatch says.
+
+        Answers in their order: reason (null where it was taken), quantity, again. What was not answered when the
+        connection broke is sent again, under the same keys.
+        """
+        asked = (step_request(kind, some) for some in steps)
+        for _, answer in self._answered(STEPS[kind], asked, lambda request: request, window):
+            yield step_answers(answer)
 
     # Promises
 

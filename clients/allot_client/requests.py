@@ -38,6 +38,10 @@ class OrderFields(TypedDict, total=False):
     customer: str  # an opaque reference
     nodes_max: int  # that may give to it together; 0: any number
     ship_complete: bool  # all units or none
+    pay_by: Moment | None  # until when it must be paid
+    discount: int  # minor units, beside those of its lines
+    shipping_fee: int  # minor units, before tax
+    shipping_fee_tax: int  # minor units
 
 
 def new_request_id(given: str) -> str:
@@ -148,7 +152,7 @@ def order(**fields: Unpack[OrderFields]) -> types_pb2.OrderDraft:
     missing = sorted(name for name in OrderFields.__required_keys__ if name not in given)
     if missing:
         raise ValueError(f"order: {', '.join(missing)}: not given")
-    for name in ("placed_at", "ship_by", "deliver_by"):
+    for name in ("placed_at", "ship_by", "deliver_by", "pay_by"):
         if name in given:
             given[f"{name}_us"] = micros(given.pop(name), f"order.{name}")
     lines = messages(types_pb2.LineDraft, given.pop("lines"), "order.lines")

@@ -19,10 +19,10 @@ BATCH_ORDERS = 8_192
 BATCH_ORDERS_MAX = 16_384
 BATCH_LINES_MAX = 65_536
 NEEDED = ("order_id", "channel", "postal_code")
-TIMES = ("placed_at", "ship_by", "deliver_by")
+TIMES = ("placed_at", "ship_by", "deliver_by", "pay_by")
 TEXTS = ("currency", "payment_method", "service_level", "customer")
 TERMS = ("nodes_max", "ship_complete")
-PRICES = ("unit_price", "discount", "tax")
+PRICES = ("unit_price", "discount", "tax", "line_discount", "line_tax")
 FEW_VALUES = ("channel", "postal_code", "currency", "payment_method", "service_level")  # sent as dictionaries
 
 

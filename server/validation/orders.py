@@ -7,7 +7,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from allot.v1 import orders_pb2, promises_pb2, reservations_pb2, types_pb2
+from engine import money
 from engine.answers import NULL_I64
 from engine.intake.orders import (
     CHANNEL_CHARACTERS_MAX,
@@ -29,14 +32,17 @@ from server.errors import invalid
 from server.gather import ActRow, ConfirmRow, OrderRow, ReleaseRow
 from server.lookup import Lookup
 from server.naming import NotYetKnown
-from server.security import holds_card_number
+from server.security import current_caller, holds_card_number
 from server.validation.values import microseconds, number, request_id, text
 
 _DAY = 86_400_000_000
 HOLD_MICROSECONDS_MAX = 30 * _DAY
 _CURRENCY = re.compile("[A-Z]{3}")
-_TIMES = ("placed_at_us", "ship_by_us", "deliver_by_us")
-_MONEY = ("unit_price", "discount", "tax")
+_TIMES = ("placed_at_us", "ship_by_us", "deliver_by_us", "pay_by_us")
+_MONEY = ("unit_price", "discount", "tax", "line_discount", "line_tax")
+_MONEY_OF_ORDERS = {
+    "discount": "order_discount", "shipping_fee": "shipping_fee", "shipping_fee_tax": "shipping_fee_tax",
+}  # fmt: skip
 
 
 def order_row(draft: types_pb2.OrderDraft, lookup: Lookup, expires_at: int = 0) -> OrderRow:
@@ -45,7 +51,21 @@ def order_row(draft: types_pb2.OrderDraft, lookup: Lookup, expires_at: int = 0) 
     channel = channel_of("order.channel", draft.channel, lookup)
     postal_code = _postal_code("order.postal_code", draft.postal_code, lookup)
     sku, quantity = _lines("order.lines", draft.lines, lookup)
-    return OrderRow(order_id, channel, postal_code, sku, quantity, _options(draft, lookup), expires_at)
+    options = _options(draft, lookup)
+    if draft.currency and "unit_price" in options:
+        options |= _frozen(quantity, options)
+    return OrderRow(order_id, channel, postal_code, sku, quantity, options, expires_at)
+
+
+def _frozen(quantity: list[int], options: dict[str, Any]) -> dict[str, Any]:
+    """What its lines come to, to the minor unit."""
+    columns = {name: np.array(values if isinstance(values, list) else [values]) for name, values in options.items()}
+    columns = {name: column for name, column in columns.items() if column.dtype.kind == "i"}
+    found, fits = money.frozen(np.array([0, len(quantity)]), np.array(quantity, np.int32), columns)
+    if not fits[0]:
+        message = "order.discount: discounts are more than the goods, or the order comes to more than 10^15 minor units"
+        raise invalid("order.discount", f"{message}: mend the prices", "AMOUNT_OUT_OF_RANGE")
+    return {name: column.tolist() for name, column in found.items()}
 
 
 def cart_lines(request: promises_pb2.PromiseRequest, lookup: Lookup) -> tuple[int, int, list[int], list[int]]:
@@ -94,8 +114,13 @@ def cancel_row(request: orders_pb2.CancelOrderRequest, lookup: Lookup) -> ActRow
         request_id(request.request_id), channel_of("channel", request.channel, lookup),
         text("order_id", request.order_id, ORDER_ID_CHARACTERS_MAX),
         number("line", request.line, 0, ORDER_LINES_MAX), NO_NODE, Action.CANCEL,
-        number("quantity", request.quantity, 0, LINE_UNITS_MAX), 0,
+        number("quantity", request.quantity, 0, LINE_UNITS_MAX), 0, actor_of(lookup),
     )  # fmt: skip
+
+
+def actor_of(lookup: Lookup) -> int:
+    """The word of who makes the call."""
+    return _word("token", current_caller().name, lookup)
 
 
 def channel_of(field: str, name: str, lookup: Lookup) -> int:
@@ -166,6 +191,9 @@ def _options(draft: types_pb2.OrderDraft, lookup: Lookup) -> dict[str, Any]:
         if holds_card_number(draft.customer):
             message = "order.customer: it looks like a card number, and none is ever kept: give a reference"
             raise invalid("order.customer", message, "CARD_NUMBER")
+    for name, option in _MONEY_OF_ORDERS.items():
+        if amount := getattr(draft, name):
+            options[option] = number(f"order.{name}", amount, 0, PRICE_MINOR_UNITS_MAX, "AMOUNT_OUT_OF_RANGE")
     for name in _MONEY:
         if any(line.HasField(name) for line in draft.lines):
             options[name] = [_amount(place, line, name) for place, line in enumerate(draft.lines)]

@@ -17,6 +17,8 @@ class EventKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     EVENT_KIND_STOCK_MOVED: _ClassVar[EventKind]
     EVENT_KIND_UNITS_PROMISED: _ClassVar[EventKind]
     EVENT_KIND_SUPPLY_CHANGED: _ClassVar[EventKind]
+    EVENT_KIND_STEP_TAKEN: _ClassVar[EventKind]
+    EVENT_KIND_POSTED: _ClassVar[EventKind]
 
 class Cause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -36,6 +38,10 @@ class Cause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CAUSE_SUPPLY: _ClassVar[Cause]
     CAUSE_CATALOGUE: _ClassVar[Cause]
     CAUSE_NEW_DAY: _ClassVar[Cause]
+    CAUSE_SHORT_PICK: _ClassVar[Cause]
+    CAUSE_UNPAID: _ClassVar[Cause]
+    CAUSE_SHIPMENT: _ClassVar[Cause]
+    CAUSE_EXCHANGE: _ClassVar[Cause]
 
 class MovementKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -53,6 +59,8 @@ EVENT_KIND_RESERVATION_ENDED: EventKind
 EVENT_KIND_STOCK_MOVED: EventKind
 EVENT_KIND_UNITS_PROMISED: EventKind
 EVENT_KIND_SUPPLY_CHANGED: EventKind
+EVENT_KIND_STEP_TAKEN: EventKind
+EVENT_KIND_POSTED: EventKind
 CAUSE_UNSPECIFIED: Cause
 CAUSE_PLACED: Cause
 CAUSE_CONFIRMED: Cause
@@ -69,6 +77,10 @@ CAUSE_REEVALUATED: Cause
 CAUSE_SUPPLY: Cause
 CAUSE_CATALOGUE: Cause
 CAUSE_NEW_DAY: Cause
+CAUSE_SHORT_PICK: Cause
+CAUSE_UNPAID: Cause
+CAUSE_SHIPMENT: Cause
+CAUSE_EXCHANGE: Cause
 MOVEMENT_KIND_UNSPECIFIED: MovementKind
 MOVEMENT_KIND_RECEIVED: MovementKind
 MOVEMENT_KIND_COUNTED: MovementKind
@@ -96,7 +108,7 @@ class StreamEventsResponse(_message.Message):
     def __init__(self, events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("event_id", "sequence", "stamp_us", "order_decided", "units_moved", "reservation_ended", "stock_moved", "units_promised", "supply_changed")
+    __slots__ = ("event_id", "sequence", "stamp_us", "order_decided", "units_moved", "reservation_ended", "stock_moved", "units_promised", "supply_changed", "step_taken", "posted")
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     STAMP_US_FIELD_NUMBER: _ClassVar[int]
@@ -106,6 +118,8 @@ class Event(_message.Message):
     STOCK_MOVED_FIELD_NUMBER: _ClassVar[int]
     UNITS_PROMISED_FIELD_NUMBER: _ClassVar[int]
     SUPPLY_CHANGED_FIELD_NUMBER: _ClassVar[int]
+    STEP_TAKEN_FIELD_NUMBER: _ClassVar[int]
+    POSTED_FIELD_NUMBER: _ClassVar[int]
     event_id: str
     sequence: int
     stamp_us: int
@@ -115,7 +129,9 @@ class Event(_message.Message):
     stock_moved: StockMoved
     units_promised: UnitsPromised
     supply_changed: SupplyChanged
-    def __init__(self, event_id: _Optional[str] = ..., sequence: _Optional[int] = ..., stamp_us: _Optional[int] = ..., order_decided: _Optional[_Union[OrderDecided, _Mapping]] = ..., units_moved: _Optional[_Union[UnitsMoved, _Mapping]] = ..., reservation_ended: _Optional[_Union[ReservationEnded, _Mapping]] = ..., stock_moved: _Optional[_Union[StockMoved, _Mapping]] = ..., units_promised: _Optional[_Union[UnitsPromised, _Mapping]] = ..., supply_changed: _Optional[_Union[SupplyChanged, _Mapping]] = ...) -> None: ...
+    step_taken: StepTaken
+    posted: Posted
+    def __init__(self, event_id: _Optional[str] = ..., sequence: _Optional[int] = ..., stamp_us: _Optional[int] = ..., order_decided: _Optional[_Union[OrderDecided, _Mapping]] = ..., units_moved: _Optional[_Union[UnitsMoved, _Mapping]] = ..., reservation_ended: _Optional[_Union[ReservationEnded, _Mapping]] = ..., stock_moved: _Optional[_Union[StockMoved, _Mapping]] = ..., units_promised: _Optional[_Union[UnitsPromised, _Mapping]] = ..., supply_changed: _Optional[_Union[SupplyChanged, _Mapping]] = ..., step_taken: _Optional[_Union[StepTaken, _Mapping]] = ..., posted: _Optional[_Union[Posted, _Mapping]] = ...) -> None: ...
 
 class OrderDecided(_message.Message):
     __slots__ = ("channel", "order_id", "number", "is_reservation", "outcome", "postal_code", "parts")
@@ -136,7 +152,7 @@ class OrderDecided(_message.Message):
     def __init__(self, channel: _Optional[str] = ..., order_id: _Optional[str] = ..., number: _Optional[int] = ..., is_reservation: _Optional[bool] = ..., outcome: _Optional[_Union[_types_pb2.Outcome, str]] = ..., postal_code: _Optional[str] = ..., parts: _Optional[_Iterable[_Union[_types_pb2.Part, _Mapping]]] = ...) -> None: ...
 
 class UnitsMoved(_message.Message):
-    __slots__ = ("number", "line", "sku", "node_id", "from_stage", "to_stage", "quantity", "cause", "from_node_id")
+    __slots__ = ("number", "line", "sku", "node_id", "from_stage", "to_stage", "quantity", "cause", "from_node_id", "actor")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     LINE_FIELD_NUMBER: _ClassVar[int]
     SKU_FIELD_NUMBER: _ClassVar[int]
@@ -146,6 +162,7 @@ class UnitsMoved(_message.Message):
     QUANTITY_FIELD_NUMBER: _ClassVar[int]
     CAUSE_FIELD_NUMBER: _ClassVar[int]
     FROM_NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
     number: int
     line: int
     sku: str
@@ -155,7 +172,60 @@ class UnitsMoved(_message.Message):
     quantity: int
     cause: Cause
     from_node_id: str
-    def __init__(self, number: _Optional[int] = ..., line: _Optional[int] = ..., sku: _Optional[str] = ..., node_id: _Optional[str] = ..., from_stage: _Optional[_Union[_types_pb2.Stage, str]] = ..., to_stage: _Optional[_Union[_types_pb2.Stage, str]] = ..., quantity: _Optional[int] = ..., cause: _Optional[_Union[Cause, str]] = ..., from_node_id: _Optional[str] = ...) -> None: ...
+    actor: str
+    def __init__(self, number: _Optional[int] = ..., line: _Optional[int] = ..., sku: _Optional[str] = ..., node_id: _Optional[str] = ..., from_stage: _Optional[_Union[_types_pb2.Stage, str]] = ..., to_stage: _Optional[_Union[_types_pb2.Stage, str]] = ..., quantity: _Optional[int] = ..., cause: _Optional[_Union[Cause, str]] = ..., from_node_id: _Optional[str] = ..., actor: _Optional[str] = ...) -> None: ...
+
+class StepTaken(_message.Message):
+    __slots__ = ("number", "order_number", "kind", "step", "state", "how", "node_id", "line", "quantity", "amount", "at_us", "of_number", "document_id", "reference", "channel", "note", "actor")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    ORDER_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    HOW_FIELD_NUMBER: _ClassVar[int]
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    LINE_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    AT_US_FIELD_NUMBER: _ClassVar[int]
+    OF_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    order_number: int
+    kind: str
+    step: str
+    state: str
+    how: str
+    node_id: str
+    line: int
+    quantity: int
+    amount: int
+    at_us: int
+    of_number: int
+    document_id: str
+    reference: str
+    channel: str
+    note: str
+    actor: str
+    def __init__(self, number: _Optional[int] = ..., order_number: _Optional[int] = ..., kind: _Optional[str] = ..., step: _Optional[str] = ..., state: _Optional[str] = ..., how: _Optional[str] = ..., node_id: _Optional[str] = ..., line: _Optional[int] = ..., quantity: _Optional[int] = ..., amount: _Optional[int] = ..., at_us: _Optional[int] = ..., of_number: _Optional[int] = ..., document_id: _Optional[str] = ..., reference: _Optional[str] = ..., channel: _Optional[str] = ..., note: _Optional[str] = ..., actor: _Optional[str] = ...) -> None: ...
+
+class Posted(_message.Message):
+    __slots__ = ("number", "order_number", "account", "amount", "currency")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    ORDER_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    order_number: int
+    account: str
+    amount: int
+    currency: str
+    def __init__(self, number: _Optional[int] = ..., order_number: _Optional[int] = ..., account: _Optional[str] = ..., amount: _Optional[int] = ..., currency: _Optional[str] = ...) -> None: ...
 
 class ReservationEnded(_message.Message):
     __slots__ = ("number", "cause")

@@ -23,66 +23,67 @@ _sym_db = _symbol_database.Default()
 
 
 from allot.v1 import events_pb2 as allot_dot_v1_dot_events__pb2
+from allot.v1 import life_pb2 as allot_dot_v1_dot_life__pb2
 from allot.v1 import types_pb2 as allot_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x61llot/v1/orders.proto\x12\x08\x61llot.v1\x1a\x15\x61llot/v1/events.proto\x1a\x14\x61llot/v1/types.proto\"8\n\x11PlaceOrderRequest\x12#\n\x05order\x18\x01 \x01(\x0b\x32\x14.allot.v1.OrderDraft\":\n\x12PlaceOrderResponse\x12$\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x12.allot.v1.Decision\"9\n\x12PlaceOrdersRequest\x12#\n\x05order\x18\x01 \x01(\x0b\x32\x14.allot.v1.OrderDraft\"\x7f\n\x13PlaceOrdersResponse\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12&\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0b\x32\x12.allot.v1.DecisionH\x00\x12$\n\x07problem\x18\x03 \x01(\x0b\x32\x11.allot.v1.ProblemH\x00\x42\x08\n\x06result\"\'\n\x16\x41llocateBatchesRequest\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\x0c\"Z\n\x17\x41llocateBatchesResponse\x12\x0f\n\x05\x62\x61tch\x18\x01 \x01(\x0cH\x00\x12$\n\x07problem\x18\x02 \x01(\x0b\x32\x11.allot.v1.ProblemH\x00\x42\x08\n\x06result\"k\n\x12\x43\x61ncelOrderRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12\x10\n\x08order_id\x18\x03 \x01(\t\x12\x0c\n\x04line\x18\x04 \x01(\r\x12\x10\n\x08quantity\x18\x05 \x01(\r\"6\n\x13\x43\x61ncelOrderResponse\x12\x10\n\x08quantity\x18\x01 \x01(\x03\x12\r\n\x05\x61gain\x18\x02 \x01(\x08\"_\n\x17ReallocateOrdersRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08node_ids\x18\x02 \x03(\t\x12\r\n\x05short\x18\x03 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x04 \x01(\x08\"a\n\x10NodeReallocation\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x0c\n\x04left\x18\x02 \x01(\x03\x12\x0f\n\x07\x61rrived\x18\x03 \x01(\x03\x12\x0e\n\x06stayed\x18\x04 \x01(\x03\x12\r\n\x05short\x18\x05 \x01(\x03\"T\n\x18ReallocateOrdersResponse\x12)\n\x05nodes\x18\x01 \x03(\x0b\x32\x1a.allot.v1.NodeReallocation\x12\r\n\x05\x61gain\x18\x02 \x01(\x08\"\xc5\x01\n\x17ReevaluateOrdersRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x1b\n\x13shipment_fee_micros\x18\x02 \x01(\x03\x12\x19\n\x11\x66\x65\x65_per_km_micros\x18\x03 \x01(\x03\x12\x1b\n\x13handling_fee_micros\x18\x04 \x01(\x03\x12\x1e\n\x16\x66\x65\x65_per_unit_km_micros\x18\x05 \x01(\x03\x12\x10\n\x08move_fee\x18\x06 \x01(\x03\x12\x0f\n\x07\x64ry_run\x18\x07 \x01(\x08\"c\n\x18ReevaluateOrdersResponse\x12)\n\x05nodes\x18\x01 \x03(\x0b\x32\x1a.allot.v1.NodeReallocation\x12\r\n\x05saved\x18\x02 \x01(\x03\x12\r\n\x05\x61gain\x18\x03 \x01(\x08\"L\n\x0fGetOrderRequest\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12\x16\n\x0eis_reservation\x18\x03 \x01(\x08\"D\n\x10GetOrderResponse\x12\x1e\n\x05order\x18\x01 \x01(\x0b\x32\x0f.allot.v1.Order\x12\x10\n\x08sequence\x18\x02 \x01(\x04\"P\n\x13\x45xplainOrderRequest\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12\x16\n\x0eis_reservation\x18\x03 \x01(\x08\"\x85\x03\n\x14\x45xplainOrderResponse\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\"\n\x07outcome\x18\x02 \x01(\x0e\x32\x11.allot.v1.Outcome\x12 \n\x06\x63hoice\x18\x03 \x01(\x0e\x32\x10.allot.v1.Choice\x12\x10\n\x08sequence\x18\x04 \x01(\x04\x12\x18\n\x10\x64\x65\x63ided_sequence\x18\x05 \x01(\x04\x12\x1a\n\x12reservation_number\x18\x06 \x01(\x03\x12\x18\n\x10may_have_changed\x18\x07 \x01(\x08\x12$\n\x05lines\x18\x08 \x03(\x0b\x32\x15.allot.v1.LineReasons\x12#\n\x05moved\x18\t \x03(\x0b\x32\x14.allot.v1.MovedSince\x12\x15\n\rview_sequence\x18\n \x01(\x04\x12\x11\n\tnodes_max\x18\x0b \x01(\r\x12\x15\n\rship_complete\x18\x0c \x01(\x08\x12)\n\x08\x65xpected\x18\r \x03(\x0b\x32\x17.allot.v1.ExpectedUnits\"\xc3\x01\n\x0bLineReasons\x12\x0c\n\x04line\x18\x01 \x01(\r\x12\x0b\n\x03sku\x18\x02 \x01(\t\x12\x10\n\x08quantity\x18\x03 \x01(\r\x12$\n\x05parts\x18\x04 \x03(\x0b\x32\x15.allot.v1.PartReasons\x12$\n\x06passed\x18\x05 \x03(\x0b\x32\x14.allot.v1.PassedNode\x12\x13\n\x0bpassed_more\x18\x06 \x01(\r\x12\x17\n\nextra_cost\x18\x07 \x01(\x03H\x00\x88\x01\x01\x42\r\n\x0b_extra_cost\"l\n\x0bPartReasons\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\r\x12\x0c\n\x04rank\x18\x03 \x01(\r\x12\x12\n\ndistance_m\x18\x04 \x01(\r\x12\x18\n\x10\x65xtra_distance_m\x18\x05 \x01(\r\"g\n\nPassedNode\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x0c\n\x04rank\x18\x02 \x01(\r\x12\x12\n\ndistance_m\x18\x03 \x01(\r\x12&\n\x06reason\x18\x04 \x01(\x0e\x32\x16.allot.v1.PassedReason\"\x92\x01\n\nMovedSince\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x10\n\x08stamp_us\x18\x02 \x01(\x03\x12\x0b\n\x03sku\x18\x03 \x01(\t\x12\x0f\n\x07node_id\x18\x04 \x01(\t\x12\x10\n\x08quantity\x18\x05 \x01(\r\x12\x1e\n\x05\x63\x61use\x18\x06 \x01(\x0e\x32\x0f.allot.v1.Cause\x12\x10\n\x08released\x18\x07 \x01(\x08\"\x8b\x01\n\x11ListOrdersRequest\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12#\n\x05state\x18\x02 \x01(\x0e\x32\x14.allot.v1.OrderState\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x19\n\x11\x61t_least_sequence\x18\x05 \x01(\x04\"e\n\x12ListOrdersResponse\x12\x1f\n\x06orders\x18\x01 \x03(\x0b\x32\x0f.allot.v1.Order\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x15\n\rview_sequence\x18\x03 \x01(\x04*\x97\x01\n\x06\x43hoice\x12\x16\n\x12\x43HOICE_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43HOICE_ONE_NODE\x10\x01\x12\x0f\n\x0b\x43HOICE_PAIR\x10\x02\x12\x11\n\rCHOICE_GREEDY\x10\x03\x12\x12\n\x0e\x43HOICE_NO_NODE\x10\x04\x12\x15\n\x11\x43HOICE_LEAST_COST\x10\x05\x12\x11\n\rCHOICE_PRICED\x10\x06*\x96\x02\n\x0cPassedReason\x12\x1d\n\x19PASSED_REASON_UNSPECIFIED\x10\x00\x12\x1a\n\x16PASSED_REASON_NO_STOCK\x10\x01\x12\x17\n\x13PASSED_REASON_SPLIT\x10\x02\x12\x17\n\x13PASSED_REASON_PRICE\x10\x03\x12\x1e\n\x1aPASSED_REASON_NOT_IN_GROUP\x10\x04\x12\x1d\n\x19PASSED_REASON_NODE_CLOSED\x10\x05\x12 \n\x1cPASSED_REASON_CHANNEL_CLOSED\x10\x06\x12\x1b\n\x17PASSED_REASON_PREFERRED\x10\x07\x12\x1b\n\x17PASSED_REASON_NODE_FULL\x10\x08\x32\xe0\x05\n\x0cOrderService\x12G\n\nPlaceOrder\x12\x1b.allot.v1.PlaceOrderRequest\x1a\x1c.allot.v1.PlaceOrderResponse\x12N\n\x0bPlaceOrders\x12\x1c.allot.v1.PlaceOrdersRequest\x1a\x1d.allot.v1.PlaceOrdersResponse(\x01\x30\x01\x12Z\n\x0f\x41llocateBatches\x12 .allot.v1.AllocateBatchesRequest\x1a!.allot.v1.AllocateBatchesResponse(\x01\x30\x01\x12J\n\x0b\x43\x61ncelOrder\x12\x1c.allot.v1.CancelOrderRequest\x1a\x1d.allot.v1.CancelOrderResponse\x12Y\n\x10ReallocateOrders\x12!.allot.v1.ReallocateOrdersRequest\x1a\".allot.v1.ReallocateOrdersResponse\x12Y\n\x10ReevaluateOrders\x12!.allot.v1.ReevaluateOrdersRequest\x1a\".allot.v1.ReevaluateOrdersResponse\x12\x41\n\x08GetOrder\x12\x19.allot.v1.GetOrderRequest\x1a\x1a.allot.v1.GetOrderResponse\x12M\n\x0c\x45xplainOrder\x12\x1d.allot.v1.ExplainOrderRequest\x1a\x1e.allot.v1.ExplainOrderResponse\x12G\n\nListOrders\x12\x1b.allot.v1.ListOrdersRequest\x1a\x1c.allot.v1.ListOrdersResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x61llot/v1/orders.proto\x12\x08\x61llot.v1\x1a\x15\x61llot/v1/events.proto\x1a\x13\x61llot/v1/life.proto\x1a\x14\x61llot/v1/types.proto\"8\n\x11PlaceOrderRequest\x12#\n\x05order\x18\x01 \x01(\x0b\x32\x14.allot.v1.OrderDraft\":\n\x12PlaceOrderResponse\x12$\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x12.allot.v1.Decision\"9\n\x12PlaceOrdersRequest\x12#\n\x05order\x18\x01 \x01(\x0b\x32\x14.allot.v1.OrderDraft\"\x7f\n\x13PlaceOrdersResponse\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12&\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0b\x32\x12.allot.v1.DecisionH\x00\x12$\n\x07problem\x18\x03 \x01(\x0b\x32\x11.allot.v1.ProblemH\x00\x42\x08\n\x06result\"\'\n\x16\x41llocateBatchesRequest\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\x0c\"Z\n\x17\x41llocateBatchesResponse\x12\x0f\n\x05\x62\x61tch\x18\x01 \x01(\x0cH\x00\x12$\n\x07problem\x18\x02 \x01(\x0b\x32\x11.allot.v1.ProblemH\x00\x42\x08\n\x06result\"k\n\x12\x43\x61ncelOrderRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12\x10\n\x08order_id\x18\x03 \x01(\t\x12\x0c\n\x04line\x18\x04 \x01(\r\x12\x10\n\x08quantity\x18\x05 \x01(\r\"6\n\x13\x43\x61ncelOrderResponse\x12\x10\n\x08quantity\x18\x01 \x01(\x03\x12\r\n\x05\x61gain\x18\x02 \x01(\x08\"_\n\x17ReallocateOrdersRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08node_ids\x18\x02 \x03(\t\x12\r\n\x05short\x18\x03 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x04 \x01(\x08\"a\n\x10NodeReallocation\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x0c\n\x04left\x18\x02 \x01(\x03\x12\x0f\n\x07\x61rrived\x18\x03 \x01(\x03\x12\x0e\n\x06stayed\x18\x04 \x01(\x03\x12\r\n\x05short\x18\x05 \x01(\x03\"T\n\x18ReallocateOrdersResponse\x12)\n\x05nodes\x18\x01 \x03(\x0b\x32\x1a.allot.v1.NodeReallocation\x12\r\n\x05\x61gain\x18\x02 \x01(\x08\"\xc5\x01\n\x17ReevaluateOrdersRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x1b\n\x13shipment_fee_micros\x18\x02 \x01(\x03\x12\x19\n\x11\x66\x65\x65_per_km_micros\x18\x03 \x01(\x03\x12\x1b\n\x13handling_fee_micros\x18\x04 \x01(\x03\x12\x1e\n\x16\x66\x65\x65_per_unit_km_micros\x18\x05 \x01(\x03\x12\x10\n\x08move_fee\x18\x06 \x01(\x03\x12\x0f\n\x07\x64ry_run\x18\x07 \x01(\x08\"c\n\x18ReevaluateOrdersResponse\x12)\n\x05nodes\x18\x01 \x03(\x0b\x32\x1a.allot.v1.NodeReallocation\x12\r\n\x05saved\x18\x02 \x01(\x03\x12\r\n\x05\x61gain\x18\x03 \x01(\x08\"_\n\x0fGetOrderRequest\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12\x16\n\x0eis_reservation\x18\x03 \x01(\x08\x12\x11\n\twith_life\x18\x04 \x01(\x08\"g\n\x10GetOrderResponse\x12\x1e\n\x05order\x18\x01 \x01(\x0b\x32\x0f.allot.v1.Order\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12!\n\x04life\x18\x03 \x01(\x0b\x32\x13.allot.v1.OrderLife\"P\n\x13\x45xplainOrderRequest\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12\x16\n\x0eis_reservation\x18\x03 \x01(\x08\"\x85\x03\n\x14\x45xplainOrderResponse\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\"\n\x07outcome\x18\x02 \x01(\x0e\x32\x11.allot.v1.Outcome\x12 \n\x06\x63hoice\x18\x03 \x01(\x0e\x32\x10.allot.v1.Choice\x12\x10\n\x08sequence\x18\x04 \x01(\x04\x12\x18\n\x10\x64\x65\x63ided_sequence\x18\x05 \x01(\x04\x12\x1a\n\x12reservation_number\x18\x06 \x01(\x03\x12\x18\n\x10may_have_changed\x18\x07 \x01(\x08\x12$\n\x05lines\x18\x08 \x03(\x0b\x32\x15.allot.v1.LineReasons\x12#\n\x05moved\x18\t \x03(\x0b\x32\x14.allot.v1.MovedSince\x12\x15\n\rview_sequence\x18\n \x01(\x04\x12\x11\n\tnodes_max\x18\x0b \x01(\r\x12\x15\n\rship_complete\x18\x0c \x01(\x08\x12)\n\x08\x65xpected\x18\r \x03(\x0b\x32\x17.allot.v1.ExpectedUnits\"\xc3\x01\n\x0bLineReasons\x12\x0c\n\x04line\x18\x01 \x01(\r\x12\x0b\n\x03sku\x18\x02 \x01(\t\x12\x10\n\x08quantity\x18\x03 \x01(\r\x12$\n\x05parts\x18\x04 \x03(\x0b\x32\x15.allot.v1.PartReasons\x12$\n\x06passed\x18\x05 \x03(\x0b\x32\x14.allot.v1.PassedNode\x12\x13\n\x0bpassed_more\x18\x06 \x01(\r\x12\x17\n\nextra_cost\x18\x07 \x01(\x03H\x00\x88\x01\x01\x42\r\n\x0b_extra_cost\"l\n\x0bPartReasons\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\r\x12\x0c\n\x04rank\x18\x03 \x01(\r\x12\x12\n\ndistance_m\x18\x04 \x01(\r\x12\x18\n\x10\x65xtra_distance_m\x18\x05 \x01(\r\"g\n\nPassedNode\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x0c\n\x04rank\x18\x02 \x01(\r\x12\x12\n\ndistance_m\x18\x03 \x01(\r\x12&\n\x06reason\x18\x04 \x01(\x0e\x32\x16.allot.v1.PassedReason\"\x92\x01\n\nMovedSince\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x10\n\x08stamp_us\x18\x02 \x01(\x03\x12\x0b\n\x03sku\x18\x03 \x01(\t\x12\x0f\n\x07node_id\x18\x04 \x01(\t\x12\x10\n\x08quantity\x18\x05 \x01(\r\x12\x1e\n\x05\x63\x61use\x18\x06 \x01(\x0e\x32\x0f.allot.v1.Cause\x12\x10\n\x08released\x18\x07 \x01(\x08\"\x8b\x01\n\x11ListOrdersRequest\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12#\n\x05state\x18\x02 \x01(\x0e\x32\x14.allot.v1.OrderState\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x19\n\x11\x61t_least_sequence\x18\x05 \x01(\x04\"e\n\x12ListOrdersResponse\x12\x1f\n\x06orders\x18\x01 \x03(\x0b\x32\x0f.allot.v1.Order\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x15\n\rview_sequence\x18\x03 \x01(\x04*\x97\x01\n\x06\x43hoice\x12\x16\n\x12\x43HOICE_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43HOICE_ONE_NODE\x10\x01\x12\x0f\n\x0b\x43HOICE_PAIR\x10\x02\x12\x11\n\rCHOICE_GREEDY\x10\x03\x12\x12\n\x0e\x43HOICE_NO_NODE\x10\x04\x12\x15\n\x11\x43HOICE_LEAST_COST\x10\x05\x12\x11\n\rCHOICE_PRICED\x10\x06*\x96\x02\n\x0cPassedReason\x12\x1d\n\x19PASSED_REASON_UNSPECIFIED\x10\x00\x12\x1a\n\x16PASSED_REASON_NO_STOCK\x10\x01\x12\x17\n\x13PASSED_REASON_SPLIT\x10\x02\x12\x17\n\x13PASSED_REASON_PRICE\x10\x03\x12\x1e\n\x1aPASSED_REASON_NOT_IN_GROUP\x10\x04\x12\x1d\n\x19PASSED_REASON_NODE_CLOSED\x10\x05\x12 \n\x1cPASSED_REASON_CHANNEL_CLOSED\x10\x06\x12\x1b\n\x17PASSED_REASON_PREFERRED\x10\x07\x12\x1b\n\x17PASSED_REASON_NODE_FULL\x10\x08\x32\xe0\x05\n\x0cOrderService\x12G\n\nPlaceOrder\x12\x1b.allot.v1.PlaceOrderRequest\x1a\x1c.allot.v1.PlaceOrderResponse\x12N\n\x0bPlaceOrders\x12\x1c.allot.v1.PlaceOrdersRequest\x1a\x1d.allot.v1.PlaceOrdersResponse(\x01\x30\x01\x12Z\n\x0f\x41llocateBatches\x12 .allot.v1.AllocateBatchesRequest\x1a!.allot.v1.AllocateBatchesResponse(\x01\x30\x01\x12J\n\x0b\x43\x61ncelOrder\x12\x1c.allot.v1.CancelOrderRequest\x1a\x1d.allot.v1.CancelOrderResponse\x12Y\n\x10ReallocateOrders\x12!.allot.v1.ReallocateOrdersRequest\x1a\".allot.v1.ReallocateOrdersResponse\x12Y\n\x10ReevaluateOrders\x12!.allot.v1.ReevaluateOrdersRequest\x1a\".allot.v1.ReevaluateOrdersResponse\x12\x41\n\x08GetOrder\x12\x19.allot.v1.GetOrderRequest\x1a\x1a.allot.v1.GetOrderResponse\x12M\n\x0c\x45xplainOrder\x12\x1d.allot.v1.ExplainOrderRequest\x1a\x1e.allot.v1.ExplainOrderResponse\x12G\n\nListOrders\x12\x1b.allot.v1.ListOrdersRequest\x1a\x1c.allot.v1.ListOrdersResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'allot.v1.orders_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CHOICE']._serialized_start=2697
-  _globals['_CHOICE']._serialized_end=2848
-  _globals['_PASSEDREASON']._serialized_start=2851
-  _globals['_PASSEDREASON']._serialized_end=3129
-  _globals['_PLACEORDERREQUEST']._serialized_start=80
-  _globals['_PLACEORDERREQUEST']._serialized_end=136
-  _globals['_PLACEORDERRESPONSE']._serialized_start=138
-  _globals['_PLACEORDERRESPONSE']._serialized_end=196
-  _globals['_PLACEORDERSREQUEST']._serialized_start=198
-  _globals['_PLACEORDERSREQUEST']._serialized_end=255
-  _globals['_PLACEORDERSRESPONSE']._serialized_start=257
-  _globals['_PLACEORDERSRESPONSE']._serialized_end=384
-  _globals['_ALLOCATEBATCHESREQUEST']._serialized_start=386
-  _globals['_ALLOCATEBATCHESREQUEST']._serialized_end=425
-  _globals['_ALLOCATEBATCHESRESPONSE']._serialized_start=427
-  _globals['_ALLOCATEBATCHESRESPONSE']._serialized_end=517
-  _globals['_CANCELORDERREQUEST']._serialized_start=519
-  _globals['_CANCELORDERREQUEST']._serialized_end=626
-  _globals['_CANCELORDERRESPONSE']._serialized_start=628
-  _globals['_CANCELORDERRESPONSE']._serialized_end=682
-  _globals['_REALLOCATEORDERSREQUEST']._serialized_start=684
-  _globals['_REALLOCATEORDERSREQUEST']._serialized_end=779
-  _globals['_NODEREALLOCATION']._serialized_start=781
-  _globals['_NODEREALLOCATION']._serialized_end=878
-  _globals['_REALLOCATEORDERSRESPONSE']._serialized_start=880
-  _globals['_REALLOCATEORDERSRESPONSE']._serialized_end=964
-  _globals['_REEVALUATEORDERSREQUEST']._serialized_start=967
-  _globals['_REEVALUATEORDERSREQUEST']._serialized_end=1164
-  _globals['_REEVALUATEORDERSRESPONSE']._serialized_start=1166
-  _globals['_REEVALUATEORDERSRESPONSE']._serialized_end=1265
-  _globals['_GETORDERREQUEST']._serialized_start=1267
-  _globals['_GETORDERREQUEST']._serialized_end=1343
-  _globals['_GETORDERRESPONSE']._serialized_start=1345
-  _globals['_GETORDERRESPONSE']._serialized_end=1413
-  _globals['_EXPLAINORDERREQUEST']._serialized_start=1415
-  _globals['_EXPLAINORDERREQUEST']._serialized_end=1495
-  _globals['_EXPLAINORDERRESPONSE']._serialized_start=1498
-  _globals['_EXPLAINORDERRESPONSE']._serialized_end=1887
-  _globals['_LINEREASONS']._serialized_start=1890
-  _globals['_LINEREASONS']._serialized_end=2085
-  _globals['_PARTREASONS']._serialized_start=2087
-  _globals['_PARTREASONS']._serialized_end=2195
-  _globals['_PASSEDNODE']._serialized_start=2197
-  _globals['_PASSEDNODE']._serialized_end=2300
-  _globals['_MOVEDSINCE']._serialized_start=2303
-  _globals['_MOVEDSINCE']._serialized_end=2449
-  _globals['_LISTORDERSREQUEST']._serialized_start=2452
-  _globals['_LISTORDERSREQUEST']._serialized_end=2591
-  _globals['_LISTORDERSRESPONSE']._serialized_start=2593
-  _globals['_LISTORDERSRESPONSE']._serialized_end=2694
-  _globals['_ORDERSERVICE']._serialized_start=3132
-  _globals['_ORDERSERVICE']._serialized_end=3868
+  _globals['_CHOICE']._serialized_start=2772
+  _globals['_CHOICE']._serialized_end=2923
+  _globals['_PASSEDREASON']._serialized_start=2926
+  _globals['_PASSEDREASON']._serialized_end=3204
+  _globals['_PLACEORDERREQUEST']._serialized_start=101
+  _globals['_PLACEORDERREQUEST']._serialized_end=157
+  _globals['_PLACEORDERRESPONSE']._serialized_start=159
+  _globals['_PLACEORDERRESPONSE']._serialized_end=217
+  _globals['_PLACEORDERSREQUEST']._serialized_start=219
+  _globals['_PLACEORDERSREQUEST']._serialized_end=276
+  _globals['_PLACEORDERSRESPONSE']._serialized_start=278
+  _globals['_PLACEORDERSRESPONSE']._serialized_end=405
+  _globals['_ALLOCATEBATCHESREQUEST']._serialized_start=407
+  _globals['_ALLOCATEBATCHESREQUEST']._serialized_end=446
+  _globals['_ALLOCATEBATCHESRESPONSE']._serialized_start=448
+  _globals['_ALLOCATEBATCHESRESPONSE']._serialized_end=538
+  _globals['_CANCELORDERREQUEST']._serialized_start=540
+  _globals['_CANCELORDERREQUEST']._serialized_end=647
+  _globals['_CANCELORDERRESPONSE']._serialized_start=649
+  _globals['_CANCELORDERRESPONSE']._serialized_end=703
+  _globals['_REALLOCATEORDERSREQUEST']._serialized_start=705
+  _globals['_REALLOCATEORDERSREQUEST']._serialized_end=800
+  _globals['_NODEREALLOCATION']._serialized_start=802
+  _globals['_NODEREALLOCATION']._serialized_end=899
+  _globals['_REALLOCATEORDERSRESPONSE']._serialized_start=901
+  _globals['_REALLOCATEORDERSRESPONSE']._serialized_end=985
+  _globals['_REEVALUATEORDERSREQUEST']._serialized_start=988
+  _globals['_REEVALUATEORDERSREQUEST']._serialized_end=1185
+  _globals['_REEVALUATEORDERSRESPONSE']._serialized_start=1187
+  _globals['_REEVALUATEORDERSRESPONSE']._serialized_end=1286
+  _globals['_GETORDERREQUEST']._serialized_start=1288
+  _globals['_GETORDERREQUEST']._serialized_end=1383
+  _globals['_GETORDERRESPONSE']._serialized_start=1385
+  _globals['_GETORDERRESPONSE']._serialized_end=1488
+  _globals['_EXPLAINORDERREQUEST']._serialized_start=1490
+  _globals['_EXPLAINORDERREQUEST']._serialized_end=1570
+  _globals['_EXPLAINORDERRESPONSE']._serialized_start=1573
+  _globals['_EXPLAINORDERRESPONSE']._serialized_end=1962
+  _globals['_LINEREASONS']._serialized_start=1965
+  _globals['_LINEREASONS']._serialized_end=2160
+  _globals['_PARTREASONS']._serialized_start=2162
+  _globals['_PARTREASONS']._serialized_end=2270
+  _globals['_PASSEDNODE']._serialized_start=2272
+  _globals['_PASSEDNODE']._serialized_end=2375
+  _globals['_MOVEDSINCE']._serialized_start=2378
+  _globals['_MOVEDSINCE']._serialized_end=2524
+  _globals['_LISTORDERSREQUEST']._serialized_start=2527
+  _globals['_LISTORDERSREQUEST']._serialized_end=2666
+  _globals['_LISTORDERSRESPONSE']._serialized_start=2668
+  _globals['_LISTORDERSRESPONSE']._serialized_end=2769
+  _globals['_ORDERSERVICE']._serialized_start=3207
+  _globals['_ORDERSERVICE']._serialized_end=3943
 # @@protoc_insertion_point(module_scope)

@@ -1,4 +1,5 @@
 from allot.v1 import events_pb2 as _events_pb2
+from allot.v1 import life_pb2 as _life_pb2
 from allot.v1 import types_pb2 as _types_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -174,22 +175,26 @@ class ReevaluateOrdersResponse(_message.Message):
     def __init__(self, nodes: _Optional[_Iterable[_Union[NodeReallocation, _Mapping]]] = ..., saved: _Optional[int] = ..., again: _Optional[bool] = ...) -> None: ...
 
 class GetOrderRequest(_message.Message):
-    __slots__ = ("channel", "order_id", "is_reservation")
+    __slots__ = ("channel", "order_id", "is_reservation", "with_life")
     CHANNEL_FIELD_NUMBER: _ClassVar[int]
     ORDER_ID_FIELD_NUMBER: _ClassVar[int]
     IS_RESERVATION_FIELD_NUMBER: _ClassVar[int]
+    WITH_LIFE_FIELD_NUMBER: _ClassVar[int]
     channel: str
     order_id: str
     is_reservation: bool
-    def __init__(self, channel: _Optional[str] = ..., order_id: _Optional[str] = ..., is_reservation: _Optional[bool] = ...) -> None: ...
+    with_life: bool
+    def __init__(self, channel: _Optional[str] = ..., order_id: _Optional[str] = ..., is_reservation: _Optional[bool] = ..., with_life: _Optional[bool] = ...) -> None: ...
 
 class GetOrderResponse(_message.Message):
-    __slots__ = ("order", "sequence")
+    __slots__ = ("order", "sequence", "life")
     ORDER_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    LIFE_FIELD_NUMBER: _ClassVar[int]
     order: _types_pb2.Order
     sequence: int
-    def __init__(self, order: _Optional[_Union[_types_pb2.Order, _Mapping]] = ..., sequence: _Optional[int] = ...) -> None: ...
+    life: _life_pb2.OrderLife
+    def __init__(self, order: _Optional[_Union[_types_pb2.Order, _Mapping]] = ..., sequence: _Optional[int] = ..., life: _Optional[_Union[_life_pb2.OrderLife, _Mapping]] = ...) -> None: ...
 
 class ExplainOrderRequest(_message.Message):
     __slots__ = ("channel", "order_id", "is_reservation")

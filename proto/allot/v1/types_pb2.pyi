@@ -100,7 +100,7 @@ ORDER_STATE_RELEASED: OrderState
 ORDER_STATE_EXPIRED: OrderState
 
 class OrderDraft(_message.Message):
-    __slots__ = ("channel", "order_id", "postal_code", "lines", "placed_at_us", "currency", "payment_method", "service_level", "ship_by_us", "deliver_by_us", "customer", "nodes_max", "ship_complete")
+    __slots__ = ("channel", "order_id", "postal_code", "lines", "placed_at_us", "currency", "payment_method", "service_level", "ship_by_us", "deliver_by_us", "customer", "nodes_max", "ship_complete", "pay_by_us", "discount", "shipping_fee", "shipping_fee_tax")
     CHANNEL_FIELD_NUMBER: _ClassVar[int]
     ORDER_ID_FIELD_NUMBER: _ClassVar[int]
     POSTAL_CODE_FIELD_NUMBER: _ClassVar[int]
@@ -114,6 +114,10 @@ class OrderDraft(_message.Message):
     CUSTOMER_FIELD_NUMBER: _ClassVar[int]
     NODES_MAX_FIELD_NUMBER: _ClassVar[int]
     SHIP_COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    PAY_BY_US_FIELD_NUMBER: _ClassVar[int]
+    DISCOUNT_FIELD_NUMBER: _ClassVar[int]
+    SHIPPING_FEE_FIELD_NUMBER: _ClassVar[int]
+    SHIPPING_FEE_TAX_FIELD_NUMBER: _ClassVar[int]
     channel: str
     order_id: str
     postal_code: str
@@ -127,21 +131,29 @@ class OrderDraft(_message.Message):
     customer: str
     nodes_max: int
     ship_complete: bool
-    def __init__(self, channel: _Optional[str] = ..., order_id: _Optional[str] = ..., postal_code: _Optional[str] = ..., lines: _Optional[_Iterable[_Union[LineDraft, _Mapping]]] = ..., placed_at_us: _Optional[int] = ..., currency: _Optional[str] = ..., payment_method: _Optional[_Union[PaymentMethod, str]] = ..., service_level: _Optional[str] = ..., ship_by_us: _Optional[int] = ..., deliver_by_us: _Optional[int] = ..., customer: _Optional[str] = ..., nodes_max: _Optional[int] = ..., ship_complete: _Optional[bool] = ...) -> None: ...
+    pay_by_us: int
+    discount: int
+    shipping_fee: int
+    shipping_fee_tax: int
+    def __init__(self, channel: _Optional[str] = ..., order_id: _Optional[str] = ..., postal_code: _Optional[str] = ..., lines: _Optional[_Iterable[_Union[LineDraft, _Mapping]]] = ..., placed_at_us: _Optional[int] = ..., currency: _Optional[str] = ..., payment_method: _Optional[_Union[PaymentMethod, str]] = ..., service_level: _Optional[str] = ..., ship_by_us: _Optional[int] = ..., deliver_by_us: _Optional[int] = ..., customer: _Optional[str] = ..., nodes_max: _Optional[int] = ..., ship_complete: _Optional[bool] = ..., pay_by_us: _Optional[int] = ..., discount: _Optional[int] = ..., shipping_fee: _Optional[int] = ..., shipping_fee_tax: _Optional[int] = ...) -> None: ...
 
 class LineDraft(_message.Message):
-    __slots__ = ("sku", "quantity", "unit_price", "discount", "tax")
+    __slots__ = ("sku", "quantity", "unit_price", "discount", "tax", "line_discount", "line_tax")
     SKU_FIELD_NUMBER: _ClassVar[int]
     QUANTITY_FIELD_NUMBER: _ClassVar[int]
     UNIT_PRICE_FIELD_NUMBER: _ClassVar[int]
     DISCOUNT_FIELD_NUMBER: _ClassVar[int]
     TAX_FIELD_NUMBER: _ClassVar[int]
+    LINE_DISCOUNT_FIELD_NUMBER: _ClassVar[int]
+    LINE_TAX_FIELD_NUMBER: _ClassVar[int]
     sku: str
     quantity: int
     unit_price: int
     discount: int
     tax: int
-    def __init__(self, sku: _Optional[str] = ..., quantity: _Optional[int] = ..., unit_price: _Optional[int] = ..., discount: _Optional[int] = ..., tax: _Optional[int] = ...) -> None: ...
+    line_discount: int
+    line_tax: int
+    def __init__(self, sku: _Optional[str] = ..., quantity: _Optional[int] = ..., unit_price: _Optional[int] = ..., discount: _Optional[int] = ..., tax: _Optional[int] = ..., line_discount: _Optional[int] = ..., line_tax: _Optional[int] = ...) -> None: ...
 
 class Part(_message.Message):
     __slots__ = ("line", "node_id", "stage", "quantity", "distance_m")

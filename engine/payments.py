@@ -1,0 +1,55 @@
+"""What methods of payment can do, gateway by gateway, as data: a payment is made with it, and keeps it.
+
+Where a method cannot capture a part, all is captured and the difference given back; where it captures at once, nothing
+is ever authorised. A gateway that is not named here can what `OTHERS` say.
+"""
+
+from typing import NamedTuple
+
+from kernels.life import PaymentFlag, PayMethod
+
+
+class Capability(NamedTuple):
+    """What a method can do."""
+
+    authorises: bool  # holds the money first
+    parts: bool  # captures less than was authorised
+    several: bool  # captures more than once
+    to_source: bool  # gives back by the way it came
+    authorised_days: int  # how long money is held; 0: not at all
+
+
+_AT_ONCE = Capability(False, False, False, True, 0)
+OTHERS: dict[PayMethod, Capability] = {
+    PayMethod.CARD: Capability(True, True, False, True, 7),
+    PayMethod.UPI: _AT_ONCE,
+    PayMethod.NET_BANKING: _AT_ONCE,
+    PayMethod.WALLET: _AT_ONCE,
+    PayMethod.CASH_ON_DELIVERY: Capability(False, True, True, False, 0),
+    PayMethod.CHANNEL: Capability(False, True, True, False, 0),
+}
+GATEWAYS: dict[str, dict[PayMethod, Capability]] = {
+    # A card's capture has to be of all that was authorised, which is let go of after five days by default
+    # (razorpay.com/docs, on capturing payments).
+    "razorpay": OTHERS | {PayMethod.CARD: Capability(True, False, False, True, 5)},
+    # A capture may be of less, once; the rest is let go of, and a card holds for seven days by default
+    # (docs.stripe.com, on placing a hold).
+    "stripe": OTHERS,
+    "local": OTHERS,
+}
+
+
+def capability(gateway: str, method: PayMethod) -> Capability:
+    """What a method can do at a gateway."""
+    return GATEWAYS.get(gateway, OTHERS)[method]
+
+
+def flags_of(gateway: str, method: PayMethod) -> int:
+    """The flags of a payment: its method and what it can do."""
+    can = capability(gateway, method)
+    flags = int(method)
+    for flag, holds in (
+        (PaymentFlag.PARTS, can.parts), (PaymentFlag.SEVERAL, can.several), (PaymentFlag.TO_SOURCE, can.to_source),
+    ):  # fmt: skip
+        flags |= flag if holds else 0
+    return flags

@@ -1,0 +1,121 @@
+"""What the services of payments, shipments and returns share: steps one by one and in Arrow batches, and looking up."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+
+from allot.v1 import life_pb2
+from engine.answers import Replies
+from engine.life_reading import DocumentNow, LifeNow, document_now, life_of, order_of
+from engine.outcomes import Namespace, Reply
+from engine.writer import Engine
+from kernels.columns import NONE
+from server.batcher import Lane
+from server.deadlines import deadline_of
+from server.errors import Rejection
+from server.gather import STEP
+from server.life import LifeMessages
+from server.metrics import Metrics
+from server.replies import check_reply
+from server.security import current_caller
+from server.services.orders import BATCHES_UNDER_WAY_MAX, OrderDesk
+from server.step_batches import StepBatches, answer_steps
+from server.streams import in_order, when_there_is_room
+from server.validation.orders import actor_of
+from server.validation.values import request_id
+
+_NAMINGS_MAX = 4
+
+
+@dataclass(frozen=True)
+class LifeDesk:
+    """What the three services share."""
+
+    orders: OrderDesk
+    messages: LifeMessages
+    decoding: Executor
+    metrics: Metrics
+    draining: asyncio.Event
+
+    async def step(self, read: Any, request: Any, context: Any) -> Any:
+        """One step: what it came to. Raises Rejection."""
+        deadline = deadline_of(context)
+        row = await self.orders.row(read, request, deadline)
+        result = await self.orders.batcher.place(STEP, row, deadline)
+        check_reply(result.reply)
+        return result
+
+    async def steps(
+        self, batches: StepBatches, requests: AsyncIterator[Any], context: Any, response: Callable[..., Any]
+    ) -> AsyncIterator[Any]:
+        """Batches of steps as they come. response: makes the message of `answers` or `problem`."""
+        deadline, lane, channel = deadline_of(context), Lane(), current_caller().channel
+
+        async def begin(request: Any) -> Any:
+            return await self._begin(batches, lane, request.steps, channel, deadline)
+
+        async for _, result in in_order(requests, begin, BATCHES_UNDER_WAY_MAX, self.draining):
+            if isinstance(result, Rejection):
+                self.metrics.rejected(result.reason)
+                yield response(problem=result.problem())
+            else:
+                yield response(answers=life_pb2.StepAnswers(batch=result))
+
+    async def _begin(
+        self, batches: StepBatches, lane: Lane, steps: life_pb2.StepBatch, channel: str, deadline: float
+    ) -> Any:
+        """Begin a batch: the future of its answer, as bytes."""
+        key, loop = request_id(steps.request_id), asyncio.get_running_loop()
+        actor = await self.orders.row(lambda _, lookup: actor_of(lookup), None, deadline)
+        for _ in range(_NAMINGS_MAX):
+            taken = await loop.run_in_executor(self.decoding, batches.take, steps.batch, key, actor, channel)
+            if taken.command is not None:
+                break
+            await self.orders.naming.name(pa.concat_arrays(taken.unnamed).unique(), deadline)
+        assert taken.command is not None, "what a batch names is known after it was named"
+        rows = int(taken.command.step.size)
+        submit = partial(self.orders.batcher.allocate, lane, taken.command, rows, deadline)
+        return asyncio.ensure_future(self._answered(await when_there_is_room(submit)))
+
+    async def _answered(self, future: Any) -> bytes:
+        answers: Replies = await future
+        return await asyncio.get_running_loop().run_in_executor(self.decoding, answer_steps, answers)
+
+    async def document(self, row_of: Callable[[Engine], int], unknown: Reply, context: Any) -> "Found":
+        """A document as it stands, by a look at the state. Raises Rejection."""
+
+        def look(engine: Engine) -> Found | None:
+            row = row_of(engine)
+            if row == NONE:
+                return None
+            order = life_of(engine, order_of(engine.state, row))
+            return Found(document_now(engine, row), order, engine.state.sequence)
+
+        found = await self.orders.batcher.read(look, deadline_of(context))
+        if found is None:
+            check_reply(unknown)
+        assert isinstance(found, Found)
+        return found
+
+    def channel_name(self, channel: int) -> str:
+        """The text of a channel."""
+        return self.orders.batcher.engine.state.names[Namespace.CHANNEL].text(channel)
+
+    def word(self, text: str) -> int:
+        """The index of a word, or NONE: looked for, never named."""
+        index = self.orders.lookup.find(Namespace.WORD, text) if text else NONE
+        return index if index >= 0 else NONE
+
+
+@dataclass(frozen=True)
+class Found:
+    """A document, its order, and the commit that both take in."""
+
+    document: DocumentNow
+    order: LifeNow
+    sequence: int
