@@ -122,6 +122,7 @@ STEP_RULES: dict[Step, StepRule] = {
     Step.LAPSE: StepRule(
         (_P.AUTHORISED, _P.VOIDING), _P.LAPSED, (_P.PENDING, _P.CAPTURED, _P.FAILED, _P.VOIDED, _P.LAPSED)
     ),
+    Step.OPEN: StepRule((_P.PENDING, _P.FAILED), None, tuple(_P)[1:3] + tuple(_P)[4:]),
     Step.ASK_REFUND: StepRule((), RefundState.ASKED),
     Step.REFUND: StepRule((RefundState.ASKED, RefundState.FAILED), RefundState.DONE, (RefundState.DONE,)),
     Step.REFUND_FAILED: StepRule((RefundState.ASKED,), RefundState.FAILED, (RefundState.FAILED,)),

@@ -229,6 +229,9 @@ class Engine:
                 parts += acted_parts_max(self.state, command)
             elif isinstance(command, TakeSteps):
                 keys += len(command.request_id) + 2 * command.step.size
+                replaced = int((command.step == Step.INSPECT).sum())  # by orders of one line, at most
+                orders, lines, keys = orders + replaced, lines + replaced, keys + replaced
+                parts += (self.state.node_count + 1) * replaced
                 parts += PARTS_OF_A_MOVE_MAX * (command.step.size + self._items_max(command))
                 self.state.check_documents(documents_max(command), self._lines_max(command))
             elif isinstance(command, MoveStock):

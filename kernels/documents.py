@@ -27,7 +27,7 @@ from kernels.money import charge_item, charged, credit_item, keep, to_come
 from kernels.options import I16, I32, I64, U8, kernel, leaf
 
 _PAY, _AUTHORISE, _ASK_CAPTURE, _CAPTURE, _CAPTURE_FAILED = (int(step) for step in list(Step)[:5])
-_ASK_REFUND, _REFUND, _REFUND_FAILED, _RETRY = (int(step) for step in list(Step)[9:13])
+_ASK_REFUND, _REFUND, _REFUND_FAILED, _RETRY = (int(step) for step in list(Step)[10:14])
 _SEND, _BOOK, _SHIP, _DELIVER, _HOME, _LOSE = (
     int(step) for step in (Step.SEND, Step.BOOK, Step.SHIP, Step.DELIVER, Step.COME_HOME, Step.LOSE)
 )

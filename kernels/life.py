@@ -80,6 +80,7 @@ class Step(IntEnum):
     ASK_VOID = 6
     VOID = 7
     LAPSE = 8
+    OPEN = 9  # a gateway waits for the customer to pay
 
     ASK_REFUND = 16
     REFUND = 17

@@ -214,8 +214,9 @@ def _advance(
     if to == _KEEPS_STATE:
         return _DONE, 0, 1
     if kind == _REFUND_KIND:
-        push(told, book, i, document, step, to, 0, asked.at[i], 0)
-        return _DONE, documents.figures[document, _REFUND_AMOUNT], 0
+        amount = documents.figures[document, _REFUND_AMOUNT]
+        push(told, book, i, document, step, to, amount, asked.at[i], documents.flags[document])
+        return _DONE, amount, 0
     reply, amount = _check_payment(asked, i, book, document, stamp)
     if reply != _DONE or amount < 0:
         return reply, 0, 1 if amount < 0 else 0

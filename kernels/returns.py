@@ -62,7 +62,7 @@ _IS_DELIVERED = int(ShipmentState.DELIVERED)
 _IS_ASKED, _IS_APPROVED, _IS_CLOSED = int(ReturnState.ASKED), int(ReturnState.APPROVED), int(ReturnState.CLOSED)
 _UNITS, _RECEIVED, _ACCEPTED, _TURNED_DOWN = (int(figure) for figure in list(ReturnFigure)[:4])
 _DELIVERED_AT = int(ShipmentFigure.DELIVERED_AT)
-_CLAIM, _EXCHANGE = int(ReturnKind.CLAIM), int(ReturnKind.EXCHANGE)
+_PLAIN, _CLAIM, _EXCHANGE = int(ReturnKind.RETURN), int(ReturnKind.CLAIM), int(ReturnKind.EXCHANGE)
 _KEEPS_SHIPPING = int(ReturnFlag.KEEPS_SHIPPING)
 _ASKED_FLAGS = 0x77  # of a return: those that the policy does not set
 
@@ -145,7 +145,7 @@ def _ask_return(
     told.steps.line[place] = asked.line[i]
     told.steps.units[place] = asked.units[i]
     told.steps.node[place] = book.documents.node[book.items.document[item]]
-    told.steps.fee[place] = 0 if kind == _CLAIM else policies.fee[policy]
+    told.steps.fee[place] = policies.fee[policy] if kind == _PLAIN else 0
     told.steps.within[place] = policies.refund_within[policy]
     if policies.flags[policy] & _AUTO != 0:
         state = _IS_CLOSED if kind == _CLAIM else _IS_APPROVED

@@ -6,11 +6,31 @@ And which orders nobody has paid in time.
 
 from kernels.columns import NONE, Book, OrderKind
 from kernels.documents import TAKEN
-from kernels.life import METHOD_BITS, DocumentKind, PaymentFigure, PaymentState, PayMethod, ShipmentState, Step
+from kernels.life import (
+    METHOD_BITS,
+    DocumentKind,
+    PaymentFigure,
+    PaymentState,
+    PayMethod,
+    RefundTo,
+    ShipmentState,
+    Step,
+)
 from kernels.money import charged, paid, to_come
 from kernels.options import I32, U8, kernel, leaf
 from kernels.shipments import at_node, claimed
-from kernels.telling import STEPS, Carrying, Told, being_captured, carry_out, give_back, has_room, push
+from kernels.telling import (
+    STEPS,
+    Carrying,
+    Told,
+    being_captured,
+    carry_out,
+    give_back,
+    has_room,
+    push,
+    push_again,
+    push_new,
+)
 
 _ORDER = int(OrderKind.ORDER)
 _PAYMENT, _SHIPMENT = int(DocumentKind.PAYMENT), int(DocumentKind.SHIPMENT)
@@ -29,6 +49,8 @@ _AMOUNT, _AUTHORISED, _CAPTURING, _CAPTURED, _REFUNDING, _REFUNDED = (
         PaymentFigure.REFUNDING, PaymentFigure.REFUNDED,
     )
 )  # fmt: skip
+_PAY, _CAPTURE, _SOURCE, _TO_EXCHANGE = int(Step.PAY), int(Step.CAPTURE), int(RefundTo.SOURCE), int(RefundTo.EXCHANGE)
+_BY_EXCHANGE = int(PayMethod.EXCHANGE)
 _METHOD, _CASH = METHOD_BITS, int(PayMethod.CASH_ON_DELIVERY)
 
 assert TAKEN >= 8
@@ -89,7 +111,7 @@ def _settle_one(told: Told, book: Book, order: int, location: int, stamp: int) -
     owed, has_paid = charged(book, order) + to_come(book, order), paid(book, order)
     if has_paid > owed and has_paid > 0:
         before = told.counts[STEPS]
-        give_back(told, book, order, location, min(has_paid - owed, has_paid), stamp, False)
+        give_back(told, book, order, location, min(has_paid - owed, has_paid), stamp, _SOURCE)
         return bool(told.counts[STEPS] > before)
     if owed - has_paid - being_captured(book, order) <= 0:
         return _let_go(told, book, order, stamp)
@@ -117,6 +139,24 @@ def settle(rows: I32, first: int, stamp: int, location: int, book: Book, with_: 
                 break
             carry_out(told, book, begin, location, stamp, with_)
     return rows.size
+
+
+@kernel
+def transfer(
+    source: int, target: int, amount: int, stamp: int, location: int, book: Book, with_: Carrying, told: Told
+) -> int:  # fmt: skip
+    """What came back of one order pays for the one that replaces it, as far as it was paid. source, target: rows.
+
+    Returns what was paid over. Writes the book and what is told, which has room.
+    """
+    most = paid(book, source) - charged(book, source) - to_come(book, source)
+    wanted = max(0, min(amount, most))
+    given = wanted - give_back(told, book, source, location, wanted, stamp, _TO_EXCHANGE)
+    if given > 0:
+        place = push_new(told, book, NONE, target, location, _PAY, _PENDING, given, stamp, _BY_EXCHANGE)
+        push_again(told, place, _CAPTURE, _IS_CAPTURED, given)
+    carry_out(told, book, 0, location, stamp, with_)
+    return given
 
 
 @kernel

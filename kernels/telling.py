@@ -108,6 +108,7 @@ class Told(NamedTuple):
 
     steps: Steps
     asked: I32  # [step] the row that asked for it; NONE: it follows
+    first_posting: I64  # [step] where its postings begin
     moves: Acted
     postings: Postings
     stock: Restocked
@@ -473,8 +474,9 @@ def _fund(told: Told, book: Book, place: int, location: int, stamp: int) -> None
 
 
 @leaf
-def give_back(told: Told, book: Book, order: int, location: int, amount: int, at: int, as_credit: bool) -> None:
-    """Ask for refunds of what was captured for an order, from the newest payment on."""
+def give_back(told: Told, book: Book, order: int, location: int, amount: int, at: int, way: int) -> int:
+    """Ask for refunds of what was captured for an order, from the newest payment on; what is left of the amount. way:
+    SOURCE, or where all of it is to go (RefundTo)."""
     documents, left = book.documents, np.int64(amount)
     document = documents.of_order[order] - 1
     while document >= 0 and left > 0:
@@ -484,9 +486,11 @@ def give_back(told: Told, book: Book, order: int, location: int, amount: int, at
             if units > 0:
                 to, state = _SOURCE, _REFUND_ASKED
                 method = flags & _METHOD
-                if method == _BY_CHANNEL:
+                if way == _TO_EXCHANGE:
+                    to, state = _TO_EXCHANGE, _REFUND_DONE
+                elif method == _BY_CHANNEL:
                     to, state = _TO_CHANNEL, _REFUND_DONE
-                elif as_credit or method >= _BY_CREDIT:
+                elif way == _CREDIT_NOTE or method >= _BY_CREDIT:
                     to, state = _CREDIT_NOTE, _REFUND_DONE
                 elif flags & _TO_SOURCE == 0:
                     to = _BANK
@@ -495,6 +499,7 @@ def give_back(told: Told, book: Book, order: int, location: int, amount: int, at
                 told.steps.how[place] = documents.how[document]
                 left -= units
         document = documents.next[document]
+    return left
 
 
 @leaf
@@ -507,6 +512,7 @@ def carry_out(told: Told, book: Book, first: int, location: int, stamp: int, wit
         before = book.documents.figures[document, _CAPTURED] if step == _CAPTURE else np.int64(0)
         take(steps, place, book, told.taken)
         is_noted = (steps.flags[place] & NOTED) != 0
+        told.first_posting[place] = told.counts[POSTINGS]
         _tell_entries(told, book, place, before)
         moves = step == _SHIP or step == _DELIVER or step == _LOSE or step == _HOME or step == _RECEIVE
         if moves and not is_noted:
@@ -525,5 +531,5 @@ def carry_out(told: Told, book: Book, first: int, location: int, stamp: int, wit
                 for amount in range(BACK):
                     credited += told.taken[amount]
                 excess = paid(book, order) - charged(book, order) - to_come(book, order)
-                give_back(told, book, order, location, min(excess, credited), steps.at[place], True)
+                give_back(told, book, order, location, min(excess, credited), steps.at[place], _CREDIT_NOTE)
         place += 1

@@ -24,7 +24,7 @@ from engine.ragged import offsets, owners
 from engine.snapshot import whole_from
 from engine.writer import Engine
 from kernels.columns import NO_NODE
-from kernels.life import STEPS_PER_KIND, Account, DocumentKind, Step
+from kernels.life import STEPS_PER_KIND, Account, DocumentKind, RefundTo, Step
 from server.errors import Rejection, invalid
 from server.validation.values import shown
 from server.wakeups import Wakeups
@@ -286,19 +286,20 @@ def _stepped(steps: Columns, further: Sequence[Columns], names: AllNames, first:
         return _texts(names, namespace, steps[name][rows]) if name in steps else [""] * count
 
     of_number = steps["of_number"][rows].tolist() if "of_number" in steps else [0] * count
-    figures = ("number", "order_number", "step", "state", "line", "units", "amount", "at")
+    figures = ("number", "order_number", "step", "state", "line", "units", "amount", "at", "flags")
     columns = zip(
         *(steps[name][rows].tolist() for name in figures), words(Namespace.WORD, "how"), words(Namespace.NODE, "node"),
         of_number, texts("document_id"), texts("reference"), texts("note"), words(Namespace.CHANNEL, "channel"),
         words(Namespace.WORD, "actor"), strict=True,
     )  # fmt: skip
-    for (number, order_number, step, state, line, units, amount, at, how, node_id, of, document_id, reference, note,
-         channel, actor) in columns:  # fmt: skip
+    for (number, order_number, step, state, line, units, amount, at, flag, how, node_id, of, document_id, reference,
+         note, channel, actor) in columns:  # fmt: skip
         kind = DocumentKind(step // STEPS_PER_KIND + 1)
         yield pb.StepTaken(
             number=number, order_number=order_number, kind=kind.name, step=Step(step).name,
             state=STATES[kind](state).name, how=how, node_id=node_id, line=line, quantity=units, amount=amount,
-            at_us=at, of_number=of, document_id=document_id, reference=reference, note=note, channel=channel,
+            refund_to=RefundTo(flag & 7).name if kind is DocumentKind.REFUND else "", at_us=at, of_number=of,
+            document_id=document_id, reference=reference, note=note, channel=channel,
             actor=actor,
         )  # fmt: skip
 

@@ -220,7 +220,7 @@ def open_parts(service: Service) -> Parts:
     from server.feed import Feed
     from server.life import LifeMessages
     from server.lookup import Lookup
-    from server.memory import MemoryAhead, MemoryLimit
+    from server.memory import MemoryLimit
     from server.naming import Naming
     from server.promising import CartBatches, Promising
     from server.reading import OrderReading
@@ -242,10 +242,6 @@ def open_parts(service: Service) -> Parts:
     feed, events = Feed(engine), EventLog(engine)
     memory = MemoryLimit(settings.memory_bytes_max, ahead=lambda: engine.memory_ahead)
     batcher = Batcher(engine, settings.queue_requests_max, settings.queue_batches_max, memory=memory.refusal)
-
-    def surge_meter(per_second: int, seconds: float) -> Callable[[], bool]:
-        return SurgeMeter(lambda: batcher.work, per_second, seconds).in_surge
-
     lookup = Lookup(engine.state)
     naming = Naming(batcher, lambda: places_of(settings))
     reading = OrderReading(batcher, lookup, settings.data / VIEWS if settings.views else None)
@@ -256,7 +252,7 @@ def open_parts(service: Service) -> Parts:
     carts = CartBatches(engine.state.names, settings.batch_orders_max, settings.batch_lines_max)
     promising = Promising(batcher, card, service.decoding)
     event_service = EventService(events)
-    busy = surge_meter(FIGURES_SURGE_PER_SECOND, FIGURES_METER_SECONDS)
+    busy = surge_meter(batcher, FIGURES_SURGE_PER_SECOND, FIGURES_METER_SECONDS)
     services = [
         (orders_pb2_grpc, OrderService(desk, batches, service.decoding, metrics, service.draining)),
         (reservations_pb2_grpc, ReservationService(desk)),
@@ -277,19 +273,23 @@ def open_parts(service: Service) -> Parts:
         count_turn(metrics, lookup, turn)
 
     beside = Background(
-        settings.data, lambda: engine.durable_sequence, surge_meter(SURGE_PER_SECOND, METER_SECONDS),
+        settings.data, lambda: engine.durable_sequence, surge_meter(batcher, SURGE_PER_SECOND, METER_SECONDS),
         views=settings.views, snapshots=settings.snapshots, memory_ahead=lambda: engine.memory_ahead,
     )  # fmt: skip
     watch(metrics, batcher, beside)
-    all_beside = [beside, *beside_on_demand(service, engine)]
-    if settings.memory_ahead_bytes:
-        all_beside.append(MemoryAhead(engine.room_ahead(), settings.memory_ahead_bytes, memory))
+    all_beside = [beside, *beside_on_demand(service, engine, memory)]
     return Parts(engine, batcher, all_beside, services, hear, event_service.close)
 
 
-def beside_on_demand(service: Service, engine: Any) -> list[Any]:
-    """The relay, and the keeper of prices, where the settings ask for them."""
+def surge_meter(batcher: Any, per_second: int, seconds: float) -> Callable[[], bool]:
+    """Asks whether so much is decided a second that what can wait is to wait."""
+    return SurgeMeter(lambda: batcher.work, per_second, seconds).in_surge
+
+
+def beside_on_demand(service: Service, engine: Any, memory: Any) -> list[Any]:
+    """The relay, the keeper of prices and the taker of memory ahead, where the settings ask for them."""
     from server.kept_process import KeptProcess
+    from server.memory import MemoryAhead
 
     settings, found = service.settings, list[Any]()
     if settings.redis:
@@ -301,6 +301,8 @@ def beside_on_demand(service: Service, engine: Any) -> list[Any]:
 
         pricing = Pricing(engine.state, RateCard.read(settings.rate_card), settings.stock_lasts_days)
         found.append(PriceKeeper(pricing))
+    if settings.memory_ahead_bytes:
+        found.append(MemoryAhead(engine.room_ahead(), settings.memory_ahead_bytes, memory))
     return found
 
 

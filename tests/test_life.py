@@ -4,11 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from engine.commands import PutReturnPolicies
 from engine.lifecycle import ENGINE_STEPS, STEP_RULES, Action
 from engine.outcomes import Reply
-from kernels.columns import NONE
+from kernels.columns import NONE, Head, OnShort
 from kernels.life import (
     Account,
     Condition,
@@ -26,7 +28,8 @@ from kernels.life import (
     ShipmentState,
     Step,
 )
-from tests.driving import COMPILED, SECOND, START
+from tests import asks
+from tests.driving import COMPILED, EVERY_NODE, SECOND, START, columns, i16, i32, place, u8
 from tests.living import DAY, GATEWAY, KEEP, WAITS, A, B, Life, X, Y, ask_return, pay, row
 
 PER_ORDER = 3 * 10_000
@@ -386,6 +389,77 @@ def test_a_return_as_credit_is_done_at_once():
     assert states(life, DocumentKind.REFUND) == [RefundState.DONE]
 
 
+# Exchanges
+
+
+def exchanged(life: Life, units: int = 1) -> str:
+    """Units of `o` go back for an exchange and are accepted; the id of the order that replaces them."""
+    life.steps(ask_return("x", "o", units, kind=ReturnKind.EXCHANGE))
+    for step in (Step.APPROVE, Step.RECEIVE, Step.INSPECT):
+        assert life.step(step, "x") is Reply.DONE
+    documents = life.state.book.documents
+    ((number, *_),) = [
+        documents.number[at : at + 1].tolist()
+        for at in range(life.state.head(Head.DOCUMENTS))
+        if documents.kind[at] == DocumentKind.RETURN
+    ]
+    return f"exchange-{number}-{life.state.sequence}-0"
+
+
+def test_an_exchange_is_an_order_of_its_own_that_is_paid_for_by_what_came_back():
+    life = delivered(paid(Life(), tax=1_800))
+    order = exchanged(life, 2)
+    assert [(amount, to) for _, amount, to in life.refunds()] == [(23_600, RefundTo.EXCHANGE)]
+    assert life.balances() == {
+        Account.CUSTOMER: -23_600, Account.GATEWAY: 35_400, Account.SALES: -10_000, Account.CGST: -900,
+        Account.SGST: -900,
+    }  # fmt: skip
+    shipped(life, order)
+    assert life.step(Step.DELIVER, f"s {order}") is Reply.DONE
+    assert life.balances() == {
+        Account.GATEWAY: 35_400, Account.SALES: -30_000, Account.CGST: -2_700, Account.SGST: -2_700,
+    }  # fmt: skip
+    life.close()
+
+
+def test_an_exchange_that_is_cancelled_is_given_back_as_credit():
+    life = delivered(paid(Life()))
+    order = exchanged(life)
+    assert life.act(order, Action.CANCEL) is Reply.DONE
+    assert [to for _, _, to in life.refunds()] == [RefundTo.EXCHANGE, RefundTo.CREDIT]
+    assert life.balances() == {Account.GATEWAY: 30_000, Account.CREDIT: -10_000, Account.SALES: -20_000}
+    life.close()
+
+
+def test_an_exchange_that_finds_no_stock_waits_like_any_order_of_its_channel():
+    life = Life(units=3)
+    life.place("o", (X, 3, 100), channel=WAITS, method="CARD")
+    life.steps(pay("p", "o", channel=WAITS), row(Step.CAPTURE, "p", channel=WAITS))
+    life.step(Step.SEND, "s", order="o", node=A, channel=WAITS)
+    life.step(Step.DELIVER, "s", channel=WAITS)
+    life.steps(ask_return("x", "o", kind=ReturnKind.EXCHANGE, channel=WAITS))
+    life.place("other", (X, 3, 100), channel=WAITS)  # what is left at B
+    for step in (Step.APPROVE, Step.RECEIVE):
+        life.step(step, "x", channel=WAITS)
+    assert life.step(Step.INSPECT, "x", channel=WAITS, flags=Disposition.SCRAP) is Reply.DONE
+    assert life.state.head(Head.WAITING_PARTS) == 1
+    assert [to for _, _, to in life.refunds()] == [RefundTo.EXCHANGE]
+    life.close()
+
+
+def test_a_channel_that_refuses_what_is_short_gives_the_money_back():
+    life = Life(units=3)
+    life.commit(columns(asks.Channels("refuses", ((KEEP, asks.Policy(EVERY_NODE, on_short=OnShort.REFUSE)),)), []))
+    delivered(paid(life))
+    life.steps(ask_return("x", "o", kind=ReturnKind.EXCHANGE))
+    life.place("other", (X, 3, 100))
+    for step in (Step.APPROVE, Step.RECEIVE):
+        life.step(step, "x")
+    assert life.step(Step.INSPECT, "x", flags=Disposition.SCRAP) is Reply.DONE
+    assert [(amount, to) for _, amount, to in life.refunds()] == [(10_000, RefundTo.SOURCE)]
+    life.close()
+
+
 # Each refusal once
 
 
@@ -446,8 +520,6 @@ def test_each_reply_to_a_step_is_given(reply: Reply, asked: Callable[[], dict[st
 
 
 def test_an_order_without_prices_takes_no_payment_and_ships_all_the_same():
-    from tests.driving import columns, place
-
     life = Life()
     life.commit(columns(place("plain", (X, 2)), []))
     assert Reply(int(life.steps(pay("p", "plain", 1)).reply[0])) is Reply.NO_PRICES
@@ -474,6 +546,15 @@ def test_a_return_too_late_twice_or_in_a_condition_that_is_not_taken_is_refused(
     life.steps(ask_return("r", "o"))
     assert Reply(int(life.steps(ask_return("r2", "o")).reply[0])) is Reply.TOO_MANY_UNITS
     life.step(Step.WITHDRAW, "r")
+    wrong = ask_return("r3", "o", condition=Condition.USED)
+    policy = PutReturnPolicies(
+        "policies", i16([KEEP]), i16([NONE]), *np.array([[10 * DAY], [10 * DAY], [7 * DAY], [0]], np.int64),
+        i32([1 << Condition.UNUSED]), u8([0]),
+    )  # fmt: skip
+    life.commit(policy)
+    assert Reply(int(life.steps(wrong).reply[0])) is Reply.CONDITION_NOT_TAKEN
+    swap = ask_return("r3", "o", kind=ReturnKind.EXCHANGE)
+    assert Reply(int(life.steps(swap).reply[0])) is Reply.KIND_NOT_OFFERED
     life.commit(after=11 * DAY)
     assert Reply(int(life.steps(ask_return("r3", "o")).reply[0])) is Reply.TOO_LATE
 
@@ -535,6 +616,24 @@ def test_an_order_of_many_lines_needs_more_room_than_most():
     life.step(Step.SEND, "s", order="large", node=A)
     assert life.step(Step.SHIP, "s") is Reply.DONE
     life.close()
+
+
+def test_an_order_has_a_thousand_documents_and_no_more():
+    life = Life()
+    life.place("o", (X, 1, 5_000))
+    for first in range(0, 1_000, 250):
+        answers = life.steps(*(pay(f"p{at}", "o", 1) for at in range(first, first + 250)))
+        assert set(answers.reply.tolist()) == {Reply.DONE}
+    assert Reply(int(life.steps(pay("another", "o", 1)).reply[0])) is Reply.TOO_MANY_DOCUMENTS
+
+
+def test_each_reply_is_in_the_table_above_or_in_a_test_of_its_own():
+    of_their_own = {
+        Reply.NO_PRICES, Reply.NOT_PAID, Reply.SHIPS_BY_SHIPMENT, Reply.TOO_LATE, Reply.CONDITION_NOT_TAKEN,
+        Reply.KIND_NOT_OFFERED, Reply.TOO_MANY_DOCUMENTS,
+    }  # fmt: skip
+    to_steps = {reply for reply in Reply if reply >= Reply.UNKNOWN_PAYMENT} - {Reply.ALREADY_SHIPPED}
+    assert to_steps <= {reply for reply, _ in REFUSALS} | of_their_own
 
 
 def test_the_table_of_steps_is_whole():

@@ -33,7 +33,7 @@ from tests.living import KEEP, WAITS, A, B, Life, X, Y, priced_order, row
 
 METHODS = ["", "CARD", "CARD", "UPI", "CASH_ON_DELIVERY", "CHANNEL"]
 CAN = [0, PaymentFlag.PARTS, PaymentFlag.PARTS | PaymentFlag.SEVERAL]
-KINDS = [ReturnKind.RETURN, ReturnKind.RETURN, ReturnKind.CLAIM]
+KINDS = [ReturnKind.RETURN, ReturnKind.RETURN, ReturnKind.CLAIM, ReturnKind.EXCHANGE]
 OF_KIND = {
     kind: [step for step in Step if step // 16 + 1 == kind and step not in ENGINE_STEPS] for kind in DocumentKind
 }
@@ -120,7 +120,7 @@ class Lives:
             self.take(row(step, payment, channel=channel, amount=amount, reference=reference, how=how))
 
     def advance_a_refund(self) -> None:
-        refunds = self.life.refunds()
+        refunds = [refund for refund in self.life.refunds() if self.life.order_of(refund[0]) in self.of_number]
         if refunds:
             step = self.chance.choice([Step.REFUND, Step.REFUND, Step.REFUND_FAILED, Step.RETRY_REFUND])
             number, *_ = self.chance.choice(refunds)

@@ -16,8 +16,11 @@ from allot.v1 import (
     catalogue_pb2,
     events_pb2,
     orders_pb2,
+    payments_pb2,
     promises_pb2,
     reservations_pb2,
+    returns_pb2,
+    shipments_pb2,
     stock_pb2,
 )
 from server.config import Settings, SettingsError
@@ -42,7 +45,10 @@ from server.security import (
 )
 from tests.command_line import run
 
-CONTRACT = (availability_pb2, catalogue_pb2, events_pb2, orders_pb2, promises_pb2, reservations_pb2, stock_pb2)
+CONTRACT = (
+    availability_pb2, catalogue_pb2, events_pb2, orders_pb2, payments_pb2, promises_pb2, reservations_pb2, returns_pb2,
+    shipments_pb2, stock_pb2,
+)  # fmt: skip
 LIBRARIES = (health_pb2, reflection_pb2)
 METHODS = {
     f"{service.full_name}/{method.name}": method
@@ -83,9 +89,11 @@ def test_every_call_of_the_contract_says_who_may_make_it_and_no_other():
     assert set(ACCESS) == set(METHODS)
 
 
-def test_an_operator_may_do_everything_and_nothing_is_open_but_the_health_check():
+def test_an_operator_may_do_everything_and_nothing_is_open_but_tracking_and_the_health_check():
     assert [name for name, access in ACCESS.items() if Role.OPERATOR not in access.roles] == []
-    assert [name for name, access in ACCESS.items() if access.is_open] == ["grpc.health.v1.Health/Check"]
+    assert [name for name, access in ACCESS.items() if access.is_open] == [
+        "allot.v1.ShipmentService/TrackShipment", "grpc.health.v1.Health/Check",
+    ]  # fmt: skip
 
 
 def paths_to_channel(message: Descriptor, prefix: str = "") -> set[str]:
@@ -118,12 +126,20 @@ def test_what_each_role_may_do():
     orders = {"CancelOrder", "GetOrder", "ExplainOrder", "ListOrders"}
     stock = {"ReceiveStock", "CountStock", "AdjustStock", "GetStock", "ListStock", "PutSupply", "ListSupply"}
     policies = {"PutChannel", "ListChannels", "PutExceptions", "PutFences"}
+    payments = {
+        "CreatePayment", "AdvancePayment", "AdvancePayments", "GetPayment", "RefundOrder", "AdvanceRefund",
+    }  # fmt: skip
+    parcels = {"CreateShipment", "GetShipment", "AdvanceReturn", "GetReturn"}
+    handling = {"AdvanceShipment", "AdvanceShipments", "ActOnUnits", "AdvanceReturns", "ListReturnPolicies"}
     placing = {"PlaceOrder", "PlaceOrders", "AllocateBatches", "Reserve", "Confirm", "Release", "Promise", "Promises"}
-    assert may[Role.SHOP] == placing | orders | figures
-    assert may[Role.CHANNEL] == figures | policies | {"ListSkus", "StreamEvents", "ListChannelFigures"}
-    assert may[Role.WAREHOUSE] == stock | orders | {"ListNodes", "StreamEvents"}
+    assert may[Role.SHOP] == placing | orders | figures | payments | parcels | {"CreateReturn", "TrackShipment"}
+    assert may[Role.CHANNEL] == figures | policies | {
+        "ListSkus", "StreamEvents", "ListChannelFigures", "TrackShipment",
+    }  # fmt: skip
+    assert may[Role.WAREHOUSE] == stock | orders | parcels | handling | {"ListNodes", "StreamEvents", "TrackShipment"}
     assert may[Role.OPERATOR] - may[Role.SHOP] - may[Role.CHANNEL] - may[Role.WAREHOUSE] == {
-        "PutNodes", "PutSkus", "PutPostalCodes", "ReallocateOrders", "ReevaluateOrders",
+        "PutNodes", "PutSkus", "PutPostalCodes", "ReallocateOrders", "ReevaluateOrders", "PutReturnPolicies",
+        "GetLedger",
     }  # fmt: skip
 
 

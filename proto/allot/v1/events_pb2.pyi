@@ -176,7 +176,7 @@ class UnitsMoved(_message.Message):
     def __init__(self, number: _Optional[int] = ..., line: _Optional[int] = ..., sku: _Optional[str] = ..., node_id: _Optional[str] = ..., from_stage: _Optional[_Union[_types_pb2.Stage, str]] = ..., to_stage: _Optional[_Union[_types_pb2.Stage, str]] = ..., quantity: _Optional[int] = ..., cause: _Optional[_Union[Cause, str]] = ..., from_node_id: _Optional[str] = ..., actor: _Optional[str] = ...) -> None: ...
 
 class StepTaken(_message.Message):
-    __slots__ = ("number", "order_number", "kind", "step", "state", "how", "node_id", "line", "quantity", "amount", "at_us", "of_number", "document_id", "reference", "channel", "note", "actor")
+    __slots__ = ("number", "order_number", "kind", "step", "state", "how", "node_id", "line", "quantity", "amount", "at_us", "of_number", "document_id", "reference", "channel", "note", "actor", "refund_to")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     ORDER_NUMBER_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -194,6 +194,7 @@ class StepTaken(_message.Message):
     CHANNEL_FIELD_NUMBER: _ClassVar[int]
     NOTE_FIELD_NUMBER: _ClassVar[int]
     ACTOR_FIELD_NUMBER: _ClassVar[int]
+    REFUND_TO_FIELD_NUMBER: _ClassVar[int]
     number: int
     order_number: int
     kind: str
@@ -211,7 +212,8 @@ class StepTaken(_message.Message):
     channel: str
     note: str
     actor: str
-    def __init__(self, number: _Optional[int] = ..., order_number: _Optional[int] = ..., kind: _Optional[str] = ..., step: _Optional[str] = ..., state: _Optional[str] = ..., how: _Optional[str] = ..., node_id: _Optional[str] = ..., line: _Optional[int] = ..., quantity: _Optional[int] = ..., amount: _Optional[int] = ..., at_us: _Optional[int] = ..., of_number: _Optional[int] = ..., document_id: _Optional[str] = ..., reference: _Optional[str] = ..., channel: _Optional[str] = ..., note: _Optional[str] = ..., actor: _Optional[str] = ...) -> None: ...
+    refund_to: str
+    def __init__(self, number: _Optional[int] = ..., order_number: _Optional[int] = ..., kind: _Optional[str] = ..., step: _Optional[str] = ..., state: _Optional[str] = ..., how: _Optional[str] = ..., node_id: _Optional[str] = ..., line: _Optional[int] = ..., quantity: _Optional[int] = ..., amount: _Optional[int] = ..., at_us: _Optional[int] = ..., of_number: _Optional[int] = ..., document_id: _Optional[str] = ..., reference: _Optional[str] = ..., channel: _Optional[str] = ..., note: _Optional[str] = ..., actor: _Optional[str] = ..., refund_to: _Optional[str] = ...) -> None: ...
 
 class Posted(_message.Message):
     __slots__ = ("number", "order_number", "account", "amount", "currency")

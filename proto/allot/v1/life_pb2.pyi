@@ -63,6 +63,7 @@ class PaymentStep(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PAYMENT_STEP_ASK_VOID: _ClassVar[PaymentStep]
     PAYMENT_STEP_VOID: _ClassVar[PaymentStep]
     PAYMENT_STEP_LAPSE: _ClassVar[PaymentStep]
+    PAYMENT_STEP_OPEN: _ClassVar[PaymentStep]
 
 class RefundStep(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -170,6 +171,7 @@ PAYMENT_STEP_FAIL: PaymentStep
 PAYMENT_STEP_ASK_VOID: PaymentStep
 PAYMENT_STEP_VOID: PaymentStep
 PAYMENT_STEP_LAPSE: PaymentStep
+PAYMENT_STEP_OPEN: PaymentStep
 REFUND_STEP_UNSPECIFIED: RefundStep
 REFUND_STEP_DONE: RefundStep
 REFUND_STEP_FAILED: RefundStep
