@@ -17,7 +17,8 @@ from engine.state import State
 from engine.writer import Engine
 from kernels.columns import NONE, Head, OrderKind
 from kernels.keys import FIRST_DOCUMENT
-from kernels.life import DocumentKind, PaymentFigure
+from kernels.life import DocumentKind, PaymentFigure, ShipmentFigure, ShipmentState
+from kernels.shipments import would_collect
 
 PLACE_BITS = 20  # of a location: sequence << 20 | place
 
@@ -151,12 +152,15 @@ def document_now(engine: Engine, row: int) -> DocumentNow:
             )
         )  # fmt: skip
         of = int(items.next[of])
+    figures = documents.figures[row].tolist()
+    if kind is DocumentKind.SHIPMENT and documents.state[row] <= ShipmentState.BOOKED:
+        figures[ShipmentFigure.COLLECT] = would_collect(row, state.book, state.afterwards.around())
     location, number = int(documents.location[row]), int(documents.number[row])
     made = _told(engine, location >> PLACE_BITS, number, "document_id")
     referenced = int(documents.referenced[row])
     return DocumentNow(
         kind, number, int(documents.state[row]), int(documents.how[row]), int(documents.node[row]),
-        int(documents.flags[row]), tuple(documents.figures[row].tolist()), of_number, line, tuple(found), made,
+        int(documents.flags[row]), tuple(figures), of_number, line, tuple(found), made,
         _told(engine, referenced, number, "reference") if referenced else "",
         int(state.book.orders.channel[documents.order[row]]),
     )  # fmt: skip

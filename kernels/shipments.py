@@ -165,6 +165,13 @@ def _ship_terms(book: Book, document: int, stamp: int, around: Around) -> tuple[
     return (_NOT_PAID if money.method[order] != 0 else _DONE), 0, split
 
 
+@kernel
+def would_collect(document: int, book: Book, around: Around) -> int:
+    """What a shipment that has not left is to collect, as things stand, minor units."""
+    _, collect, _ = _ship_terms(book, document, 0, around)
+    return collect
+
+
 @leaf
 def _step_of_shipment(
     asked: Asked, i: int, document: int, to: int, stamp: int, location: int, book: Book, around: Around, told: Told

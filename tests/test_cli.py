@@ -24,7 +24,7 @@ COMMANDS = (
     "stock expect", "stock expected", "stock get", "stock list", "node put", "node list", "channel put",
     "channel close", "channel list", "watch", "channels",
     "events", "what-if", "plan", "explain", "promise", "node reallocate", "order reevaluate",
-    "load",
+    "load", "worker payments", "worker carriers", "worker webhooks", "local gateway", "local carrier",
 )  # fmt: skip
 TOOLS = real_data.DATA.parent / "tools"
 REPORT_CUT = 3000  # lines of the report that the outside judge sees

@@ -20,6 +20,7 @@ from server.cli import (
     export,
     import_report,
     load,
+    local,
     node,
     order,
     plan,
@@ -33,6 +34,7 @@ from server.cli import (
     warm,
     watch,
     what_if,
+    worker,
 )
 from server.cli.output import BAD_USAGE, FOUND_WRONG, INTERRUPTED
 
@@ -70,6 +72,8 @@ app.command("what-if")(what_if.what_if)
 app.command("plan")(plan.plan)
 app.command("events")(events.events)
 app.command("load")(load.load)
+app.add_typer(worker.app, name="worker")
+app.add_typer(local.app, name="local")
 
 
 def main() -> NoReturn:

@@ -13,7 +13,7 @@ import os
 import random
 import signal
 import threading
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -80,23 +80,27 @@ class Frame:
             longest = min(PAUSE_SECONDS_MAX, PAUSE_SECONDS_MIN * 2.0 ** min(self._failing[part][1], 16))
             await self.pause(random.uniform(longest / 2, longest))
 
-    async def follow(self, part: str, cursor: "Cursor", effect: Effect, kinds: Iterable[Kind] = ()) -> None:
+    async def follow(
+        self, part: str, cursor: "Cursor", effect: Effect, kinds: Iterable[Kind] = (), at_once: int = 1,
+        of: Callable[[events_pb2.Event], Any] | None = None,
+    ) -> None:  # fmt: skip
         """Have an effect for each event after the cursor, in sequence, over and over until it succeeds: at least once.
 
-        kinds: those wanted, of EventKind; none: all.
+        kinds: those wanted, of EventKind; none: all. at_once: so many side by side, of one page; those that are `of`
+        the same one after the other.
         """
-        await self.keep(part, partial(self._follow, part, cursor, effect, tuple(kinds)))
+        effects = partial(_one_by_one, effect) if of is None else partial(_side_by_side, effect, at_once, of)
+        await self.keep(part, partial(self._follow, part, cursor, effects, tuple(kinds)))
 
-    async def _follow(self, part: str, cursor: "Cursor", effect: Effect, kinds: tuple[Kind, ...]) -> None:
+    async def _follow(self, part: str, cursor: "Cursor", effects: Any, kinds: tuple[Kind, ...]) -> None:
         events: Any = events_pb2_grpc.EventServiceStub(self.channel)
         for once in (True, False):  # to the present, then each as it comes: only who is at the present is well
             asked = events_pb2.StreamEventsRequest(after_event_id=cursor.read(), kinds=kinds, once=once)
             call, done = events.StreamEvents(asked, metadata=self.metadata), ""
             try:
                 async for page in call:
-                    for event in page.events:
-                        await effect(event)
-                        done = event.event_id
+                    async for event_id in effects(page.events):
+                        done = event_id
                     if page.events:
                         cursor.write(done)
                         self.well(part)
@@ -128,6 +132,36 @@ class Frame:
         self._failing[part] = (reason, times + 1)
         self._is_well.labels(part).set(0)
         self._failures.labels(part, reason).inc()
+
+
+async def _one_by_one(effect: Effect, events: Iterable[events_pb2.Event]) -> AsyncIterator[str]:
+    """Each event's effect, and its id once it is had."""
+    for event in events:
+        await effect(event)
+        yield event.event_id
+
+
+async def _side_by_side(
+    effect: Effect, at_once: int, of: Callable[[events_pb2.Event], Any], events: Iterable[events_pb2.Event]
+) -> AsyncIterator[str]:
+    """All effects; the last id once all are had. Raises what the first that failed raised, when the others are done."""
+    lanes: dict[Any, list[events_pb2.Event]] = {}
+    last = ""
+    for event in events:
+        lanes.setdefault(of(event), []).append(event)
+        last = event.event_id
+    room = asyncio.Semaphore(at_once)
+
+    async def one(lane: list[events_pb2.Event]) -> None:
+        async with room:
+            for event in lane:
+                await effect(event)
+
+    for came in await asyncio.gather(*map(one, lanes.values()), return_exceptions=True):
+        if isinstance(came, BaseException):
+            raise came
+    if last:
+        yield last
 
 
 class Cursor:
