@@ -27,7 +27,9 @@ def gateway(
     PUT /behaviour makes it misbehave: down, slow_ms, fails, drops, declines, webhook_delay_ms, webhook_twice,
     webhook_reordered, webhook_never.
 
-    Example: allot local gateway --secret s3cret --webhook-url http://127.0.0.1:8081/webhooks/local
+    Webhooks go to /webhooks/local of `allot worker webhooks`.
+
+    Example: allot local gateway --secret s3cret
     """
     from server.local.gateway import LocalGateway
 
@@ -51,7 +53,9 @@ def carrier(
     \b
     PUT /shipments/NUMBER/fate {"fate": "LOSE"} loses a parcel; REFUSE has it refused at the door.
 
-    Example: allot local carrier --secret s3cret --scans-url http://127.0.0.1:8081/scans/local
+    Scans go to /scans/local of `allot worker webhooks`.
+
+    Example: allot local carrier --secret s3cret
     """
     from server.local.carrier import LocalCarrier
 

@@ -48,7 +48,7 @@ def payments(
 
     A kill between a call and its report charges nobody twice: keys to the outside come from the event.
 
-    Example: allot worker payments --outside outside.toml --cursors payments
+    Example: allot worker payments --outside outside.toml --cursors done
     """
     parties = read_outside(outside).gateways
     try:
@@ -80,7 +80,7 @@ def carriers(
 ) -> None:
     """Book shipments with the carrier that is cheapest in time, and cancel what was recalled, until a signal.
 
-    Example: allot worker carriers --outside outside.toml --cursors carriers
+    Example: allot worker carriers --outside outside.toml --cursors done
     """
     parties = read_outside(outside).carriers
     if not parties:
@@ -112,7 +112,7 @@ def webhooks(
     \b
     POST /webhooks/GATEWAY and /scans/CARRIER; GET /t/TRACKING_TOKEN and /health.
 
-    Example: allot worker webhooks --outside outside.toml --listen 127.0.0.1:8081
+    Example: allot worker webhooks --outside outside.toml
     """
     from allot_client import AsyncClient
     from server.log import open_log
