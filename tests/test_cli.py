@@ -20,7 +20,8 @@ from tests.command_line import run, run_without_privilege, spawn, write_csv
 COMMANDS = (
     "allocate", "import amazon-report", "verify", "export", "serve",
     "relay", "snapshot", "warm", "doctor", "config", "token",
-    "order place", "order get", "order list", "order cancel", "order send", "stock receive", "stock count",
+    "order place", "order get", "order show", "order list", "order cancel", "order send",
+    "stock receive", "stock count",
     "stock expect", "stock expected", "stock get", "stock list", "node put", "node list", "channel put",
     "channel close", "channel list", "watch", "channels",
     "events", "what-if", "plan", "explain", "promise", "node reallocate", "order reevaluate",

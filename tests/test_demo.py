@@ -290,6 +290,30 @@ def test_the_table_says_what_the_folder_says(demonstration: Demonstration, tmp_p
     assert demonstration.figure("mean distance of a shipment") == pytest.approx(distance, abs=0.5)
 
 
+def test_a_share_of_the_orders_is_taken_all_the_way(demonstration: Demonstration):
+    by_method = demonstration.rows["paid by card / on delivery / by the marketplace"].split(" / ")
+    assert sum(map(int, by_method)) == demonstration.figure("orders taken all the way") > 0
+    delivered, _ = demonstration.rows["parcels delivered / lost"].split(" / ")
+    assert int(delivered) >= demonstration.figure("orders taken all the way") / 2
+    assert demonstration.figure("returns, inspected and given back") >= 1
+    assert demonstration.rows["all accounts of the ledger together, paise"] == "0"
+    story = demonstration.out.split("time line")[1]
+    wanted = [
+        "pay",
+        "authorise",
+        "picked",
+        "book",
+        "ship",
+        "transit",
+        "deliver",
+        "capture",
+        "ask return",
+        "inspect",
+        "refund",
+    ]
+    assert [what for what in wanted if f"  {what} " not in story] == []
+
+
 def test_the_speed_and_the_lag_are_measured(demonstration: Demonstration):
     for row in ("one order beside the lane", "reserve, confirm, release", "ATS lag, decision to watcher"):
         middle, late = re.fullmatch(r"([\d,.]+) / ([\d,.]+) ms", demonstration.rows[f"{row}, p50 / p99"]).groups()
@@ -300,6 +324,7 @@ def test_the_speed_and_the_lag_are_measured(demonstration: Demonstration):
 def test_where_there_is_no_terminal_each_stage_leaves_a_line(demonstration: Demonstration):
     lines = re.findall(r"^ *[\d.]+ s  (\w+)", demonstration.err, re.MULTILINE)
     assert lines[:3] == ["started", "loaded", "sent"]
+    assert "taken through their whole life" in demonstration.err
     assert "\x1b" not in demonstration.err
 
 

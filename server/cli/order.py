@@ -92,6 +92,34 @@ def get(
     show_expected(order.expected)
 
 
+@app.command("show")
+def show(
+    order_id: OrderId,
+    channel: Channel,
+    server: Server = DEFAULT_SERVER,
+    token_file: TokenFile = None,
+    ca: Ca = None,
+    json: Json = False,
+) -> None:
+    """One order with its whole life: what it owes, its payments, parcels and returns, and its time line.
+
+    Example: allot order show A-1 --channel own
+    """
+    from allot.v1 import types_pb2
+    from server.cli.answers import as_dict, short, show_parts
+    from server.cli.life_view import show_life
+
+    with connected(server, token_file, ca) as client:
+        found = client.get_life(channel, order_id)
+    if json:
+        show_json(as_dict(found))
+        return
+    order = found.order
+    state = short(types_pb2.OrderState, order.state).lower()
+    show_parts(f"order {order.order_id} of {order.channel}, number {order.number}: {state}", order.parts)
+    show_life(found)
+
+
 @app.command("list")
 def list_(
     channel: Annotated[str, typer.Option(help="Only this channel's.")] = "",

@@ -11,15 +11,19 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from allot_client import AllotError, Client
+from server.cli.life_view import show_life
 from server.cli.output import BAD_USAGE, DONE, FOUND_WRONG, INTERRUPTED, say, show_table
 from server.demo import figures
 from server.demo.hour import CART, LANE, SINGLE, STREAM, Geography, Hour, festive_hour, sku_name
+from server.demo.lives import Lives, LivesTally
+from server.demo.outsiders import outsiders
 from server.demo.sending import BATCH_ORDERS, Sending, expired, load
 from server.demo.server import ALLOT, ServerFailed, running
 from server.demo.show import Show
@@ -47,6 +51,8 @@ class Outcome:
     redis_unlike: int  # figures in Redis that are not the engine's, at the end
     expired: int
     verified: dict[str, Any]
+    lives: LivesTally = field(default_factory=LivesTally)
+    shown: Any = None  # one order with its life
 
     @property
     def total(self) -> Tally:
@@ -64,6 +70,8 @@ class Outcome:
             (total.not_taken != 0, f"{total.not_taken:,} orders were not taken: {total.problem}"),
             (verified["orders"] != kept, f"{kept:,} orders and carts were answered, {verified['orders']:,} are in it"),
             (self.redis_unlike != 0, f"{self.redis_unlike:,} figures in Redis are not the engine's"),
+            (sum(self.lives.balances.values()) != 0, f"the ledger does not balance: {self.lives.balances}"),
+            (self.lives.parcels != self.lives.delivered + self.lives.lost, "parcels are neither delivered nor lost"),
             (self.expired != len(total.forgotten), f"{len(total.forgotten) - self.expired:,} carts did not expire"),
         ]
         return [fault for is_so, fault in found if is_so]
@@ -86,6 +94,7 @@ def run(folder: Path, orders: int, skus: int, seed: int) -> int:
                 address = server.wait_until_serving()
                 stage.outcome = f"started allot serve on {address}, its log is {log}"
             outcome = _send(show, address, store.url, hour, geography)
+            _live(show, outcome, folder, address, hour)
             with show.stage("stopping the server"):
                 code = server.stop()
         if code:
@@ -96,6 +105,9 @@ def run(folder: Path, orders: int, skus: int, seed: int) -> int:
     faults = outcome.faults(orders)
     for fault in faults:
         say(f"FAULT: {fault}")
+    if outcome.shown is not None:
+        say(f"\nthe life of {outcome.shown.order.order_id} of {outcome.shown.order.channel}")
+        show_life(outcome.shown)
     if faults:
         return FOUND_WRONG
     _say_next(folder, data, hour, outcome.verified["last_sequence"])
@@ -145,6 +157,18 @@ def _send(show: Show, address: str, redis: str, hour: Hour, geography: Geography
     return Outcome(tallies, seconds, found, told, of_redis, written, wrong, ended, {})
 
 
+def _live(show: Show, outcome: Outcome, folder: Path, address: str, hour: Hour) -> None:
+    """Take a share of the orders all the way."""
+    with show.stage("starting a gateway, two carriers and their workers") as stage, ExitStack() as stack:
+        outside = stack.enter_context(outsiders(folder / "outside", address))
+        stage.outcome = "started a gateway, two carriers, webhooks and both workers"
+        with _client(address, 3) as client, show.stage("paying, shipping, tracking, returning") as living:
+            outcome.lives = Lives(client, outside, hour, living.advance).run()
+            living.outcome = f"{outcome.lives.orders:,} orders were taken through their whole life"
+            if outcome.lives.shown:
+                outcome.shown = client.get_life(*outcome.lives.shown)
+
+
 def _client(address: str, number: int) -> Client:
     """One with a connection of its own: gRPC shares those of equal options."""
     return Client(address, timeout=30, patience=5, keepalive=30 + number)
@@ -186,9 +210,24 @@ def _rows(outcome: Outcome) -> list[tuple[str, Any]]:
         ("Redis lag, decision to stream, p50 / p99", quantiles(outcome.redis_lags)),
         ("  figures written for four channels", outcome.redis_told),
         ("  unlike the engine's at the end", outcome.redis_unlike),
+        *_rows_of_lives(outcome.lives),
         ("oversold units, by allot verify", verified["oversold_units"]),
         ("allot verify", "clean" if verified["clean"] else "FAULTS"),
         ("  orders and reservations replayed", verified["orders"]),
+    ]
+
+
+def _rows_of_lives(lives: LivesTally) -> list[tuple[str, Any]]:
+    held = lives.balances
+    methods = " / ".join(f"{lives.by_method.get(name, 0):,}" for name in ("card", "cash_on_delivery", "channel"))
+    came = sum(held.get(name, 0) for name in ("GATEWAY", "CARRIER", "CHANNEL"))
+    return [
+        ("orders taken all the way", lives.orders),
+        ("  paid by card / on delivery / by the marketplace", methods),
+        ("  parcels delivered / lost", f"{lives.delivered:,} / {lives.lost:,}"),
+        ("  returns, inspected and given back", lives.returned),
+        ("  rupees that came in, less what went back", f"{came / 100:,.2f}"),
+        ("  all accounts of the ledger together, paise", sum(held.values())),
     ]
 
 
@@ -204,7 +243,7 @@ def _say_next(folder: Path, data: Path, hour: Hour, sequence: int) -> None:
     commands = (
         f"serve --data {shlex.quote(str(data))}",
         "order list --state back_ordered --limit 5",
-        f"order get {order['order_id']} --channel {order['channel']}",
+        f"order show {order['order_id']} --channel {order['channel']}",
         f"order place TRY-1 --channel own --postal-code 560034 --line {sku}=2",
         f"stock get {sku}",
         f"watch own --from {sequence} --once",

@@ -13,6 +13,7 @@ from allot.v1 import stock_pb2, types_pb2
 from allot_client import Client, order
 from server.demo import figures
 from server.demo.hour import CART, CART_FORGOTTEN, CART_KEPT, LANE, SINGLE, STREAM, Geography, Hour, sku_name
+from server.demo.lives import priced
 from server.demo.tally import Tally
 
 BATCH_ORDERS = 8_192
@@ -97,7 +98,7 @@ class Sending:
     def _one_by_one(self, source: "_Shared") -> Tally:
         tally = Tally()
         for number in source:
-            draft = self._hour.draft(number)
+            draft = priced(self._hour.draft(number), number)
             decision = self._timed(tally, self._client.place_order, timeout=30, **draft)
             tally.decided(decision)
             if number % SAMPLE_EVERY == 0 and any(part.node_id for part in decision.parts):
