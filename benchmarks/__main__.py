@@ -32,6 +32,7 @@ BENCHMARKS = {
     "plan": "benchmarks.plan",
     "relay": "benchmarks.relay",
     "engine": "benchmarks.engine_alone",
+    "life": "benchmarks.life",
 }
 EVERY = [name for name in BENCHMARKS if name != "peers"]  # which P1 has within it
 

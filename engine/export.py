@@ -68,7 +68,8 @@ FILES: dict[str, tuple[_Column, ...]] = {
     "steps": (
         ("sequence", I64, None), ("stamp", TIME, None), ("number", I64, None), ("order_number", I64, None),
         ("step", WORD, Step), ("state", I32, None), ("how", WORD, Namespace.WORD), ("node_id", WORD, Namespace.NODE),
-        ("line", I32, 0), ("units", I32, 0), ("amount", I64, 0), ("at", TIME, 0),
+        ("line", I32, 0), ("quantity", I32, 0), ("amount", I64, 0), ("at", TIME, 0), ("reference", TEXT, ""),
+        ("of_number", I64, 0),
     ),
     "postings": (
         ("sequence", I64, None), ("stamp", TIME, None), ("number", I64, None), ("order_number", I64, None),

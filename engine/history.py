@@ -124,6 +124,8 @@ class History:
                 count = columns[table.columns[0].name].size
                 named = {_TOLD_AS.get(column, column): values for column, values in columns.items()}
                 head = {"sequence": np.full(count, record.sequence), "stamp": np.full(count, record.stamp)}
+                if table is schema.STEPS:
+                    head |= {"reference": _blanks(count), "of_number": np.zeros(count, np.int64)}
                 yield name, head | named
             if table is schema.MOVEMENTS and "movements" in wanted:
                 figures = (columns[name] for name in ("sku", "node", "kind", "quantity", "cause", "reference"))

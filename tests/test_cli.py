@@ -26,6 +26,7 @@ COMMANDS = (
     "channel close", "channel list", "watch", "channels",
     "events", "what-if", "plan", "explain", "promise", "node reallocate", "order reevaluate",
     "load", "worker payments", "worker carriers", "worker webhooks", "local gateway", "local carrier",
+    "paper label", "paper invoice", "paper manifest", "reconcile",
 )  # fmt: skip
 TOOLS = real_data.DATA.parent / "tools"
 REPORT_CUT = 3000  # lines of the report that the outside judge sees

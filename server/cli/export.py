@@ -7,15 +7,13 @@ import typer
 
 from server.cli.output import bar, fail, show_json, show_table
 
-WHAT = ("orders", "lines", "movements", "decisions", "supply", "promises")
+WHAT = ("orders", "lines", "movements", "decisions", "supply", "promises", "steps", "postings")
 
 
 def export(
     data: Annotated[Path, typer.Option(help="Data folder.")],
     out: Annotated[Path, typer.Option(help="Folder for the Parquet files.")],
-    what: Annotated[str, typer.Option(help="Which of orders,lines,movements,decisions,supply,promises.")] = ",".join(
-        WHAT
-    ),
+    what: Annotated[str, typer.Option(help=f"Which of {','.join(WHAT)}.")] = ",".join(WHAT),
     json: Annotated[bool, typer.Option("--json", help="Print the rows of each file as JSON.")] = False,
 ) -> None:
     """Write what happened to Parquet, a file for each kind. Changes nothing; may run beside a writer.

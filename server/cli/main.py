@@ -23,8 +23,10 @@ from server.cli import (
     local,
     node,
     order,
+    paper,
     plan,
     promise,
+    reconcile,
     relay,
     serve,
     snapshot,
@@ -72,6 +74,8 @@ app.command("what-if")(what_if.what_if)
 app.command("plan")(plan.plan)
 app.command("events")(events.events)
 app.command("load")(load.load)
+app.command("reconcile")(reconcile.reconcile)
+app.add_typer(paper.app, name="paper")
 app.add_typer(worker.app, name="worker")
 app.add_typer(local.app, name="local")
 
