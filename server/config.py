@@ -92,6 +92,9 @@ class Settings(BaseModel):
         None, description="PEM file: who signs clients' certificates; then all need one."
     )
     tokens: Path | None = Field(None, description="TOML file of tokens; `allot token` makes its lines.")
+    customer_key: Path | None = Field(
+        None, description="File of 32 random bytes or more, with which shops sign tokens of customers. Needs tokens."
+    )
     postal_codes: str = Field("india", description="Built-in places: india, none, or a CSV file of postal codes.")
     policy: Literal["nearest", "least-cost"] = Field("nearest", description="How nodes are chosen for orders")
     rate_card: Path | None = Field(None, description="TOML file of what shipments cost; for policy least-cost.")
@@ -150,6 +153,7 @@ class Settings(BaseModel):
         "tls_key",
         "tls_client_ca",
         "tokens",
+        "customer_key",
         "postal_codes",
         "rate_card",
         "redis_password_file",
@@ -210,6 +214,8 @@ class Settings(BaseModel):
         if (self.tls_certificate is None) != (self.tls_key is None):
             given, missing = ("tls_certificate", "tls_key") if self.tls_certificate else ("tls_key", "tls_certificate")
             raise ValueError(f"{given} without {missing}: give both for TLS, or neither")
+        if self.customer_key and not self.tokens:
+            raise ValueError("customer_key without tokens: everyone is an operator then: give both, or neither")
         if self.tls_client_ca and not self.tls_certificate:
             raise ValueError("tls_client_ca without tls_certificate and tls_key: clients' certificates need TLS")
         return self

@@ -7,7 +7,7 @@ A Rejection becomes a status; any other exception is a fault of ours: logged her
 import asyncio
 import inspect
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NoReturn
 
 import grpc
@@ -22,6 +22,13 @@ from server.streams import draining, until
 STREAMS_RETRY_MS = 1000
 LAST_WORD_SECONDS = 0.25  # of a stream, when the server is about to stop
 _now = time.perf_counter
+
+
+CheckOwner = Callable[[Any, str, Any], Awaitable[None]]  # request, customer, context. Raises Rejection
+
+
+async def _nobody_owns(request: Any, customer: str, context: Any) -> None:
+    raise busy("the engine is not open yet", "NOT_READY", STREAMS_RETRY_MS)
 
 
 class Guard:
@@ -39,6 +46,7 @@ class Guard:
         self._draining = draining
         self._streams = 0
         metrics.streams_open.set_function(lambda: self._streams)
+        self.check_owner: CheckOwner = _nobody_owns
 
     def guarded(self, servicer: Any, service: str) -> Any:
         """What to register instead of a servicer: an object with the guarded methods of a service.
@@ -73,6 +81,8 @@ class Guard:
                     caller = admit(access, context)
                     if caller.channel:
                         check_channels(access, caller, request)
+                        if caller.customer:
+                            await self.check_owner(request, caller.customer, context)
                         answer = await method(request, context)
                         keep_own(access, caller, answer)
                     else:

@@ -19,6 +19,16 @@ from server.lookup import Lookup
 _MAC_BYTES = 16
 
 
+def hide_from_customers(life: pb.OrderLife) -> None:
+    """Takes out what is the shop's own business: who did something, and what a carrier asks."""
+    for told in life.timeline:
+        told.actor = ""
+        if told.what == "BOOK":
+            told.amount = 0
+    for shipment in life.shipments:
+        shipment.cost = 0
+
+
 class LifeMessages:
     """Makes messages of one engine's documents."""
 

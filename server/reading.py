@@ -27,6 +27,7 @@ from engine.supply import promised_to
 from engine.views import Answer, Views, ViewsMissing
 from kernels.columns import NO_NODE, NONE, Outcome, Stage
 from server.batcher import Batcher
+from server.deadlines import deadline_of
 from server.errors import Rejection
 from server.explanations import expected_units, explanation_message
 from server.life import LifeMessages
@@ -84,6 +85,15 @@ class OrderReading:
             order.expected.extend(expected_units(expected, self._batcher.engine.state.names))
         response = orders_pb2.GetOrderResponse(order=order, sequence=answer.view_sequence)
         return await self._with_life(request, response, channel, deadline)
+
+    async def check_owner(self, request: Any, customer: str, context: Any) -> None:
+        """Refuses a request about another customer's order as if there were none. Raises Rejection."""
+        asked = orders_pb2.GetOrderRequest(
+            channel=request.channel, order_id=request.order_id,
+            is_reservation=getattr(request, "is_reservation", False),
+        )  # fmt: skip
+        if (await self.get(asked, deadline_of(context))).order.customer != customer:
+            raise _not_found(request.order_id)
 
     async def _with_life(
         self, request: orders_pb2.GetOrderRequest, response: orders_pb2.GetOrderResponse, channel: int, deadline: float

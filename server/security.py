@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, NoReturn
 import grpc
 
 from server.config import Settings, SettingsError, parse_address
+from server.customers import PREFIX, read_customer_token, read_key
 from server.errors import Rejection
 
 RELOAD_SECONDS_MIN = 1.0  # a changed tokens file counts after so long at most
@@ -36,18 +37,22 @@ class Role(StrEnum):
     CHANNEL = "channel"
     WAREHOUSE = "warehouse"
     OPERATOR = "operator"
+    CUSTOMER = "customer"  # signed by a shop, never in the tokens file
 
 
+_KEPT_ROLES = tuple(role for role in Role if role is not Role.CUSTOMER)  # those of the tokens file
 _BOUND_ROLES = (Role.SHOP, Role.CHANNEL)  # a token of these may be for one channel alone
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls: the name of the token, its role, and the channel that it is bound to (empty: any)."""
+    """Who calls: the name of the token, its role, the channel that it is bound to (empty: any), and the customer whose
+    orders alone it is for (empty: any)."""
 
     name: str
     role: Role
     channel: str = ""
+    customer: str = ""
 
 
 NOBODY_ASKED = Caller("loopback", Role.OPERATOR)  # without tokens
@@ -77,17 +82,17 @@ def _for(*roles: Role, channel: str = "", shows: str = "", any_channel: bool = F
     return Access(frozenset({*roles, Role.OPERATOR}), channel, shows, any_channel)
 
 
-_SHOP, _CHANNEL, _WAREHOUSE = Role.SHOP, Role.CHANNEL, Role.WAREHOUSE
-_EVERYONE = Access(frozenset(Role))
+_SHOP, _CHANNEL, _WAREHOUSE, _CUSTOMER = Role.SHOP, Role.CHANNEL, Role.WAREHOUSE, Role.CUSTOMER
+_EVERYONE = Access(frozenset(Role) - {Role.CUSTOMER})
 
 ACCESS: Mapping[str, Access] = {
     "allot.v1.OrderService/PlaceOrder": _for(_SHOP, channel="order.channel"),
     "allot.v1.OrderService/PlaceOrders": _for(_SHOP, channel="order.channel"),
     "allot.v1.OrderService/AllocateBatches": _for(_SHOP),  # the service compares the column `channel`
-    "allot.v1.OrderService/CancelOrder": _for(_SHOP, _WAREHOUSE, channel="channel"),
+    "allot.v1.OrderService/CancelOrder": _for(_SHOP, _WAREHOUSE, _CUSTOMER, channel="channel"),
     "allot.v1.OrderService/ReallocateOrders": _for(),
     "allot.v1.OrderService/ReevaluateOrders": _for(),
-    "allot.v1.OrderService/GetOrder": _for(_SHOP, _WAREHOUSE, channel="channel"),
+    "allot.v1.OrderService/GetOrder": _for(_SHOP, _WAREHOUSE, _CUSTOMER, channel="channel"),
     "allot.v1.OrderService/ExplainOrder": _for(_SHOP, _WAREHOUSE, channel="channel"),
     "allot.v1.OrderService/ListOrders": _for(_SHOP, _WAREHOUSE, channel="channel"),
     "allot.v1.ReservationService/Reserve": _for(_SHOP, channel="order.channel"),
@@ -128,7 +133,7 @@ ACCESS: Mapping[str, Access] = {
     "allot.v1.ShipmentService/ActOnUnits": _for(_WAREHOUSE, channel="channel"),
     "allot.v1.ShipmentService/GetShipment": _for(_SHOP, _WAREHOUSE, channel="channel"),
     "allot.v1.ShipmentService/TrackShipment": Access(frozenset(Role), is_open=True),
-    "allot.v1.ReturnService/CreateReturn": _for(_SHOP, channel="channel"),
+    "allot.v1.ReturnService/CreateReturn": _for(_SHOP, _CUSTOMER, channel="channel"),
     "allot.v1.ReturnService/AdvanceReturn": _for(_SHOP, _WAREHOUSE, channel="channel"),
     "allot.v1.ReturnService/AdvanceReturns": _for(_WAREHOUSE),
     "allot.v1.ReturnService/GetReturn": _for(_SHOP, _WAREHOUSE, channel="channel"),
@@ -237,8 +242,8 @@ def parse_entry(entry: Any, where: str) -> tuple[str, Caller]:
     name, role, digest, channel = (entry.get(key, "") for key in ("name", "role", "sha256", "channel"))
     if not isinstance(name, str) or not 0 < len(name) <= NAME_CHARACTERS_MAX or not name.isprintable():
         raise SettingsError(f"{where}: name is a text of 1 to {NAME_CHARACTERS_MAX} characters")
-    if role not in set(Role):
-        raise SettingsError(f"{where} ({name}): role {role!r} is none of {', '.join(Role)}")
+    if role not in _KEPT_ROLES:
+        raise SettingsError(f"{where} ({name}): role {role!r} is none of {', '.join(_KEPT_ROLES)}")
     if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
         raise SettingsError(f"{where} ({name}): sha256 is 64 lower-case hexadecimal digits, not the token itself")
     if not isinstance(channel, str) or len(channel) > CHANNEL_CHARACTERS_MAX or ("channel" in entry and not channel):
@@ -256,8 +261,12 @@ class Security:
         tokens: Path | None,
         warn: Callable[[str], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
+        customer_key: bytes = b"",
+        wall: Callable[[], float] = time.time,
     ) -> None:
-        """tokens: the file; None: everyone is an operator. warn: told when a changed file will not do."""
+        """tokens: the file; None: everyone is an operator. warn: told when a changed file will not do. customer_key:
+        what tokens of customers are signed with; empty: there are none. wall: seconds since 1970."""
+        self._customer_key, self._wall = customer_key, wall
         self._path = tokens
         self._warn = warn
         self._clock = clock
@@ -269,7 +278,8 @@ class Security:
     def of(cls, settings: Settings, warn: Callable[[str], None] = lambda _: None) -> "Security":
         """As the settings say, or a SettingsError where they would expose the service."""
         check_exposure(settings)
-        return cls(settings.tokens, warn)
+        key = read_key(settings.customer_key) if settings.customer_key else b""
+        return cls(settings.tokens, warn, customer_key=key)
 
     @property
     def asks_for_tokens(self) -> bool:
@@ -292,6 +302,8 @@ class Security:
         return caller
 
     def _caller_of(self, token: str) -> Caller:
+        if token.startswith(PREFIX) and self._customer_key:
+            return self._customer_of(token)
         if self._clock() - self._looked_at >= RELOAD_SECONDS_MIN:
             self._reload()
         # A lookup by digest: how long it takes says nothing about tokens.
@@ -303,6 +315,21 @@ class Security:
                 "authorization: this token is not known here: ask the operator for one (`allot token`)",
             )
         return caller
+
+    def _customer_of(self, token: str) -> Caller:
+        found = read_customer_token(self._customer_key, token)
+        if found is None:
+            raise Rejection(
+                grpc.StatusCode.UNAUTHENTICATED, "TOKEN_UNKNOWN",
+                "authorization: this token of a customer was not signed here: let the shop make one",
+            )  # fmt: skip
+        channel, customer, until = found
+        if self._wall() >= until:
+            raise Rejection(
+                grpc.StatusCode.UNAUTHENTICATED, "TOKEN_EXPIRED",
+                "authorization: this token of a customer has expired: let the shop make another",
+            )  # fmt: skip
+        return Caller("customer", Role.CUSTOMER, channel, customer)
 
     def _reload(self) -> None:
         """Takes a changed file; one that will not do leaves the tokens as they were."""

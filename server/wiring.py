@@ -185,6 +185,11 @@ class Service:
         return self._decoding
 
     @property
+    def guard(self) -> Guard:
+        """What stands before every service."""
+        return self._guard
+
+    @property
     def draining(self) -> asyncio.Event:
         """Set when streams are to end."""
         return self._draining
@@ -246,6 +251,7 @@ def open_parts(service: Service) -> Parts:
     naming = Naming(batcher, lambda: places_of(settings))
     reading = OrderReading(batcher, lookup, settings.data / VIEWS if settings.views else None)
     desk = OrderDesk(batcher, lookup, naming, reading)
+    service.guard.check_owner = reading.check_owner
     messages = LifeMessages(lookup, engine.state.names, engine.state.secret.tobytes())
     life = LifeDesk(desk, messages, service.decoding, metrics, service.draining)
     batches = OrderBatches(engine.state.names, settings.batch_orders_max, settings.batch_lines_max)

@@ -136,6 +136,7 @@ def test_what_each_role_may_do():
     assert may[Role.CHANNEL] == figures | policies | {
         "ListSkus", "StreamEvents", "ListChannelFigures", "TrackShipment",
     }  # fmt: skip
+    assert may[Role.CUSTOMER] == {"GetOrder", "CancelOrder", "CreateReturn", "TrackShipment"}
     assert may[Role.WAREHOUSE] == stock | orders | parcels | handling | {"ListNodes", "StreamEvents", "TrackShipment"}
     assert may[Role.OPERATOR] - may[Role.SHOP] - may[Role.CHANNEL] - may[Role.WAREHOUSE] == {
         "PutNodes", "PutSkus", "PutPostalCodes", "ReallocateOrders", "ReevaluateOrders", "PutReturnPolicies",

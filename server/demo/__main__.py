@@ -22,7 +22,7 @@ from server.cli.life_view import show_life
 from server.cli.output import BAD_USAGE, DONE, FOUND_WRONG, INTERRUPTED, say, show_table
 from server.demo import figures
 from server.demo.hour import CART, LANE, SINGLE, STREAM, Geography, Hour, festive_hour, sku_name
-from server.demo.lives import Lives, LivesTally
+from server.demo.lives import Lives, LivesTally, whole_life
 from server.demo.outsiders import outsiders
 from server.demo.sending import BATCH_ORDERS, Sending, expired, load
 from server.demo.server import ALLOT, ServerFailed, running
@@ -166,7 +166,7 @@ def _live(show: Show, outcome: Outcome, folder: Path, address: str, hour: Hour) 
             outcome.lives = Lives(client, outside, hour, living.advance).run()
             living.outcome = f"{outcome.lives.orders:,} orders were taken through their whole life"
             if outcome.lives.shown:
-                outcome.shown = client.get_life(*outcome.lives.shown)
+                outcome.shown = whole_life(client, *outcome.lives.shown)
 
 
 def _client(address: str, number: int) -> Client:

@@ -62,6 +62,18 @@ def priced(draft: dict[str, Any], number: int) -> dict[str, Any]:
     return {**draft, "lines": lines, "currency": "INR", **fee, "payment_method": "channel" if is_theirs else method}
 
 
+def whole_life(client: Client, channel: str, order_id: str) -> Any:
+    """An order that was given back, with its time line once the views have all of it."""
+    ends = time.monotonic() + WITHIN_SECONDS
+    while True:
+        found = client.get_life(channel, order_id)
+        if any(told.what == "REFUND" for told in found.life.timeline):
+            return found
+        if time.monotonic() > ends:
+            raise TimeoutError(f"the views did not take in the life of {order_id} within {WITHIN_SECONDS:.0f} s")
+        time.sleep(0.05)
+
+
 class Lives:
     """Some orders on their way."""
 

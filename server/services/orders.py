@@ -16,6 +16,7 @@ from server.batches import OrderBatches, Taken, answer_batch
 from server.deadlines import deadline_of
 from server.errors import Rejection
 from server.gather import ACT, ORDER, OrderResult
+from server.life import hide_from_customers
 from server.lookup import Lookup
 from server.metrics import Metrics
 from server.naming import Naming, NotYetKnown
@@ -181,7 +182,10 @@ class OrderService(orders_pb2_grpc.OrderServiceServicer):
 
     async def GetOrder(self, request: orders_pb2.GetOrderRequest, context: Any) -> orders_pb2.GetOrderResponse:  # noqa: N802
         """One order as it stands."""
-        return await self._desk.reading.get(request, deadline_of(context))
+        response = await self._desk.reading.get(request, deadline_of(context))
+        if current_caller().customer:
+            hide_from_customers(response.life)
+        return response
 
     async def ExplainOrder(  # noqa: N802
         self, request: orders_pb2.ExplainOrderRequest, context: Any
