@@ -71,7 +71,9 @@ def manifest(
 ) -> None:
     """What a carrier was given on a day and signs for: every parcel that was booked with it and not recalled.
 
-    Example: allot paper manifest history --carrier swift --day 2026-11-11 --out m.pdf
+    \b
+    Example:
+    allot paper manifest history --carrier swift --day 2026-11-11 --out m.pdf
     """
     from server.papers.handed import HistoryMissing, handed
     from server.papers.manifest import manifest_pdf
