@@ -112,6 +112,7 @@ ACCESS: Mapping[str, Access] = {
     "allot.v1.CatalogueService/PutChannel": _for(_CHANNEL, channel="channel.channel"),
     "allot.v1.CatalogueService/ListChannels": _for(_CHANNEL, shows="channels.channel"),
     "allot.v1.CatalogueService/PutExceptions": _for(_CHANNEL, channel="exceptions.channel"),
+    "allot.v1.CatalogueService/PutTaxRegions": _for(),
     "allot.v1.CatalogueService/PutFences": _for(_CHANNEL, channel="fences.channel"),
     "allot.v1.StockService/ReceiveStock": _for(_WAREHOUSE),
     "allot.v1.StockService/CountStock": _for(_WAREHOUSE),

@@ -71,7 +71,7 @@ class StepBatches:
         name."""
         batch = read_batch(data, ROWS_MAX, ROWS_MAX)
         if batch.num_rows == 0:
-            raise invalid("batch", "batch: it has no rows: give 1 or more", "EMPTY")
+            raise invalid("batch", "batch: it has no rows: give 1 or more", "VALUE_MISSING")
         columns = columns_of(batch, ("step",), TEXTS, TIMES, FLAGS, tuple(_COUNT_NAMES), tuple(AMOUNTS))
         rows = batch.num_rows
         texts = {name: self._texts(columns, name, rows) for name in _IDS}
@@ -136,7 +136,7 @@ class StepBatches:
     def _channels(self, columns: dict[str, pa.Array], texts: Any, rows: int, bound_channel: str) -> Any:
         channel = self._indices(columns, "channel", rows, NONE)
         by_reference = np.asarray(pc.equal(texts["document_id"], "")) & np.asarray(pc.not_equal(texts["reference"], ""))
-        _refuse("channel", (channel < 0) & ~by_reference, "EMPTY", "the channel of the order")
+        _refuse("channel", (channel < 0) & ~by_reference, "VALUE_MISSING", "the channel of the order")
         if bound_channel:
             only = self._names[Namespace.CHANNEL].find_one(bound_channel)
             _refuse("channel", channel != only, "OTHER_CHANNEL", f"{bound_channel!r}, which the token is for")

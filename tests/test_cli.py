@@ -22,7 +22,7 @@ COMMANDS = (
     "relay", "snapshot", "warm", "doctor", "config", "token",
     "order place", "order get", "order show", "order list", "order cancel", "order send",
     "stock receive", "stock count",
-    "stock expect", "stock expected", "stock get", "stock list", "node put", "node list", "channel put",
+    "stock expect", "stock expected", "stock get", "stock list", "node put", "node list", "node regions", "channel put",
     "channel close", "channel list", "watch", "channels",
     "events", "what-if", "plan", "explain", "promise", "node reallocate", "order reevaluate",
     "load", "worker payments", "worker carriers", "worker webhooks", "local gateway", "local carrier",

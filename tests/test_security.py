@@ -140,7 +140,7 @@ def test_what_each_role_may_do():
     assert may[Role.WAREHOUSE] == stock | orders | parcels | handling | {"ListNodes", "StreamEvents", "TrackShipment"}
     assert may[Role.OPERATOR] - may[Role.SHOP] - may[Role.CHANNEL] - may[Role.WAREHOUSE] == {
         "PutNodes", "PutSkus", "PutPostalCodes", "ReallocateOrders", "ReevaluateOrders", "PutReturnPolicies",
-        "GetLedger",
+        "GetLedger", "PutTaxRegions",
     }  # fmt: skip
 
 

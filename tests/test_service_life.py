@@ -10,6 +10,7 @@ import pytest
 
 from allot.v1 import life_pb2 as life
 from allot_client import AllotError, Client
+from tests.command_line import run
 from tests.running import Server, server
 
 
@@ -118,6 +119,28 @@ def test_prices_that_do_not_add_up_are_refused(shop: Client):
     assert refused(placed, shop, "C-1", discount=10**6) == "AMOUNT_OUT_OF_RANGE"
 
 
+def test_the_tax_is_split_by_where_it_ships_from_and_goes(running: Server, shop: Client):
+    found = run("node", "regions", "BLR=29", "DEL=07", "--india", f"--server={running.address}")
+    assert (found.code, found.err) == (0, "")
+    for order, code, halves in (("T-1", "560034", True), ("T-2", "110001", False)):
+        shop.place_order(
+            channel="own", order_id=order, postal_code=code, currency="INR", payment_method="channel",
+            lines=[{"sku": "SHIRT", "quantity": 1, "unit_price": 10_000, "tax": 501}],
+        )  # fmt: skip
+        shop.create_shipment("own", order, f"S-{order}", "BLR")
+        shop.advance_shipment("ship", channel="own", shipment_id=f"S-{order}")
+        shipment = shop.get_shipment(channel="own", shipment_id=f"S-{order}").shipment
+        (item,) = shipment.items
+        assert shipment.is_within_region == halves
+        assert (item.tax, item.tax_2) == ((251, 250) if halves else (501, 0))
+    put = shop.put_tax_regions
+    assert refused(put, [("BLR", "560034", "29")]) == "ONE_OF_TWO"
+    assert refused(put, [("", "", "29")]) == "ONE_OF_TWO"
+    assert refused(put, [("NOWHERE", "", "29")]) == "UNKNOWN_NODE"
+    assert refused(put, [("", "ZZZZZZ", "29")]) == "UNKNOWN_POSTAL_CODE"
+    assert refused(put, [("BLR", "", "x" * 33)]) == "TOO_LONG"
+
+
 def test_a_short_pick_sources_elsewhere(shop: Client):
     shop.receive_stock([("ONE", "BLR", 1), ("ONE", "DEL", 1)])
     shop.place_order(channel="own", order_id="D-1", postal_code="560034", lines=[("ONE", 1)])
@@ -163,7 +186,7 @@ def test_steps_come_in_batches_and_each_row_is_answered(shop: Client):
     [
         ({"step": ["JUMP"]}, "OUT_OF_RANGE"),
         ({"step": ["SHIP"], "channel": ["own"], "document_id": ["s"]}, "OUT_OF_RANGE"),
-        ({"step": ["CAPTURE"], "document_id": ["p"]}, "EMPTY"),
+        ({"step": ["CAPTURE"], "document_id": ["p"]}, "VALUE_MISSING"),
         ({"step": ["CAPTURE"], "channel": ["nobody's"], "document_id": ["p"]}, "UNKNOWN_CHANNEL"),
         ({"step": ["CAPTURE"], "channel": ["own"], "document_id": ["4111111111111111"]}, "CARD_NUMBER"),
         ({"step": ["PAY"], "channel": ["own"], "document_id": ["p"], "order_id": ["A-1"]}, "NOT_A_PAYMENT_METHOD"),

@@ -90,6 +90,9 @@ PUT_POSTAL_CODES = Call(
 PUT_CHANNEL = Call("CatalogueService/PutChannel", catalogue.PutChannelRequest, catalogue.PutChannelResponse)
 LIST_CHANNELS = Call("CatalogueService/ListChannels", catalogue.ListChannelsRequest, catalogue.ListChannelsResponse)
 PUT_EXCEPTIONS = Call("CatalogueService/PutExceptions", catalogue.PutExceptionsRequest, catalogue.PutExceptionsResponse)
+PUT_TAX_REGIONS = Call(
+    "CatalogueService/PutTaxRegions", catalogue.PutTaxRegionsRequest, catalogue.PutTaxRegionsResponse
+)
 PUT_FENCES = Call("CatalogueService/PutFences", catalogue.PutFencesRequest, catalogue.PutFencesResponse)
 
 CREATE_PAYMENT = Call("PaymentService/CreatePayment", payments.CreatePaymentRequest, payments.CreatePaymentResponse)

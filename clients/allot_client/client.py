@@ -495,6 +495,17 @@ class Client(LifeMethods):
         )
         return self._ask(calls.PUT_EXCEPTIONS, request, timeout)
 
+    def put_tax_regions(
+        self, regions: Iterable[Row], *, request_id: str = "", timeout: float | None = None
+    ) -> catalogue_pb2.PutTaxRegionsResponse:
+        """Says where nodes and postal codes are for the tax: rows of (node_id, postal_code, region), one of the first
+        two empty, 50,000 at most."""
+        request = catalogue_pb2.PutTaxRegionsRequest(
+            request_id=new_request_id(request_id),
+            regions=requests.messages(catalogue_pb2.TaxRegion, regions, "regions"),
+        )
+        return self._ask(calls.PUT_TAX_REGIONS, request, timeout)
+
     def put_fences(
         self, fences: Iterable[Row], *, request_id: str = "", timeout: float | None = None
     ) -> catalogue_pb2.PutFencesResponse:

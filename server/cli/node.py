@@ -68,6 +68,39 @@ def _of(node: Any, what: str) -> str:
     return f"{getattr(node, f'{what}_taken'):,} / {getattr(node, f'{what}_per_day'):,}"
 
 
+@app.command("regions")
+def regions(
+    of_nodes: Annotated[list[str] | None, typer.Argument(metavar="NODE=REGION...", help="As BLR=29.")] = None,
+    india: Annotated[bool, typer.Option("--india", help="The GST state of every postal code of India too.")] = False,
+    server: Server = DEFAULT_SERVER,
+    token_file: TokenFile = None,
+    ca: Ca = None,
+) -> None:
+    """Say in which tax region nodes and postal codes are. Within one, GST is split into CGST and SGST, else it is IGST.
+
+    Example: allot node regions BLR=29 DEL=07 --india
+    """
+    from engine.intake.india import read_gst_states
+
+    rows = []
+    for given in of_nodes or []:
+        node, _, region = given.partition("=")
+        if not node or not region:
+            fail(f"{given}: give NODE=REGION, as BLR=29", BAD_USAGE)
+        rows.append({"node_id": node, "region": region})
+    if india:
+        from engine.intake.postal_codes import Places
+
+        placed = set(Places.india().codes.to_pylist())  # no order goes to a code that is nowhere
+        states = read_gst_states()
+        rows += [{"postal_code": code, "region": states[code]} for code in states if code in placed]
+    if not rows:
+        fail("nothing to put: give NODE=REGION, or --india", BAD_USAGE)
+    with connected(server, token_file, ca, timeout=120) as client:
+        client.put_tax_regions(rows)
+    say(f"tax regions put: {len(rows):,}")
+
+
 @app.command("reallocate")
 def reallocate(
     node_ids: Annotated[list[str], typer.Argument(metavar="NODE...", help="The nodes that are to be left.")],

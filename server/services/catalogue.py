@@ -84,6 +84,22 @@ class CatalogueService(catalogue_pb2_grpc.CatalogueServiceServicer):
         command = await offload(len(request.exceptions), asked.put_exceptions, request, self._names)
         return pb.PutExceptionsResponse(again=(await self._put(command, deadline_of(context)))[1])
 
+    async def PutTaxRegions(  # noqa: N802
+        self, request: pb.PutTaxRegionsRequest, context: Any
+    ) -> pb.PutTaxRegionsResponse:
+        """Tax regions of nodes and postal codes; codes that the server's table knows are placed on the way."""
+        deadline = deadline_of(context)
+        for namespace, texts, name in (
+            (Namespace.WORD, {one.region for one in request.regions} - {""}, self._naming.name),
+            (Namespace.POSTAL_CODE, {one.postal_code for one in request.regions} - {""}, self._naming.place),
+        ):
+            given = pa.array(sorted(texts), pa.string())
+            new = given.filter(pa.array(self._names[namespace].find(given) < 0))
+            if len(new) and max(map(len, texts)) <= asked.REGION_CHARACTERS_MAX:
+                await name(new, deadline)
+        command = await offload(len(request.regions), asked.put_tax_regions, request, self._names)
+        return pb.PutTaxRegionsResponse(again=(await self._put(command, deadline))[1])
+
     async def PutFences(self, request: pb.PutFencesRequest, context: Any) -> pb.PutFencesResponse:  # noqa: N802
         """Ring-fences."""
         command = await offload(len(request.fences), asked.put_fences, request, self._names)

@@ -103,6 +103,8 @@ class ReturnService(returns_pb2_grpc.ReturnServiceServicer):
             for name in ("return_days", "claim_days", "refund_days")
         )
         fee = number(f"{where}.fee", policy.fee, 0, 10**12, "AMOUNT_OUT_OF_RANGE")
+        for condition in policy.conditions:
+            number(f"{where}.conditions", condition, 0, len(Condition), "OUT_OF_RANGE")
         conditions = sum({1 << max(0, condition - 1) for condition in policy.conditions}) or CONDITIONS
         flags = (
             policy.approves_at_once * AUTO_APPROVES + policy.refunds_shipping * REFUNDS_SHIPPING

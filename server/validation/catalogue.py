@@ -12,13 +12,13 @@ import pyarrow as pa
 
 from allot.v1 import catalogue_pb2
 from engine.capacity import DAY_TERM_RANGES, day_columns, no_day_terms
-from engine.commands import PutChannels, PutExceptions, PutFences, PutNames, PutNodes, PutPostalCodes
+from engine.commands import PutChannels, PutExceptions, PutFences, PutNames, PutNodes, PutPostalCodes, PutRegions
 from engine.intake.nodes import NODE_ID_CHARACTERS_MAX
 from engine.intake.orders import CHANNEL_CHARACTERS_MAX, SKU_CHARACTERS_MAX
 from engine.intake.postal_codes import POSTAL_CODE_CHARACTERS_MAX
 from engine.names import Names
 from engine.outcomes import Namespace
-from kernels.columns import NODES_MAX, POLICY_FIGURES, UNITS_MAX, OnShort
+from kernels.columns import NO_NODE, NODES_MAX, NONE, POLICY_FIGURES, UNITS_MAX, OnShort
 from server.errors import invalid
 from server.validation.values import distinct, known, number, request_id, rows, text, texts
 
@@ -26,6 +26,8 @@ SKUS_MAX = 50_000  # of one request
 POSTAL_CODES_MAX = 50_000
 EXCEPTIONS_MAX = 10_000
 FENCES_MAX = 10_000
+TAX_REGIONS_MAX = 50_000
+REGION_CHARACTERS_MAX = 32
 PRIORITY_MAX = 1_000_000
 SHARE_WHOLE_PPM = 1_000_000
 MAY_BE_ABSENT = ("orders_per_day", "units_per_day")  # the first of DAY_TERM_RANGES: a node without has no limit
@@ -205,6 +207,36 @@ def put_fences(request: catalogue_pb2.PutFencesRequest, names: AllNames) -> PutF
         _skus(names, "fences", [row.sku for row in given]), node_indices(names, "fences", [r.node_id for r in given]),
         np.array(units, np.int32),
     )  # fmt: skip
+
+
+def put_tax_regions(request: catalogue_pb2.PutTaxRegionsRequest, names: AllNames) -> PutRegions:
+    """Tax regions; the words that they are and the postal codes are known by now."""
+    given = request.regions
+    rows("regions", len(given), TAX_REGIONS_MAX)
+    node, code = np.full(len(given), NO_NODE, np.int16), np.full(len(given), NONE, np.int32)
+    for row, one in enumerate(given):
+        field = f"regions[{row}]"
+        if bool(one.node_id) == bool(one.postal_code):
+            message = f"{field}: give node_id or postal_code: one of the two"
+            raise invalid(f"{field}.node_id", message, "ONE_OF_TWO")
+        if one.region:
+            text(f"{field}.region", one.region, REGION_CHARACTERS_MAX)
+    of_node = [row for row, one in enumerate(given) if one.node_id]
+    of_code = [row for row, one in enumerate(given) if one.postal_code]
+    if of_node:
+        name = lambda at: f"regions[{of_node[at]}].node_id"  # noqa: E731
+        values = [given[row].node_id for row in of_node]
+        node[of_node] = known(names[Namespace.NODE], name, values, NODE_ID_CHARACTERS_MAX, "node", ADD_A_NODE)
+    if of_code:
+        name = lambda at: f"regions[{of_code[at]}].postal_code"  # noqa: E731
+        values = [given[row].postal_code for row in of_code]
+        code[of_code] = known(
+            names[Namespace.POSTAL_CODE], name, values, POSTAL_CODE_CHARACTERS_MAX, "postal_code",
+            "place it by PutPostalCodes",
+        )  # fmt: skip
+    words = names[Namespace.WORD].find(pa.array([one.region for one in given], pa.string()))
+    region = np.where(np.array([not one.region for one in given]), NONE, words).astype(np.int16)
+    return PutRegions(request_id(request.request_id), node, code, region)
 
 
 def _channels(names: AllNames, field: str, values: Sequence[str]) -> Any:

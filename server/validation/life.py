@@ -4,6 +4,7 @@ Words that are new (gateways, carriers, reasons, currencies, who asks) raise Not
 """
 
 import re
+from enum import IntEnum
 from typing import Any
 
 from allot.v1 import payments_pb2, returns_pb2, shipments_pb2
@@ -18,7 +19,7 @@ from engine.lifecycle import Action
 from engine.outcomes import Namespace
 from engine.payments import flags_of
 from kernels.columns import NO_NODE, NONE
-from kernels.life import PayMethod, RefundTo, ReturnFlag, ReturnKind, Step
+from kernels.life import Condition, Disposition, PayMethod, RefundTo, ReturnFlag, ReturnKind, Step
 from kernels.shipments import PACKED_ONLY
 from server.errors import invalid
 from server.gather import ActRow, StepRow
@@ -75,7 +76,7 @@ def payment_step(request: payments_pb2.AdvancePaymentRequest, lookup: Lookup) ->
 
 def new_refund(request: payments_pb2.RefundOrderRequest, lookup: Lookup) -> StepRow:
     """Money to give back."""
-    to = RefundTo(request.to - 1) if request.to else RefundTo.SOURCE
+    to = RefundTo(_choice("to", request.to, RefundTo))
     if to > RefundTo.BANK:
         raise invalid("to", f"to: {to.name}: the engine alone does that: give SOURCE, CREDIT or BANK", "OUT_OF_RANGE")
     payment = _id("payment_id", request.payment_id) if request.payment_id else ""
@@ -89,7 +90,7 @@ def new_refund(request: payments_pb2.RefundOrderRequest, lookup: Lookup) -> Step
 def refund_step(request: payments_pb2.AdvanceRefundRequest, lookup: Lookup) -> StepRow:
     """A step of a refund."""
     if not request.order_id and not request.payment_id:
-        raise invalid("order_id", "order_id: it is empty, and payment_id too: name one of them", "EMPTY")
+        raise invalid("order_id", "order_id: it is empty, and payment_id too: name one of them", "VALUE_MISSING")
     return _row(
         _step("step", request.step, _REFUND), request, lookup,
         document_id=_id("payment_id", request.payment_id) if request.payment_id else "",
@@ -112,20 +113,20 @@ def shipment_step(request: shipments_pb2.AdvanceShipmentRequest, lookup: Lookup)
     step = _step("step", request.step, _SHIPMENT)
     reference = text("reference", request.reference, REFERENCE_CHARACTERS_MAX) if request.reference else ""
     if step is Step.BOOK and not request.carrier:
-        raise invalid("carrier", "carrier: it is empty: name who takes the shipment", "EMPTY")
+        raise invalid("carrier", "carrier: it is empty: name who takes the shipment", "VALUE_MISSING")
     return _row(
         step, request, lookup, document_id=_named(request.shipment_id, reference, "shipment_id"),
         amount=_amount("cost", request.cost), how=_how("carrier", request.carrier, reference, lookup),
         reference=reference, at=_moment(request.at_us), node=_node(request.node_id, lookup),
         note=text("place", request.place, REFERENCE_CHARACTERS_MAX) if request.place else "",
-        flags=max(0, request.disposition - 1),
+        flags=_choice("disposition", request.disposition, Disposition),
     )  # fmt: skip
 
 
 def new_return(request: returns_pb2.CreateReturnRequest, lookup: Lookup) -> StepRow:
     """A return to ask for."""
-    kind = ReturnKind(request.kind - 1) if request.kind else ReturnKind.RETURN
-    condition = max(0, request.condition - 1)
+    kind = _choice("kind", request.kind, ReturnKind)
+    condition = _choice("condition", request.condition, Condition)
     return _row(
         Step.ASK_RETURN, request, lookup, document_id=_id("return_id", request.return_id), order_id=_order_id(request),
         line=number("line", request.line, 1, ORDER_LINES_MAX), how=_word("reason", request.reason, lookup),
@@ -139,7 +140,7 @@ def return_step(request: returns_pb2.AdvanceReturnRequest, lookup: Lookup) -> St
     return _row(
         _step("step", request.step, _RETURN), request, lookup, document_id=_id("return_id", request.return_id),
         units=number("quantity", request.quantity, 0, LINE_UNITS_MAX), node=_node(request.node_id, lookup),
-        flags=max(0, request.disposition - 1),
+        flags=_choice("disposition", request.disposition, Disposition),
     )  # fmt: skip
 
 
@@ -165,6 +166,13 @@ def _row(
         key, actor_of(lookup), int(step), channel, document_id, order_id, reference, note, number, line, units, node,
         amount, currency, how, at, int(flags),
     )  # fmt: skip
+
+
+def _choice(field: str, value: int, members: type[IntEnum]) -> int:
+    """The engine's number of an enum of the contract, which has UNSPECIFIED before it: that is the first."""
+    if not 0 <= value <= len(members):
+        raise invalid(field, f"{field}: {value}: give 0 to {len(members)}", "OUT_OF_RANGE")
+    return max(0, value - 1)
 
 
 def _step(field: str, value: int, steps: tuple[Step, ...]) -> Step:
@@ -219,7 +227,7 @@ def _currency(code: str, lookup: Lookup) -> int:
 def _how(field: str, name: str, reference: str, lookup: Lookup) -> int:
     """Gateway or carrier; a reference needs one."""
     if reference and not name:
-        raise invalid(field, f"{field}: it is empty: {reference!r} is a name of whose?", "EMPTY")
+        raise invalid(field, f"{field}: it is empty: {reference!r} is a name of whose?", "VALUE_MISSING")
     return _word(field, name, lookup)
 
 

@@ -245,3 +245,27 @@ class PutFencesResponse(_message.Message):
     AGAIN_FIELD_NUMBER: _ClassVar[int]
     again: bool
     def __init__(self, again: _Optional[bool] = ...) -> None: ...
+
+class TaxRegion(_message.Message):
+    __slots__ = ("node_id", "postal_code", "region")
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    POSTAL_CODE_FIELD_NUMBER: _ClassVar[int]
+    REGION_FIELD_NUMBER: _ClassVar[int]
+    node_id: str
+    postal_code: str
+    region: str
+    def __init__(self, node_id: _Optional[str] = ..., postal_code: _Optional[str] = ..., region: _Optional[str] = ...) -> None: ...
+
+class PutTaxRegionsRequest(_message.Message):
+    __slots__ = ("request_id", "regions")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    REGIONS_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    regions: _containers.RepeatedCompositeFieldContainer[TaxRegion]
+    def __init__(self, request_id: _Optional[str] = ..., regions: _Optional[_Iterable[_Union[TaxRegion, _Mapping]]] = ...) -> None: ...
+
+class PutTaxRegionsResponse(_message.Message):
+    __slots__ = ("again",)
+    AGAIN_FIELD_NUMBER: _ClassVar[int]
+    again: bool
+    def __init__(self, again: _Optional[bool] = ...) -> None: ...

@@ -80,6 +80,11 @@ class CatalogueServiceStub:
                 request_serializer=allot_dot_v1_dot_catalogue__pb2.PutFencesRequest.SerializeToString,
                 response_deserializer=allot_dot_v1_dot_catalogue__pb2.PutFencesResponse.FromString,
                 _registered_method=True)
+        self.PutTaxRegions = channel.unary_unary(
+                '/allot.v1.CatalogueService/PutTaxRegions',
+                request_serializer=allot_dot_v1_dot_catalogue__pb2.PutTaxRegionsRequest.SerializeToString,
+                response_deserializer=allot_dot_v1_dot_catalogue__pb2.PutTaxRegionsResponse.FromString,
+                _registered_method=True)
 
 
 class CatalogueServiceServicer:
@@ -149,6 +154,13 @@ class CatalogueServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PutTaxRegions(self, request, context):
+        """Says in which tax region nodes and postal codes are: within one, GST is split into a central and a state half.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CatalogueServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -196,6 +208,11 @@ def add_CatalogueServiceServicer_to_server(servicer, server):
                     servicer.PutFences,
                     request_deserializer=allot_dot_v1_dot_catalogue__pb2.PutFencesRequest.FromString,
                     response_serializer=allot_dot_v1_dot_catalogue__pb2.PutFencesResponse.SerializeToString,
+            ),
+            'PutTaxRegions': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutTaxRegions,
+                    request_deserializer=allot_dot_v1_dot_catalogue__pb2.PutTaxRegionsRequest.FromString,
+                    response_serializer=allot_dot_v1_dot_catalogue__pb2.PutTaxRegionsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -442,6 +459,33 @@ class CatalogueService:
             '/allot.v1.CatalogueService/PutFences',
             allot_dot_v1_dot_catalogue__pb2.PutFencesRequest.SerializeToString,
             allot_dot_v1_dot_catalogue__pb2.PutFencesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutTaxRegions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/allot.v1.CatalogueService/PutTaxRegions',
+            allot_dot_v1_dot_catalogue__pb2.PutTaxRegionsRequest.SerializeToString,
+            allot_dot_v1_dot_catalogue__pb2.PutTaxRegionsResponse.FromString,
             options,
             channel_credentials,
             insecure,
