@@ -33,6 +33,7 @@ BENCHMARKS = {
     "relay": "benchmarks.relay",
     "engine": "benchmarks.engine_alone",
     "life": "benchmarks.life",
+    "settle": "benchmarks.settlement",
 }
 EVERY = [name for name in BENCHMARKS if name != "peers"]  # which P1 has within it
 

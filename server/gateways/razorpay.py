@@ -82,6 +82,13 @@ def _noted(entity: Mapping[str, Any]) -> tuple[str, str, int]:
     return noted(notes) if isinstance(notes, Mapping) else noted({})
 
 
+def _told(answer: Any, entity: str, name: str) -> Any:
+    """One part of an answer. Raises Unreachable where it is about something else: what became of it is unknown."""
+    if not isinstance(answer, Mapping) or answer.get("entity") != entity or name not in answer:
+        raise Unreachable(f"it answered with something else than the {name} of a {entity}")
+    return answer[name]
+
+
 class Razorpay:
     """Asks Razorpay by its SDK, in threads of its own: the SDK waits."""
 
@@ -112,7 +119,7 @@ class Razorpay:
             {"amount": asked.amount, "currency": asked.currency, "receipt": key[:40], "notes": asked.notes},
             headers={"X-Idempotency-Key": key},
         )
-        return str(order["id"])
+        return str(_told(order, "order", "id"))
 
     async def charge(self, asked: Asked, order: str, token: str, key: str) -> Held:
         """By a method that the customer saved there."""
@@ -124,7 +131,7 @@ class Razorpay:
         found = await self._ask(
             self._client.payment.capture, reference, asked.amount, {"currency": asked.currency}, headers=headers
         )
-        return int(found["amount"])
+        return int(_told(found, "payment", "amount"))
 
     async def void(self, reference: str, key: str) -> None:
         """Razorpay lets go of an authorisation by itself, after the days that its account says."""
@@ -135,4 +142,4 @@ class Razorpay:
             self._client.payment.refund, reference,
             {"amount": asked.amount, "notes": asked.notes, "receipt": key[:40]}, headers={"X-Refund-Idempotency": key},
         )  # fmt: skip
-        return str(found.get("status")) == "processed"
+        return bool(_told(found, "refund", "status") == "processed")
