@@ -1,6 +1,7 @@
 """Who is outside, as a TOML file says: gateways and carriers, where they listen, and what they sign with."""
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ KINDS: dict[str, dict[str, tuple[str, ...]]] = {  # what each kind needs
     "carriers": {"local": ("url",)},
 }
 _OPTIONAL = ("kind", "url", "webhook_secret")
-NAME_CHARACTERS_MAX = 64
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")  # a path of webhooks and the name of a cursor's file
 
 
 class OutsideError(Exception):
@@ -63,8 +64,8 @@ def _parties(path: Path, section: str, tables: Any) -> dict[str, Party]:
 
 
 def _party(where: str, kinds: Mapping[str, tuple[str, ...]], name: str, table: Any) -> Party:
-    if not isinstance(table, dict) or not 1 <= len(name) <= NAME_CHARACTERS_MAX:
-        raise OutsideError(f"{where}: give a table, with a name of 1 to {NAME_CHARACTERS_MAX} characters")
+    if not isinstance(table, dict) or not _NAME.fullmatch(name):
+        raise OutsideError(f"{where}: give a table, with a name of 1 to 32 letters, digits, dots, dashes")
     kind = table.get("kind", name)
     if kind not in kinds:
         raise OutsideError(f"{where}: kind: {kind!r}: give one of {', '.join(kinds)}")
