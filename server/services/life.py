@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import grpc
 import pyarrow as pa
 
 from allot.v1 import life_pb2
@@ -47,6 +48,12 @@ class LifeDesk:
         deadline = deadline_of(context)
         row = await self.orders.row(read, request, deadline)
         result = await self.orders.batcher.place(STEP, row, deadline)
+        if result.reply == Reply.KEY_CONFLICT:
+            raise Rejection(
+                grpc.StatusCode.ALREADY_EXISTS, "KEY_CONFLICT",
+                "request_id: it, the document's id or its reference was used before for something else: give new ones,"
+                " or send what was sent first", "request_id",
+            )  # fmt: skip
         check_reply(result.reply)
         return result
 
