@@ -108,8 +108,8 @@ _ARRIVED = (_S.DELIVERED, _S.HOME, _S.LOST)
 
 STEP_RULES: dict[Step, StepRule] = {
     Step.PAY: StepRule((), _P.PENDING),
-    Step.AUTHORISE: StepRule(
-        (_P.PENDING, _P.FAILED, _P.LAPSED), _P.AUTHORISED, (_P.AUTHORISED, _P.CAPTURED, _P.VOIDING)
+    Step.AUTHORISE: StepRule(  # what is held after it was let go of is let go of again, where nobody owes it
+        (_P.PENDING, _P.FAILED, _P.LAPSED, _P.VOIDED), _P.AUTHORISED, (_P.AUTHORISED, _P.CAPTURED, _P.VOIDING)
     ),
     Step.ASK_CAPTURE: StepRule((_P.AUTHORISED,)),
     Step.CAPTURE: StepRule(tuple(_P), _P.CAPTURED),  # money that came is taken in, whatever was thought before

@@ -178,6 +178,16 @@ def test_money_that_comes_after_the_order_was_cancelled_is_given_back():
     assert [amount for _, amount, _ in life.refunds()] == [500]
 
 
+def test_what_is_authorised_after_the_order_was_cancelled_is_let_go_of_again():
+    life = Life()
+    life.place("o", (X, 1, 500), method="CARD")
+    life.steps(pay("p o", "o"))
+    life.act("o", Action.CANCEL)
+    life.step(Step.VOID, "p o")
+    assert life.step(Step.AUTHORISE, "p o") is Reply.DONE
+    assert states(life, DocumentKind.PAYMENT) == [PaymentState.VOIDING]
+
+
 def test_an_order_that_nobody_pays_in_time_lets_go_of_its_stock(tmp_path: Path):
     life = Life(tmp_path / "data")
     life.place("unpaid", (X, 3, 100), method="CARD", pay_by=life.stamp + 10 * SECOND)

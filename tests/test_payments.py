@@ -178,6 +178,16 @@ def test_money_that_comes_after_the_order_was_cancelled_goes_back(shop: Client, 
     assert grew(outside, before)["refunded"] == 1
 
 
+def test_what_is_authorised_after_the_order_was_cancelled_is_let_go_of_there(shop: Client, outside: Outside):
+    before = outside.calls()
+    reference = opened(shop, placed(shop, "held-late"))
+    shop.cancel_order("own", "held-late")
+    in_state(shop, "held-late", "VOIDED")
+    outside.pay(reference, method="card")
+    until(lambda: grew(outside, before).get("voided"), "it is let go of at the gateway")
+    in_state(shop, "held-late", "VOIDED")
+
+
 def test_a_gateway_that_is_down_is_asked_again_when_it_is_back(shop: Client, outside: Outside):
     outside.behave(down=True)
     placed(shop, "down")

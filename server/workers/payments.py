@@ -105,9 +105,9 @@ class PaymentsWorker:
         try:
             if found.payment.authorised:
                 await gateway.void(found.payment.reference, _key(event, found, "void"))
-            await self._report(event, found, "VOID")
-        except Declined as error:  # it was captured meanwhile, which a webhook tells
+        except Declined as error:  # it is let go of there already, or was captured meanwhile, which a webhook tells
             self._declined(event, error)
+        await self._report(event, found, "VOID")
 
     async def _refund(self, event: events_pb2.Event, gateway: Gateway, found: payments_pb2.GetPaymentResponse) -> None:
         told = event.step_taken
