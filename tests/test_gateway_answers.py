@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from server.gateways.gateway import Asked, Declined, Unreachable
+from server.asking import Declined, Unreachable
+from server.gateways.gateway import Asked
 from server.gateways.razorpay import Razorpay
 from server.gateways.stripe import Stripe
 from tests.real_data import DATA

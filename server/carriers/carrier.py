@@ -1,19 +1,8 @@
-"""What a carrier is asked, what may go wrong, and which of several offers is taken.
-
-A booking carries a key that comes from the event which asked for it, so one that is made again books nothing twice.
-"""
+"""What a carrier is asked, and which of several offers is taken."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
-
-
-class Unreachable(Exception):
-    """No answer, or none that says what became of the call: make it again with the same key."""
-
-
-class NotTaken(Exception):
-    """The carrier has answered, and will not: making the call again does not help."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +37,7 @@ class Booked:
 
 
 class Carrier(Protocol):
-    """One carrier. Calls raise Unreachable and NotTaken."""
+    """One carrier. Calls raise Unreachable and Declined."""
 
     name: str
 

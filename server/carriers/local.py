@@ -2,11 +2,8 @@
 
 from typing import Any
 
-import httpx
-
-from server.carriers.carrier import Booked, NotTaken, Offer, Parcel, Unreachable
-
-TIMEOUT_SECONDS = 10.0
+from server.asking import TIMEOUT_SECONDS, Http
+from server.carriers.carrier import Booked, Offer, Parcel
 
 
 class Local:
@@ -14,33 +11,25 @@ class Local:
 
     def __init__(self, url: str, name: str = "local", timeout: float = TIMEOUT_SECONDS) -> None:
         self.name = name
-        self._client = httpx.AsyncClient(base_url=url, timeout=timeout)
-
-    async def _ask(self, path: str, body: dict[str, Any], key: str = "") -> dict[str, Any]:
-        try:
-            answer = await self._client.post(path, json=body, headers={"x-idempotency-key": key} if key else {})
-        except httpx.HTTPError as error:
-            raise Unreachable(f"{type(error).__name__}: {error}") from error
-        if answer.status_code >= 500:
-            raise Unreachable(f"{answer.status_code}: {answer.text[:200]}")
-        if answer.status_code >= 400:
-            raise NotTaken(f"{answer.status_code}: {answer.text[:200]}")
-        found: dict[str, Any] = answer.json()
-        return found
+        self._http = Http(url, timeout)
 
     async def offer(self, parcel: Parcel) -> Offer:
         """What it asks."""
-        found = await self._ask("/offers", _body(parcel))
-        return Offer(self.name, int(found["cost"]), int(found["due_at_us"]), bool(found["takes_cash"]))
+        return await self._http.ask(
+            "/offers", _body(parcel),
+            lambda offer: Offer(self.name, int(offer["cost"]), int(offer["due_at_us"]), bool(offer["takes_cash"])),
+        )  # fmt: skip
 
     async def book(self, parcel: Parcel, key: str) -> Booked:
         """Take it."""
-        found = await self._ask("/shipments", _body(parcel), key)
-        return Booked(str(found["tracking"]), int(found["cost"]), int(found["due_at_us"]))
+        return await self._http.ask(
+            "/shipments", _body(parcel),
+            lambda taken: Booked(str(taken["tracking"]), int(taken["cost"]), int(taken["due_at_us"])), key,
+        )  # fmt: skip
 
     async def cancel(self, tracking: str) -> None:
         """Do not come for it."""
-        await self._ask(f"/shipments/{tracking}/cancel", {})
+        await self._http.ask(f"/shipments/{tracking}/cancel", {}, lambda parcel: None)
 
 
 def _body(parcel: Parcel) -> dict[str, Any]:

@@ -5,7 +5,7 @@ line and an exit code.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -68,6 +68,32 @@ def options_of(
     return {
         "token_file": token_file, "token_env": token_env, "ca_file": ca, "timeout": timeout, "patience": patience,
     }  # fmt: skip
+
+
+def run_worker(
+    name: str, work: Any, server: str, token_file: Path | None, ca: Path | None, metrics_listen: str, log_level: str,
+    log_format: str, with_parent: bool = False,
+) -> int:  # fmt: skip
+    """Run a worker that speaks with the server, until a signal; its exit code. Ends the command where it cannot."""
+    from allot_client.connection import Connection
+    from server.config import parse_address
+    from server.log import open_log
+    from server.workers.frame import run
+
+    told = options_of(token_file, ca)
+    try:
+        connection = Connection(
+            server, token_file=told["token_file"], token_env=told["token_env"], ca_file=told["ca_file"]
+        )
+        connection.metadata()
+        if metrics_listen:
+            parse_address(metrics_listen)
+        log = open_log(log_level, log_format, everywhere=True)
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}", BAD_USAGE)
+    except (ValueError, KeyError) as error:
+        fail(str(error), BAD_USAGE)
+    return run(name, work, connection, log, metrics_listen, with_parent)
 
 
 def _code(error: "AllotError") -> int:

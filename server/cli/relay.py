@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from server.cli.connection import DEFAULT_SERVER, Ca, Server, TokenFile
+from server.cli.connection import DEFAULT_SERVER, Ca, Server, TokenFile, run_worker
 from server.cli.output import BAD_USAGE, fail
 from server.cli.redis_options import DEFAULT_PREFIX, PasswordFile, Prefix, store_at
 
@@ -44,12 +44,6 @@ def relay(
 
     Example: allot relay --redis redis://127.0.0.1:6379/0
     """
-    import os
-
-    from allot_client.connection import Connection
-    from server.config import parse_address
-    from server.log import open_log
-    from server.workers.frame import run
     from server.workers.redis_address import budgets as parse_budgets
     from server.workers.relay import Relay
 
@@ -58,17 +52,7 @@ def relay(
         budgets = parse_budgets(budget)
     except ValueError as error:
         fail(f"--budget: {error}", BAD_USAGE)
-    try:
-        token_env = "ALLOT_TOKEN" if token_file is None and os.environ.get("ALLOT_TOKEN") else None
-        connection = Connection(server, token_file=token_file, token_env=token_env, ca_file=ca)
-        connection.metadata()
-        if metrics_listen:
-            parse_address(metrics_listen)
-        log = open_log(log_level, log_format, everywhere=True)
-    except OSError as error:
-        fail(f"{error.filename}: {error.strerror}", BAD_USAGE)
-    except (ValueError, KeyError) as error:
-        fail(str(error), BAD_USAGE)
+    work = Relay(connect, take_over, budgets).work
     raise typer.Exit(
-        run("relay", Relay(connect, take_over, budgets).work, connection, log, metrics_listen, with_parent)
+        run_worker("relay", work, server, token_file, ca, metrics_listen, log_level, log_format, with_parent)
     )

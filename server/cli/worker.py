@@ -1,12 +1,11 @@
 """`allot worker`: the processes that speak with gateways and carriers for the engine."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from server.cli.connection import DEFAULT_SERVER, Ca, Server, TokenFile, options_of
+from server.cli.connection import DEFAULT_SERVER, Ca, Server, TokenFile, options_of, run_worker
 from server.cli.output import BAD_USAGE, fail, say
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ def payments(
 
         await PaymentsWorker(frame, gateways, cursors).run()
 
-    raise typer.Exit(_run("payments", work, server, token_file, ca, metrics_listen, log_level, log_format))
+    raise typer.Exit(run_worker("payments", work, server, token_file, ca, metrics_listen, log_level, log_format))
 
 
 @app.command("carriers")
@@ -94,7 +93,7 @@ def carriers(
         asked = [Local(party.url, party.name) for party in parties.values()]
         await CarriersWorker(frame, asked, Cursor(cursors / "carriers.cursor"), within_days).run()
 
-    raise typer.Exit(_run("carriers", work, server, token_file, ca, metrics_listen, log_level, log_format))
+    raise typer.Exit(run_worker("carriers", work, server, token_file, ca, metrics_listen, log_level, log_format))
 
 
 @app.command("webhooks")
@@ -166,26 +165,3 @@ def reader_of(party: "Party") -> "Speaks":
     from server.gateways.stripe import StripeWebhooks
 
     return StripeWebhooks() if party.kind == "stripe" else RazorpayWebhooks()
-
-
-def _run(
-    name: str, work: Any, server: str, token_file: Path | None, ca: Path | None, metrics_listen: str, log_level: str,
-    log_format: str,
-) -> int:  # fmt: skip
-    from allot_client.connection import Connection
-    from server.config import parse_address
-    from server.log import open_log
-    from server.workers.frame import run
-
-    told: Mapping[str, Any] = options_of(token_file, ca)
-    try:
-        connection = Connection(server, **{key: told[key] for key in ("token_file", "token_env", "ca_file")})
-        connection.metadata()
-        if metrics_listen:
-            parse_address(metrics_listen)
-        log = open_log(log_level, log_format, everywhere=True)
-    except OSError as error:
-        fail(f"{error.filename}: {error.strerror}", BAD_USAGE)
-    except (ValueError, KeyError) as error:
-        fail(str(error), BAD_USAGE)
-    return run(name, work, connection, log, metrics_listen)

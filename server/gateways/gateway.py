@@ -1,19 +1,7 @@
-"""How a gateway is asked: what each adapter can do, and what may go wrong.
-
-Every call carries a key that comes from the event which asked for it, so a call that is made again, after a kill or a
-lost answer, does nothing twice.
-"""
+"""What a gateway is asked, and what each adapter can do."""
 
 from dataclasses import dataclass, field
 from typing import Protocol
-
-
-class Unreachable(Exception):
-    """No answer, or none that says what became of the call: make it again with the same key."""
-
-
-class Declined(Exception):
-    """The gateway has answered, and will not: making the call again does not help."""
 
 
 @dataclass(frozen=True)

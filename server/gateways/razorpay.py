@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from server.asking import Declined, Unreachable
 from server.gateways.facts import Fact, Ignored, Malformed, check, noted, signed, whole
-from server.gateways.gateway import Asked, Declined, Held, Unreachable
+from server.gateways.gateway import Asked, Held
 
 _PAYMENT_STEPS = {
     "payment.authorized": "authorise", "payment.captured": "capture", "payment.failed": "fail", "order.paid": "capture",

@@ -9,8 +9,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from server.asking import Declined, Unreachable
 from server.gateways.facts import Fact, Ignored, Malformed, check_timed, noted, whole
-from server.gateways.gateway import Asked, Declined, Held, Unreachable
+from server.gateways.gateway import Asked, Held
 
 _INTENT_STEPS = {
     "payment_intent.amount_capturable_updated": ("authorise", "amount_capturable"),

@@ -11,7 +11,8 @@ from typing import Any
 import grpc
 
 from allot.v1 import events_pb2, life_pb2, shipments_pb2, shipments_pb2_grpc
-from server.carriers.carrier import Carrier, NotTaken, Offer, Parcel, Unreachable, choose
+from server.asking import Declined, Unreachable
+from server.carriers.carrier import Carrier, Offer, Parcel, choose
 from server.workers.failure import WorkerError
 from server.workers.frame import Cursor, Frame
 
@@ -50,7 +51,7 @@ class CarriersWorker:
     async def _cancel(self, carrier: str, tracking: str) -> None:
         try:
             await self._carriers[carrier].cancel(tracking)
-        except NotTaken as error:
+        except Declined as error:
             self._frame.log.warning("a parcel could not be cancelled", tracking=tracking, error=str(error))
 
     async def _book(self, event: events_pb2.Event) -> None:
@@ -73,7 +74,7 @@ class CarriersWorker:
             return
         try:
             booked = await self._carriers[chosen.carrier].book(parcel, _key(event))
-        except NotTaken as error:
+        except Declined as error:
             self._frame.log.warning(
                 "a carrier does not take a parcel", number=shipment.number, carrier=chosen.carrier, error=str(error)
             )
@@ -94,7 +95,7 @@ class CarriersWorker:
         """What a carrier asks; None where it does not go there. Who is away may be the cheapest: it is waited for."""
         try:
             return await carrier.offer(parcel)
-        except NotTaken:
+        except Declined:
             return None
 
     async def _shipment(self, number: int) -> shipments_pb2.GetShipmentResponse | None:

@@ -14,7 +14,8 @@ from typing import Any
 import grpc
 
 from allot.v1 import events_pb2, life_pb2, payments_pb2, payments_pb2_grpc
-from server.gateways.gateway import Asked, Declined, Gateway, Unreachable
+from server.asking import Declined, Unreachable
+from server.gateways.gateway import Asked, Gateway
 from server.workers.failure import WorkerError
 from server.workers.frame import Cursor, Frame
 
