@@ -287,3 +287,32 @@ def ask_return(
     """A new return."""
     asked = kind | condition << 4 | flags
     return row(Step.ASK_RETURN, return_id, order=order, units=units, line=line, how="fragile", flags=asked, **more)
+
+
+def paid(life: Life, order: str = "o", units: int = 3, price: int = 10_000, **more: Any) -> Life:
+    """An order that is authorised by card, and captured when it leaves."""
+    life.place(order, (X, units, price), method="CARD", **more)
+    life.steps(pay(f"p {order}", order))
+    assert life.step(Step.AUTHORISE, f"p {order}") is Reply.DONE
+    return life
+
+
+def shipped(life: Life, order: str = "o", node: int = A, **more: Any) -> Life:
+    assert life.step(Step.SEND, f"s {order}", order=order, node=node, **more) is Reply.DONE
+    assert life.step(Step.SHIP, f"s {order}") is Reply.DONE
+    return life
+
+
+def captured(life: Life, order: str = "o") -> Life:
+    assert life.step(Step.CAPTURE, f"p {order}") is Reply.DONE
+    return life
+
+
+def delivered(life: Life, order: str = "o") -> Life:
+    captured(shipped(life, order), order)
+    assert life.step(Step.DELIVER, f"s {order}") is Reply.DONE
+    return life
+
+
+def states(life: Life, kind: DocumentKind) -> list[int]:
+    return [state for state, _ in life.documents(kind)]
