@@ -307,6 +307,7 @@ def apply_steps(state: State, columns: Columns) -> None:
     state.check_documents(int(new.sum()), int((steps.step == Step.ADD_ITEM).sum()))
     if apply_kernel(steps, state.book, np.empty(TAKEN, np.int64)):
         raise StateDiverged("a document did not get the row that it had when it was made")
+    state.numbers.add(steps.number[new], steps.document[new], state.book.documents)
     rows = (FIRST_DOCUMENT - steps.document).astype(np.int32)
     ids, references = columns.get("document_id"), columns.get("reference")
     if ids is not None:

@@ -15,7 +15,7 @@ from engine.journal import JournalMissing
 from engine.outcomes import Method
 from engine.state import State
 from engine.writer import Engine
-from kernels.columns import NONE, Head, OrderKind
+from kernels.columns import NONE, OrderKind
 from kernels.keys import FIRST_DOCUMENT
 from kernels.life import DocumentKind, PaymentFigure, ShipmentFigure, ShipmentState
 from kernels.shipments import would_collect
@@ -98,10 +98,9 @@ def row_by_reference(state: State, kind: DocumentKind, how: int, reference: str)
 
 
 def row_by_number(state: State, kind: DocumentKind, number: int) -> int:
-    """The row of a document by its number, or NONE. Looks at all there are."""
-    documents, count = state.book.documents, state.head(Head.DOCUMENTS)
-    found = np.flatnonzero((documents.number[:count] == number) & (documents.kind[:count] == kind))
-    return int(found[0]) if found.size and number > 0 else NONE
+    """The row of a document by its number, or NONE."""
+    row = state.numbers.row_of(number, state.book.documents)
+    return row if row != NONE and state.book.documents.kind[row] == kind else NONE
 
 
 def _row_by(state: State, kind: DocumentKind, space: int, method: Method, text: str) -> int:

@@ -16,6 +16,7 @@ from engine.columns import Growing, Limits, reserve
 from engine.expected import Expected
 from engine.ledger import Ledger
 from engine.names import Names
+from engine.numbers import DocumentNumbers
 from engine.outcomes import Namespace, OutOfRoom
 from engine.policies import Afterwards
 from engine.terms import OpenTerms
@@ -97,6 +98,7 @@ class State:
             reserve(skus, np.int16), np.zeros(NODES_MAX, np.int16), reserve(most.postal_codes_max, np.int16)
         )
         self.ledger = Ledger()
+        self.numbers = DocumentNumbers()
         self.terms = OpenTerms(reserve(most.orders_max, np.uint8), reserve(most.orders_max, np.uint8))
         self.expiries = Expiries(
             reserve(most.orders_max, np.int64), reserve(most.orders_max, np.int64), reserve(most.orders_max, np.int32)
@@ -309,10 +311,11 @@ class State:
         return rows
 
     def rebuild_derived(self) -> None:
-        """Bring back what no snapshot holds: available units, node groups in force, expiries."""
+        """Bring back what no snapshot holds: available units, node groups in force, expiries, rows by numbers."""
         refresh_all(self.book, self.cells)
         self.set_in_force()
         rebuild_expiries(self.book, self.expiries)
+        self.numbers.rebuild(self.book.documents, self.head(Head.DOCUMENTS))
 
     def digest(self) -> str:
         """The digest of the whole state, 32 hex digits: orders and cells as kept up to date, the rest hashed now."""

@@ -62,6 +62,8 @@ def keep(commit: Commit, told: Told, texts: Any, channel: Any, actor: Any) -> No
     if steps:
         columns: dict[str, Any] = {name: column[:steps] for name, column in told.steps._asdict().items()}
         columns |= _named(told, steps, texts, channel, actor) | _of_numbers(commit.state, columns)
+        new = told.steps.step[:steps] % STEPS_PER_KIND == 0
+        commit.state.numbers.add(columns["number"][new], columns["document"][new], commit.state.book.documents)
         commit.stepped(columns, int(told.counts[PLACES]))
     if postings:
         commit.add(schema.POSTINGS, {name: column[:postings] for name, column in told.postings._asdict().items()})

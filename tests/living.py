@@ -191,6 +191,9 @@ class Life:
             self._read = record.sequence
         assert self._books.faults == []
         assert self._books.differences(self.state) == []
+        documents = self.state.book.documents
+        rows = np.flatnonzero(documents.kind[: self.state.head(Head.DOCUMENTS)])
+        assert [self.state.numbers.row_of(int(documents.number[at]), documents) for at in rows] == rows.tolist()
 
     def reopen(self, snapshot: bool = False) -> None:
         """Close the folder and start again."""
