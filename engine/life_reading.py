@@ -9,18 +9,17 @@ import numpy as np
 import pyarrow as pa
 
 from engine import schema
-from engine.apply import DOCUMENT_METHOD, hash_keys
+from engine.apply import DOCUMENT_METHOD, PLACE_BITS, PLACE_MASK, hash_keys
 from engine.commit import find_locations
 from engine.journal import JournalMissing
 from engine.outcomes import Method
+from engine.reading import option
 from engine.state import State
 from engine.writer import Engine
 from kernels.columns import NONE, OrderKind
 from kernels.keys import FIRST_DOCUMENT
 from kernels.life import DocumentKind, PaymentFigure, ShipmentFigure, ShipmentState
 from kernels.shipments import would_collect
-
-PLACE_BITS = 20  # of a location: sequence << 20 | place
 
 
 @dataclass(frozen=True)
@@ -77,6 +76,17 @@ class LifeNow:
     documents: tuple[DocumentNow, ...]  # oldest first
 
 
+@dataclass(frozen=True)
+class OrderOf:
+    """The order of a document."""
+
+    number: int
+    channel: int
+    postal_code: int
+    currency: int  # word; NONE: the order has no prices
+    location: int
+
+
 def order_row(state: State, channel: int, order_id: str) -> int:
     """The row of an open order, or NONE."""
     keys = hash_keys(state, np.array([channel], np.int16), Method.PLACE_ORDER, pa.array([order_id], pa.string()))
@@ -126,13 +136,38 @@ def life_of(engine: Engine, row: int) -> LifeNow:
     )  # fmt: skip
 
 
-def order_of(state: State, document: int) -> int:
-    """The row of the order that a document is of."""
-    return int(state.book.documents.order[document])
+def order_of(state: State, document: int) -> OrderOf:
+    """The order of a document. document: its row."""
+    row, orders = int(state.book.documents.order[document]), state.book.orders
+    return OrderOf(
+        int(orders.number[row]), int(orders.channel[row]), int(orders.postal_code[row]),
+        int(state.book.money.currency[row]) - 1, int(orders.location[row]),
+    )  # fmt: skip
 
 
-def document_now(engine: Engine, row: int) -> DocumentNow:
-    """A document as it stands. row: of the documents."""
+def refunds_of(engine: Engine, payment: int) -> tuple["DocumentNow", ...]:
+    """The refunds of a payment, oldest first. payment: its row."""
+    documents, found = engine.state.book.documents, []
+    document = int(documents.of_order[documents.order[payment]]) - 1
+    while document >= 0:
+        if documents.kind[document] == DocumentKind.REFUND and documents.of[document] == payment:
+            found.append(document)
+        document = int(documents.next[document])
+    return tuple(document_now(engine, row) for row in reversed(found))
+
+
+def told_with_order(engine: Engine, order: OrderOf) -> tuple[str, int]:
+    """The id of an order, and until when it was promised, UTC us; "" and 0 where its record was moved away."""
+    record = engine.first_answers.orders_of(order.location >> PLACE_BITS)
+    if record is None:
+        return "", 0
+    place = order.location & PLACE_MASK
+    promised = option(record.orders, "deliver_by", place)
+    return record.orders["order_id"][place].as_py(), promised or 0
+
+
+def document_now(engine: Engine, row: int, with_ids: bool = True) -> DocumentNow:
+    """A document as it stands. row: of the documents. with_ids: read its own id and its reference from the journal."""
     state = engine.state
     documents, items = state.book.documents, state.book.items
     kind, of = DocumentKind(int(documents.kind[row])), int(documents.of[row])
@@ -155,8 +190,8 @@ def document_now(engine: Engine, row: int) -> DocumentNow:
     if kind is DocumentKind.SHIPMENT and documents.state[row] <= ShipmentState.BOOKED:
         figures[ShipmentFigure.COLLECT] = would_collect(row, state.book, state.afterwards.around())
     location, number = int(documents.location[row]), int(documents.number[row])
-    made = _told(engine, location >> PLACE_BITS, number, "document_id")
-    referenced = int(documents.referenced[row])
+    made = _told(engine, location >> PLACE_BITS, number, "document_id") if with_ids else ""
+    referenced = int(documents.referenced[row]) if with_ids else 0
     return DocumentNow(
         kind, number, int(documents.state[row]), int(documents.how[row]), int(documents.node[row]),
         int(documents.flags[row]), tuple(figures), of_number, line, tuple(found), made,

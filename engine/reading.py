@@ -160,13 +160,13 @@ def order_now(engine: Engine, channel: int, order_id: str, is_reservation: bool)
         state.sequence, number, order_id, is_reservation, STATE_OF[present], int(record.orders["outcome"][place]),
         int(record.orders["postal_code"][place]), int(record.orders["expires_at"][place]),
         int(record.orders["reservation"][place]), sequence, taken_at,
-        {name: _option(record.orders, name, place) for name in ORDER_OPTIONS}, lines, parts,
+        {name: option(record.orders, name, place) for name in ORDER_OPTIONS}, lines, parts,
         promised_to(state, number, (sku for sku, *_ in lines)) if number else (),
     )  # fmt: skip
 
 
-def _option(columns: Mapping[str, Any], name: str, row: int) -> Any:
-    """An optional value, None where it was not told."""
+def option(columns: Mapping[str, Any], name: str, row: int) -> Any:
+    """An optional value of a record's row, None where it was not told."""
     if name not in columns:
         return None
     value = columns[name][row]
@@ -177,7 +177,7 @@ def _option(columns: Mapping[str, Any], name: str, row: int) -> Any:
 def _lines(record: RecordOrders, place: int) -> tuple[tuple[Any, ...], ...]:
     columns = record.lines
     return tuple(
-        (int(columns["sku"][at]), int(columns["quantity"][at]), *(_option(columns, name, at) for name in LINE_OPTIONS))
+        (int(columns["sku"][at]), int(columns["quantity"][at]), *(option(columns, name, at) for name in LINE_OPTIONS))
         for at in range(record.first_line[place], record.first_line[place + 1])
     )
 

@@ -13,7 +13,7 @@ from allot.v1 import life_pb2 as pb
 from engine.life_reading import BalanceNow, DocumentNow, LifeNow
 from engine.outcomes import Namespace
 from kernels.columns import NO_NODE, NONE
-from kernels.life import METHOD_BITS, DocumentKind, PayMethod, ReturnFlag, TaxSplit
+from kernels.life import METHOD_BITS, DocumentKind, PayMethod, ReturnFlag
 from server.lookup import Lookup
 
 _MAC_BYTES = 16
@@ -82,10 +82,11 @@ class LifeMessages:
         """One shipment."""
         collect, cost, due_at, shipped_at, delivered_at, scanned_at, *_ = now.figures
         state: Any = now.state
+        split: Any = now.flags
         message = pb.Shipment(
             number=now.number, state=state, node_id=self._node(now.node), carrier=self.word(now.how), collect=collect,
             cost=cost, due_at_us=due_at, shipped_at_us=shipped_at, delivered_at_us=delivered_at,
-            scanned_at_us=scanned_at, is_within_region=now.flags == TaxSplit.WITHIN,
+            scanned_at_us=scanned_at, tax_split=split,
             tracking_token=self.token_of(now.number), shipment_id=now.id, reference=now.reference,
         )  # fmt: skip
         for item in now.items:

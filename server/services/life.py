@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from allot.v1 import life_pb2
 from engine.answers import Replies
-from engine.life_reading import DocumentNow, LifeNow, document_now, life_of, order_of
+from engine.life_reading import DocumentNow, OrderOf, document_now, order_of, refunds_of, told_with_order
 from engine.outcomes import Namespace, Reply
 from engine.writer import Engine
 from kernels.columns import NONE
@@ -93,15 +93,27 @@ class LifeDesk:
         answers: Replies = await future
         return await asyncio.get_running_loop().run_in_executor(self.decoding, answer_steps, answers)
 
-    async def document(self, row_of: Callable[[Engine], int], unknown: Reply, context: Any) -> "Found":
-        """A document as it stands, by a look at the state. Raises Rejection."""
+    async def document(
+        self, row_of: Callable[[Engine], int], unknown: Reply, context: Any, is_public: bool = False
+    ) -> "Found":
+        """A document as it stands, by a look at the state. Raises Rejection; also where a bound caller's channel is
+        another one. is_public: for everybody, without ids, references and refunds."""
+        bound = "" if is_public else current_caller().channel
 
         def look(engine: Engine) -> Found | None:
             row = row_of(engine)
             if row == NONE:
                 return None
-            order = life_of(engine, order_of(engine.state, row))
-            return Found(document_now(engine, row), order, engine.state.sequence)
+            order = order_of(engine.state, row)
+            channel = engine.state.names[Namespace.CHANNEL].text(order.channel)
+            if bound and channel != bound:
+                return None
+            if is_public:
+                return Found(document_now(engine, row, False), (), order, channel, "", 0, engine.state.sequence)
+            return Found(
+                document_now(engine, row), refunds_of(engine, row), order, channel, *told_with_order(engine, order),
+                engine.state.sequence,
+            )  # fmt: skip
 
         found = await self.orders.batcher.read(look, deadline_of(context))
         if found is None:
@@ -121,8 +133,12 @@ class LifeDesk:
 
 @dataclass(frozen=True)
 class Found:
-    """A document, its order, and the commit that both take in."""
+    """A document, its refunds, its order, and the commit that all take in."""
 
     document: DocumentNow
-    order: LifeNow
+    refunds: tuple[DocumentNow, ...]
+    order: OrderOf
+    channel: str
+    order_id: str  # "": its record was moved away
+    deliver_by: int  # UTC us; 0: not told
     sequence: int

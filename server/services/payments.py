@@ -58,11 +58,11 @@ class PaymentService(payments_pb2_grpc.PaymentServiceServicer):
     async def GetPayment(self, request: pb.GetPaymentRequest, context: Any) -> pb.GetPaymentResponse:  # noqa: N802
         """One payment as it stands."""
         found = await self._desk.document(self._row(request), Reply.UNKNOWN_PAYMENT, context)
-        balance = found.order.balance
+        messages = self._desk.messages
         return pb.GetPaymentResponse(
-            payment=self._desk.messages.payment(found.document), order_number=found.order.order,
-            currency="" if balance is None else self._desk.messages.word(balance.currency), sequence=found.sequence,
-            channel=self._desk.channel_name(found.order.channel),
+            payment=messages.payment(found.document), order_number=found.order.number,
+            currency=messages.word(found.order.currency), sequence=found.sequence, channel=found.channel,
+            refunds=map(messages.refund, found.refunds),
         )  # fmt: skip
 
     def _row(self, request: pb.GetPaymentRequest) -> Any:

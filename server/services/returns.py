@@ -60,7 +60,7 @@ class ReturnService(returns_pb2_grpc.ReturnServiceServicer):
         row = lambda engine: document_row(engine.state, _KIND, channel, request.return_id)  # noqa: E731
         found = await self._desk.document(row, Reply.UNKNOWN_RETURN, context)
         return pb.GetReturnResponse(
-            returned=self._desk.messages.returned(found.document), order_number=found.order.order,
+            returned=self._desk.messages.returned(found.document), order_number=found.order.number,
             sequence=found.sequence,
         )  # fmt: skip
 

@@ -61,9 +61,10 @@ class ShipmentService(shipments_pb2_grpc.ShipmentServiceServicer):
         found = await self._desk.document(self._row(request), Reply.UNKNOWN_SHIPMENT, context)
         names = self._desk.orders.batcher.engine.state.names
         return pb.GetShipmentResponse(
-            shipment=self._desk.messages.shipment(found.document), order_number=found.order.order,
+            shipment=self._desk.messages.shipment(found.document), order_number=found.order.number,
             postal_code=names[Namespace.POSTAL_CODE].text(found.order.postal_code), sequence=found.sequence,
-            channel=self._desk.channel_name(found.order.channel),
+            channel=found.channel, order_id=found.order_id, currency=self._desk.messages.word(found.order.currency),
+            deliver_by_us=found.deliver_by,
         )  # fmt: skip
 
     def _row(self, request: pb.GetShipmentRequest) -> Any:
@@ -84,7 +85,7 @@ class ShipmentService(shipments_pb2_grpc.ShipmentServiceServicer):
                 "as it was sent", "tracking_token",
             )  # fmt: skip
         row = lambda engine: row_by_number(engine.state, _KIND, number)  # noqa: E731
-        found = await self._desk.document(row, Reply.UNKNOWN_SHIPMENT, context)
+        found = await self._desk.document(row, Reply.UNKNOWN_SHIPMENT, context, is_public=True)
         message = self._desk.messages.shipment(found.document)
         response = pb.TrackShipmentResponse(state=message.state, carrier=message.carrier, due_at_us=message.due_at_us)
         answer = await self._desk.orders.reading.ask_views(

@@ -41,6 +41,12 @@ class ShipmentState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SHIPMENT_STATE_LOST: _ClassVar[ShipmentState]
     SHIPMENT_STATE_RECALLED: _ClassVar[ShipmentState]
 
+class TaxSplit(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TAX_SPLIT_UNSPECIFIED: _ClassVar[TaxSplit]
+    TAX_SPLIT_WITHIN_REGION: _ClassVar[TaxSplit]
+    TAX_SPLIT_BETWEEN_REGIONS: _ClassVar[TaxSplit]
+
 class ReturnState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     RETURN_STATE_UNSPECIFIED: _ClassVar[ReturnState]
@@ -154,6 +160,9 @@ SHIPMENT_STATE_RETURNING: ShipmentState
 SHIPMENT_STATE_HOME: ShipmentState
 SHIPMENT_STATE_LOST: ShipmentState
 SHIPMENT_STATE_RECALLED: ShipmentState
+TAX_SPLIT_UNSPECIFIED: TaxSplit
+TAX_SPLIT_WITHIN_REGION: TaxSplit
+TAX_SPLIT_BETWEEN_REGIONS: TaxSplit
 RETURN_STATE_UNSPECIFIED: ReturnState
 RETURN_STATE_ASKED: ReturnState
 RETURN_STATE_APPROVED: ReturnState
@@ -298,7 +307,7 @@ class Refund(_message.Message):
     def __init__(self, number: _Optional[int] = ..., state: _Optional[_Union[RefundState, str]] = ..., to: _Optional[_Union[RefundTo, str]] = ..., amount: _Optional[int] = ..., payment_number: _Optional[int] = ...) -> None: ...
 
 class Shipment(_message.Message):
-    __slots__ = ("number", "state", "node_id", "carrier", "collect", "cost", "due_at_us", "shipped_at_us", "delivered_at_us", "scanned_at_us", "items", "is_within_region", "tracking_token", "shipment_id", "reference")
+    __slots__ = ("number", "state", "node_id", "carrier", "collect", "cost", "due_at_us", "shipped_at_us", "delivered_at_us", "scanned_at_us", "items", "tax_split", "tracking_token", "shipment_id", "reference", "invoice_number", "invoiced_at_us")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -310,10 +319,12 @@ class Shipment(_message.Message):
     DELIVERED_AT_US_FIELD_NUMBER: _ClassVar[int]
     SCANNED_AT_US_FIELD_NUMBER: _ClassVar[int]
     ITEMS_FIELD_NUMBER: _ClassVar[int]
-    IS_WITHIN_REGION_FIELD_NUMBER: _ClassVar[int]
+    TAX_SPLIT_FIELD_NUMBER: _ClassVar[int]
     TRACKING_TOKEN_FIELD_NUMBER: _ClassVar[int]
     SHIPMENT_ID_FIELD_NUMBER: _ClassVar[int]
     REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    INVOICE_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    INVOICED_AT_US_FIELD_NUMBER: _ClassVar[int]
     number: int
     state: ShipmentState
     node_id: str
@@ -325,11 +336,13 @@ class Shipment(_message.Message):
     delivered_at_us: int
     scanned_at_us: int
     items: _containers.RepeatedCompositeFieldContainer[ShipmentItem]
-    is_within_region: bool
+    tax_split: TaxSplit
     tracking_token: str
     shipment_id: str
     reference: str
-    def __init__(self, number: _Optional[int] = ..., state: _Optional[_Union[ShipmentState, str]] = ..., node_id: _Optional[str] = ..., carrier: _Optional[str] = ..., collect: _Optional[int] = ..., cost: _Optional[int] = ..., due_at_us: _Optional[int] = ..., shipped_at_us: _Optional[int] = ..., delivered_at_us: _Optional[int] = ..., scanned_at_us: _Optional[int] = ..., items: _Optional[_Iterable[_Union[ShipmentItem, _Mapping]]] = ..., is_within_region: _Optional[bool] = ..., tracking_token: _Optional[str] = ..., shipment_id: _Optional[str] = ..., reference: _Optional[str] = ...) -> None: ...
+    invoice_number: str
+    invoiced_at_us: int
+    def __init__(self, number: _Optional[int] = ..., state: _Optional[_Union[ShipmentState, str]] = ..., node_id: _Optional[str] = ..., carrier: _Optional[str] = ..., collect: _Optional[int] = ..., cost: _Optional[int] = ..., due_at_us: _Optional[int] = ..., shipped_at_us: _Optional[int] = ..., delivered_at_us: _Optional[int] = ..., scanned_at_us: _Optional[int] = ..., items: _Optional[_Iterable[_Union[ShipmentItem, _Mapping]]] = ..., tax_split: _Optional[_Union[TaxSplit, str]] = ..., tracking_token: _Optional[str] = ..., shipment_id: _Optional[str] = ..., reference: _Optional[str] = ..., invoice_number: _Optional[str] = ..., invoiced_at_us: _Optional[int] = ...) -> None: ...
 
 class ShipmentItem(_message.Message):
     __slots__ = ("line", "sku", "quantity", "charged_quantity", "goods", "tax", "tax_2", "shipping", "shipping_tax", "shipping_tax_2")

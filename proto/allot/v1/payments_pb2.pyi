@@ -147,18 +147,20 @@ class GetPaymentRequest(_message.Message):
     def __init__(self, channel: _Optional[str] = ..., payment_id: _Optional[str] = ..., gateway: _Optional[str] = ..., reference: _Optional[str] = ..., number: _Optional[int] = ...) -> None: ...
 
 class GetPaymentResponse(_message.Message):
-    __slots__ = ("payment", "order_number", "currency", "sequence", "channel")
+    __slots__ = ("payment", "order_number", "currency", "sequence", "channel", "refunds")
     PAYMENT_FIELD_NUMBER: _ClassVar[int]
     ORDER_NUMBER_FIELD_NUMBER: _ClassVar[int]
     CURRENCY_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    REFUNDS_FIELD_NUMBER: _ClassVar[int]
     payment: _life_pb2.Payment
     order_number: int
     currency: str
     sequence: int
     channel: str
-    def __init__(self, payment: _Optional[_Union[_life_pb2.Payment, _Mapping]] = ..., order_number: _Optional[int] = ..., currency: _Optional[str] = ..., sequence: _Optional[int] = ..., channel: _Optional[str] = ...) -> None: ...
+    refunds: _containers.RepeatedCompositeFieldContainer[_life_pb2.Refund]
+    def __init__(self, payment: _Optional[_Union[_life_pb2.Payment, _Mapping]] = ..., order_number: _Optional[int] = ..., currency: _Optional[str] = ..., sequence: _Optional[int] = ..., channel: _Optional[str] = ..., refunds: _Optional[_Iterable[_Union[_life_pb2.Refund, _Mapping]]] = ...) -> None: ...
 
 class GetLedgerRequest(_message.Message):
     __slots__ = ()

@@ -137,18 +137,24 @@ class GetShipmentRequest(_message.Message):
     def __init__(self, channel: _Optional[str] = ..., shipment_id: _Optional[str] = ..., carrier: _Optional[str] = ..., reference: _Optional[str] = ..., number: _Optional[int] = ...) -> None: ...
 
 class GetShipmentResponse(_message.Message):
-    __slots__ = ("shipment", "order_number", "postal_code", "sequence", "channel")
+    __slots__ = ("shipment", "order_number", "postal_code", "sequence", "channel", "order_id", "currency", "deliver_by_us")
     SHIPMENT_FIELD_NUMBER: _ClassVar[int]
     ORDER_NUMBER_FIELD_NUMBER: _ClassVar[int]
     POSTAL_CODE_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    ORDER_ID_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    DELIVER_BY_US_FIELD_NUMBER: _ClassVar[int]
     shipment: _life_pb2.Shipment
     order_number: int
     postal_code: str
     sequence: int
     channel: str
-    def __init__(self, shipment: _Optional[_Union[_life_pb2.Shipment, _Mapping]] = ..., order_number: _Optional[int] = ..., postal_code: _Optional[str] = ..., sequence: _Optional[int] = ..., channel: _Optional[str] = ...) -> None: ...
+    order_id: str
+    currency: str
+    deliver_by_us: int
+    def __init__(self, shipment: _Optional[_Union[_life_pb2.Shipment, _Mapping]] = ..., order_number: _Optional[int] = ..., postal_code: _Optional[str] = ..., sequence: _Optional[int] = ..., channel: _Optional[str] = ..., order_id: _Optional[str] = ..., currency: _Optional[str] = ..., deliver_by_us: _Optional[int] = ...) -> None: ...
 
 class TrackShipmentRequest(_message.Message):
     __slots__ = ("tracking_token",)
