@@ -231,11 +231,11 @@ def _restock(commit: Commit, moves: Mapping[str, Any], back: Any, quarantine: An
             commit.add(schema.MOVEMENTS, columns)
 
 
-def cancel_unpaid(commit: Commit, rows: Any) -> None:
+def cancel_open(commit: Commit, rows: Any, cause: Cause) -> None:
     """Cancel all that is open of orders. rows: of the book."""
     count = rows.size
     acts = Acts(
         np.ascontiguousarray(rows, np.int32), np.zeros(count, np.int32), np.full(count, NO_NODE, np.int16),
         np.full(count, Action.CANCEL, np.uint8), np.zeros(count, np.int32),
     )  # fmt: skip
-    _carry_out(commit, acts, read(commit.state, rows), Cause.UNPAID, None)
+    _carry_out(commit, acts, read(commit.state, rows), cause, None)

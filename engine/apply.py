@@ -22,7 +22,7 @@ from kernels.columns import NONE, POLICY_FIGURES, Head, Stage
 from kernels.distance import rank
 from kernels.documents import TAKEN, Steps
 from kernels.documents import apply_steps as apply_kernel
-from kernels.expiry import watch_expiries
+from kernels.expiry import watch_authorisations, watch_expiries
 from kernels.fences import forget_drawn
 from kernels.keys import ABSENT, FIRST_DOCUMENT, find_or_insert, forget_keys, hash_few_texts, hash_texts, set_values
 from kernels.life import STEPS_PER_KIND, Step
@@ -278,6 +278,8 @@ def apply_record(state: State, sequence: int, stamp: int, tables: Sequence[tuple
             answers_seen += columns["method"].size
         elif table is schema.MOVES:
             apply_moves(state, columns, stamp)
+        elif table is schema.STEPS:
+            apply_steps(state, columns, stamp)
         elif table is schema.CHECK:
             if columns["digest"][0] != state.book.digest[0]:
                 raise StateDiverged(f"sequence {sequence}: replay came to another digest than the live run")
@@ -300,14 +302,15 @@ def _apply_nothing(state: State, columns: Columns) -> None:
     """Of tables that only tell."""
 
 
-def apply_steps(state: State, columns: Columns) -> None:
-    """Steps of documents; new ones get their keys."""
-    steps = Steps(*(owned(columns[name]) for name in Steps._fields))
+def apply_steps(state: State, columns: Columns, stamp: int) -> None:
+    """Steps of documents; new ones get their keys. stamp: of the commit, UTC us."""
+    none = np.zeros(columns["step"].size, np.int64)
+    steps = Steps(*(owned(columns[name]) if name in columns else none for name in Steps._fields))
     new = steps.step % STEPS_PER_KIND == 0
     state.check_documents(int(new.sum()), int((steps.step == Step.ADD_ITEM).sum()))
-    if apply_kernel(steps, state.book, np.empty(TAKEN, np.int64)):
+    if apply_kernel(steps, state.book, np.empty(TAKEN, np.int64), stamp):
         raise StateDiverged("a document did not get the row that it had when it was made")
-    state.numbers.add(steps.number[new], steps.document[new], state.book.documents)
+    enter_steps(state, steps)
     rows = (FIRST_DOCUMENT - steps.document).astype(np.int32)
     ids, references = columns.get("document_id"), columns.get("reference")
     if ids is not None:
@@ -318,9 +321,19 @@ def apply_steps(state: State, columns: Columns) -> None:
                 keys = hash_keys(state, columns["channel"][of_it], method, ids.filter(pa.array(of_it)))
                 insert_keys(state, keys, steps.location[of_it], rows[of_it])
     if references is not None:
-        named = np.asarray(pc.not_equal(references, ""))
+        named = (steps.referenced != 0) & np.asarray(pc.not_equal(references, ""))
         keys = hash_keys(state, steps.how[named], Method.REFERENCE, references.filter(pa.array(named)))
         find_or_insert(state.keys, keys, steps.location[named], rows[named], np.empty(int(named.sum()), np.int64))
+
+
+def enter_steps(state: State, steps: Steps) -> None:
+    """What is derived from steps that were taken: rows by the numbers of new documents, and when authorisations end."""
+    new = steps.step % STEPS_PER_KIND == 0
+    state.numbers.add(steps.number[new], steps.document[new], state.book.documents)
+    held = steps.document[(steps.step == Step.AUTHORISE) & (steps.at > 0)]
+    if held.size:
+        state.check_expiries(held.size)
+        watch_authorisations(held, state.book, state.expiries)
 
 
 DOCUMENT_METHODS = (Method.PAYMENT, Method.SHIPMENT, Method.RETURN)
@@ -357,7 +370,6 @@ _EFFECTS = {
     schema.FENCES.number: apply_fences,
     schema.CLOSURES.number: apply_closures,
     schema.RETIRED.number: _apply_retired,
-    schema.STEPS.number: apply_steps,
     schema.POSTINGS.number: _apply_postings,
     schema.RETURN_POLICIES.number: _apply_policies,
     schema.CATEGORIES.number: _apply_categories,

@@ -32,10 +32,9 @@ from engine.commit import Commit, remember
 from engine.outcomes import Method, Namespace, OutOfRoom, Reply
 from engine.policies import COLUMNS, POLICIES_MAX
 from engine.state import State
-from kernels.columns import NODES_MAX, NONE, POLICY_FIGURES
+from kernels.columns import NODES_MAX, NONE, POLICY_FIGURES, WORDS_MAX
 from kernels.distance import metres
 
-WORDS_MAX = 1 << 15  # orders hold them as int16
 NO_CHANNEL = np.array([-1], np.int16)
 
 

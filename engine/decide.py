@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 
 from engine import money, schema
-from engine.acts import cancel_unpaid
 from engine.answers import (
     NULL_I64,
     OrderAnswers,
@@ -38,24 +37,10 @@ from kernels.keys import ABSENT
 from kernels.nearest import empty_drawn, parts_max
 from kernels.options import FEW
 from kernels.placing import Placed, empty_placed, number_orders, place, place_few
-from kernels.settling import find_unpaid
 from kernels.stages import (
     lend_reservation,
     refresh_cells,
 )
-
-
-def expire_due(commit: Commit, rows: Any) -> None:
-    """End the reservations that `take_due` found, and cancel what is open of orders that nobody has paid in time."""
-    is_order = commit.state.book.orders.kind[rows] == OrderKind.ORDER
-    if not is_order.all():
-        commit.close(rows[~is_order], Cause.EXPIRED)
-    if is_order.any():
-        rows = rows[is_order]
-        unpaid = np.empty(rows.size, np.uint8)
-        find_unpaid(rows, commit.state.book, unpaid)
-        if unpaid.any():
-            cancel_unpaid(commit, rows[unpaid != 0])
 
 
 def place_orders(commit: Commit, command: PlaceOrders) -> OrderAnswers:

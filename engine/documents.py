@@ -13,17 +13,18 @@ import pyarrow.compute as pc
 import xxhash
 
 from engine import schema
+from engine.acts import cancel_open
 from engine.answers import Replies
 from engine.apply import DOCUMENT_METHOD, DOCUMENT_METHODS, hash_keys
 from engine.commands import TakeSteps
 from engine.commit import Commit, remember
 from engine.exchanges import exchange
 from engine.names import text_buffers
-from engine.outcomes import Method, Reply
+from engine.outcomes import Cause, Method, Reply
 from engine.ragged import elements, owned, owners
 from engine.state import State
 from engine.telling import NOBODY, carrying, keep, new_told
-from kernels.columns import NONE, Head
+from kernels.columns import NONE, Head, OrderKind
 from kernels.keys import SEGMENT_SLOTS
 from kernels.life import (
     STEPS_PER_KIND,
@@ -36,7 +37,7 @@ from kernels.life import (
 )
 from kernels.payments import take_payments
 from kernels.returns import take_returns
-from kernels.settling import settle
+from kernels.settling import find_unpaid, settle
 from kernels.shipments import take_shipments
 from kernels.steps import Answered, Asked, Room
 
@@ -148,7 +149,7 @@ def _asked(state: State, command: TakeSteps, rows: Any) -> tuple[Asked, dict[str
             key |= _keys(state, figures["channel"], method, texts["document_id"], of_it)
     everyone = np.ones(count, bool)
     return Asked(
-        owned(figures["step"]), key,
+        owned(figures["step"]), owned(figures["channel"]), key,
         _keys(state, figures["how"], Method.REFERENCE, texts["reference"], figures["how"] != NONE),
         _keys(state, figures["channel"], Method.PLACE_ORDER, texts["order_id"], everyone),
         owned(figures["number"]), owned(figures["line"]), owned(figures["units"]), owned(figures["node"]),
@@ -174,7 +175,7 @@ def _take_rows(commit: Commit, command: TakeSteps, rows: Any, answers: Replies) 
                 state.afterwards.around(), carrying(state), told, answered, room,
             )  # fmt: skip
             spare = 2 * (spare + 1024) if done == first else spare
-            keep(commit, told, texts, channel, actor)
+            keep(commit, told, texts, channel, actor, _CAUSES[kind])
             if kind == DocumentKind.RETURN - 1:
                 exchange(commit, told)
             first = done
@@ -183,6 +184,7 @@ def _take_rows(commit: Commit, command: TakeSteps, rows: Any, answers: Replies) 
 
 
 _TAKES = {0: take_payments, 1: take_payments, 2: take_shipments, 3: take_returns}  # by kind - 1
+_CAUSES = {0: Cause.PAYMENT, 1: Cause.PAYMENT, 2: Cause.SHIPMENT, 3: Cause.RETURN}
 
 
 def _runs(step: Any) -> list[tuple[int, int]]:
@@ -193,22 +195,34 @@ def _runs(step: Any) -> list[tuple[int, int]]:
 
 
 def follow_up(commit: Commit) -> None:
-    """What follows for orders with documents, whatever happened to them in the commit (kernels/settling.py)."""
+    """What follows for orders with documents, whatever happened to them in the commit so far (kernels/settling.py), and
+    for those that were to be paid before and now are not."""
     state = commit.state
-    rows = state.take_touched()
-    first, spare = 0, 0
-    while first < rows.size:
-        told = new_told(rows.size - first, spare)
-        done = settle(rows, first, commit.stamp, commit.next_document_location, state.book, carrying(state), told)
-        spare = 2 * (spare + 1024) if done == first else spare
-        keep(commit, told, {}, NOBODY, NOBODY)
-        first = done
-    state.take_touched()
+    while state.head(Head.TOUCHED_ORDERS):
+        rows, what = state.take_touched()
+        first, spare = 0, 0
+        while first < rows.size:
+            told = new_told(rows.size - first, spare)
+            done = settle(
+                rows, what, first, commit.stamp, commit.next_document_location, state.book, carrying(state), told
+            )
+            spare = 2 * (spare + 1024) if done == first else spare
+            keep(commit, told, {}, NOBODY, NOBODY, Cause.BALANCE)
+            first = done
+        state.take_touched()  # by what it did itself
+        cancel_unpaid(commit, rows)
 
 
-def documents_max(command: TakeSteps) -> int:
-    """Documents that steps may make, those that follow among them, about."""
-    return 4 * command.step.size + 64
+def cancel_unpaid(commit: Commit, rows: Any) -> None:
+    """Cancel all that is open of orders that were to be paid by now and are not. rows: of the book."""
+    book = commit.state.book
+    late = rows[(book.money.pay_by[rows] > 0) & (book.money.pay_by[rows] <= commit.stamp)]
+    late = late[book.orders.kind[late] == OrderKind.ORDER]
+    if late.size:
+        unpaid = np.empty(late.size, np.uint8)
+        find_unpaid(late, book, commit.stamp, unpaid)
+        if unpaid.any():
+            cancel_open(commit, late[unpaid != 0], Cause.UNPAID)
 
 
 def orders_with_something_open(state: State) -> Any:

@@ -1,7 +1,8 @@
 """Exchanges: units that were accepted back are replaced by an order of their own, paid for by what they were worth.
 
-The order has the return's number in its id, the same SKU and postal code, and the amounts that were credited, so that
-it owes exactly what is paid over. Where its channel refuses it for want of stock, the money is given back instead.
+The order has the return's number in its id, the same channel, customer, SKU and postal code, and the amounts that were
+credited, so that it owes exactly what is paid over. Where its channel refuses it for want of stock, the money is given
+back instead.
 """
 
 from typing import Any
@@ -9,12 +10,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from engine.answers import NULL_I64
+from engine.apply import PLACE_BITS, PLACE_MASK, hash_keys
 from engine.commands import PlaceOrders
-from engine.commit import Commit
+from engine.commit import Commit, find_locations
 from engine.decide import place_orders
-from engine.state import State
+from engine.outcomes import Cause, Method
 from engine.telling import NOBODY, carrying, keep, new_told
-from kernels.columns import Head, Outcome
+from kernels.columns import NONE, Outcome
 from kernels.life import Account, Disposition, ReturnKind, Step
 from kernels.settling import transfer
 from kernels.telling import POSTINGS, STEPS, Told
@@ -24,59 +27,71 @@ _TAXES = (Account.CGST, Account.SGST, Account.IGST, Account.TAX)
 
 def exchange(commit: Commit, told: Told) -> None:
     """Replace the units that the steps just kept have accepted of exchanges."""
-    count = int(told.counts[STEPS])
-    steps = told.steps
+    count, steps, documents = int(told.counts[STEPS]), told.steps, commit.state.book.documents
     accepts = (steps.step[:count] == Step.INSPECT) & (steps.flags[:count] != Disposition.TURN_DOWN)
-    for at in np.flatnonzero(accepts).tolist():
-        document = int(steps.document[at])
-        if commit.state.book.documents.flags[document] & 3 == ReturnKind.EXCHANGE:
-            units = int(steps.units[at])
-            order_id = f"exchange-{int(steps.number[at])}-{commit.sequence}-{at}"
-            _replace(commit, document, order_id, units, _worth(told, at))
+    at = np.flatnonzero(accepts)
+    at = at[documents.flags[steps.document[at]] & 3 == ReturnKind.EXCHANGE]
+    if at.size == 0:
+        return
+    source, worth = documents.order[steps.document[at]], _worth(told, at)
+    order_ids = [f"exchange-{steps.number[place]}-{commit.sequence}-{place}" for place in at.tolist()]
+    command = _orders(commit, pa.array(order_ids, pa.string()), source, steps.document[at], steps.units[at], worth)
+    answers = place_orders(commit, command)
+    amounts = sum(worth.values())
+    for place in np.flatnonzero((answers.reply <= Outcome.SHORT) & (amounts > 0)).tolist():
+        _pay_over(commit, int(source[place]), command, place, int(amounts[place]))
 
 
-def _worth(told: Told, at: int) -> dict[str, int]:
-    """What a step credited, minor units: goods, tax, shipping."""
-    last = told.first_posting[at + 1] if at + 1 < told.counts[STEPS] else told.counts[POSTINGS]
-    mine = slice(int(told.first_posting[at]), int(last))
-    account, amount = told.postings.account[mine], told.postings.amount[mine]
+def _worth(told: Told, at: Any) -> dict[str, Any]:
+    """What each of some steps credited, minor units: goods, tax, shipping. at: int64 [n], where they stand."""
+    postings = int(told.counts[POSTINGS])
+    ends = np.append(told.first_posting[1 : told.counts[STEPS]], postings)
+    account, amount = told.postings.account[:postings], told.postings.amount[:postings]
 
-    def total(*accounts: Account) -> int:
-        return int(amount[np.isin(account, accounts)].sum())
+    def total(*accounts: Account) -> Any:
+        sums = np.append(0, np.cumsum(np.where(np.isin(account, accounts), amount, 0)))
+        return sums[ends[at]] - sums[told.first_posting[at]]
 
     return {"goods": total(Account.SALES), "goods_tax": total(*_TAXES), "shipping": total(Account.SHIPPING)}
 
 
-def _replace(commit: Commit, document: int, order_id: str, units: int, worth: dict[str, int]) -> None:
-    state, book = commit.state, commit.state.book
-    documents, source = book.documents, int(book.documents.order[document])
-    sku = int(book.lines.sku[book.items.line[documents.of[document]]])
-    answers = place_orders(commit, _order(state, source, order_id, sku, units, worth))
-    if answers.reply[0] > Outcome.SHORT:
-        return
-    target = _row_of(state, int(answers.number[0]))
-    amount = sum(worth.values())
-    if book.money.currency[source] != 0 and amount > 0:
-        told = new_told(1, 4096)
-        transfer(source, target, amount, commit.stamp, commit.next_document_location, book, carrying(state), told)
-        keep(commit, told, {}, NOBODY, NOBODY)
-
-
-def _order(state: State, source: int, order_id: str, sku: int, units: int, worth: dict[str, int]) -> PlaceOrders:
-    orders, currency = state.book.orders, int(state.book.money.currency[source])
-    options: dict[str, Any] = {}
-    if currency:
-        price = np.array([worth["goods"] // units], np.int64)
-        options = {"currency": np.array([currency - 1], np.int16), "unit_price": price}
-        options |= {name: np.array([amount], np.int64) for name, amount in worth.items()}
-        options["shipping_tax"] = np.zeros(1, np.int64)
+def _orders(
+    commit: Commit, order_ids: pa.StringArray, source: Any, document: Any, units: Any, worth: dict[str, Any]
+) -> PlaceOrders:  # fmt: skip
+    """An order of one line for each return: of its channel, customer and way of paying. source: rows of their orders;
+    document: rows of the returns."""
+    book, count = commit.state.book, source.size
+    priced = book.money.currency[source] != 0
+    options: dict[str, Any] = _as_before(commit, source)
+    if priced.any():
+        options["currency"] = book.money.currency[source] - np.int16(1)
+        amounts = worth | {"unit_price": worth["goods"] // units, "shipping_tax": np.zeros(count, np.int64)}
+        options |= {name: np.where(priced, amount, NULL_I64) for name, amount in amounts.items()}
+    line = book.items.line[book.documents.of[document]]
     return PlaceOrders(
-        pa.array([order_id], pa.string()), orders.channel[source : source + 1].copy(),
-        orders.postal_code[source : source + 1].copy(), np.array([0, 1], np.int64), np.array([sku], np.int32),
-        np.array([units], np.int32), options,
+        order_ids, book.orders.channel[source], book.orders.postal_code[source], np.arange(count + 1, dtype=np.int64),
+        book.lines.sku[line], units.astype(np.int32), options,
     )  # fmt: skip
 
 
-def _row_of(state: State, number: int) -> int:
-    """The row of an order that was placed a moment ago."""
-    return int(np.flatnonzero(state.book.orders.number[: state.head(Head.ORDERS)] == number)[0])
+def _as_before(commit: Commit, source: Any) -> dict[str, Any]:
+    """Customer and way of paying of orders; not told where their records were moved away."""
+    customers, methods = [], []
+    for location in commit.state.book.orders.location[source].tolist():
+        record = commit.first_answers.orders_of(location >> PLACE_BITS)
+        told = {} if record is None else record.orders
+        place = location & PLACE_MASK
+        customers.append(told["customer"][place].as_py() or "" if "customer" in told else "")
+        methods.append(int(told["payment_method"][place]) if "payment_method" in told else NONE)
+    return {"customer": pa.array(customers, pa.string()), "payment_method": np.array(methods, np.int16)}
+
+
+def _pay_over(commit: Commit, source: int, command: PlaceOrders, place: int, amount: int) -> None:
+    """What came back of an order pays for the one that replaces it."""
+    state = commit.state
+    ids = command.order_id.slice(place, 1)
+    keys = hash_keys(state, command.channel[place : place + 1], Method.PLACE_ORDER, ids)
+    target = int(find_locations(state, keys)[1][0])
+    told = new_told(1, 4096)
+    transfer(source, target, amount, commit.stamp, commit.next_document_location, state.book, carrying(state), told)
+    keep(commit, told, {}, NOBODY, NOBODY, Cause.EXCHANGE)

@@ -95,6 +95,7 @@ class StepRule(NamedTuple):
     sources: tuple[IntEnum, ...]
     target: IntEnum | None = None  # None: it stays
     idle: tuple[IntEnum, ...] = ()
+    back: tuple[tuple[IntEnum, ...], IntEnum] | None = None  # from these states it takes it to another one
 
 
 STATES: dict[DocumentKind, type[IntEnum]] = {
@@ -104,12 +105,15 @@ STATES: dict[DocumentKind, type[IntEnum]] = {
 _P, _S, _R = PaymentState, ShipmentState, ReturnState
 _BEFORE = (_S.CREATED, _S.BOOKED)  # nobody has told that it left: it did
 _UNDER_WAY = (_S.SHIPPED, _S.OUT_FOR_DELIVERY)
-_ARRIVED = (_S.DELIVERED, _S.HOME, _S.LOST)
+_ARRIVED = (_S.DELIVERED, _S.HOME, _S.LOST, _S.RECALLED)  # of what was recalled a carrier may still tell
 
 STEP_RULES: dict[Step, StepRule] = {
     Step.PAY: StepRule((), _P.PENDING),
-    Step.AUTHORISE: StepRule(  # what is held after it was let go of is let go of again, where nobody owes it
-        (_P.PENDING, _P.FAILED, _P.LAPSED, _P.VOIDED), _P.AUTHORISED, (_P.AUTHORISED, _P.CAPTURED, _P.VOIDING)
+    Step.AUTHORISE: StepRule(  # what is held after it was to be let go of is let go of again
+        (_P.PENDING, _P.FAILED, _P.LAPSED),
+        _P.AUTHORISED,
+        (_P.AUTHORISED, _P.CAPTURED),
+        ((_P.VOIDING, _P.VOIDED), _P.VOIDING),
     ),
     Step.ASK_CAPTURE: StepRule((_P.AUTHORISED,)),
     Step.CAPTURE: StepRule(tuple(_P), _P.CAPTURED),  # money that came is taken in, whatever was thought before
@@ -125,8 +129,9 @@ STEP_RULES: dict[Step, StepRule] = {
     Step.OPEN: StepRule((_P.PENDING, _P.FAILED), None, tuple(_P)[1:3] + tuple(_P)[4:]),
     Step.ASK_REFUND: StepRule((), RefundState.ASKED),
     Step.REFUND: StepRule((RefundState.ASKED, RefundState.FAILED), RefundState.DONE, (RefundState.DONE,)),
-    Step.REFUND_FAILED: StepRule((RefundState.ASKED,), RefundState.FAILED, (RefundState.FAILED,)),
+    Step.REFUND_FAILED: StepRule((RefundState.ASKED, RefundState.DONE), RefundState.FAILED, (RefundState.FAILED,)),
     Step.RETRY_REFUND: StepRule((RefundState.FAILED,), RefundState.ASKED, (RefundState.ASKED,)),
+    Step.TAKE_BACK: StepRule(tuple(RefundState)),
     Step.SEND: StepRule((), _S.CREATED),
     Step.BOOK: StepRule(_BEFORE, _S.BOOKED),
     Step.SHIP: StepRule(_BEFORE, _S.SHIPPED, (*_UNDER_WAY, _S.REFUSED, _S.RETURNING, *_ARRIVED)),
@@ -137,8 +142,8 @@ STEP_RULES: dict[Step, StepRule] = {
     Step.DELIVER: StepRule((*_BEFORE, *_UNDER_WAY, _S.REFUSED), _S.DELIVERED, (_S.RETURNING, *_ARRIVED)),
     Step.REFUSE: StepRule((*_BEFORE, *_UNDER_WAY), _S.REFUSED, (_S.REFUSED, _S.RETURNING, *_ARRIVED)),
     Step.RETURNING: StepRule((*_BEFORE, *_UNDER_WAY, _S.REFUSED), _S.RETURNING, (_S.RETURNING, *_ARRIVED)),
-    Step.COME_HOME: StepRule((*_UNDER_WAY, _S.REFUSED, _S.RETURNING), _S.HOME, (_S.HOME,)),
-    Step.LOSE: StepRule((*_BEFORE, *_UNDER_WAY, _S.REFUSED, _S.RETURNING), _S.LOST, (_S.LOST,)),
+    Step.COME_HOME: StepRule((*_UNDER_WAY, _S.REFUSED, _S.RETURNING), _S.HOME, (_S.HOME, _S.RECALLED)),
+    Step.LOSE: StepRule((*_BEFORE, *_UNDER_WAY, _S.REFUSED, _S.RETURNING), _S.LOST, (_S.LOST, _S.RECALLED)),
     Step.RECALL: StepRule(_BEFORE, _S.RECALLED, (_S.RECALLED, _S.RETURNING, _S.HOME)),
     Step.ADD_ITEM: StepRule((_S.CREATED,)),
     Step.SHRINK: StepRule(_BEFORE),
@@ -151,7 +156,7 @@ STEP_RULES: dict[Step, StepRule] = {
     Step.INSPECT: StepRule((_R.RECEIVED,)),  # to CLOSED with the last unit
     Step.CLOSE: StepRule((_R.APPROVED, _R.COLLECTED, _R.RECEIVED), _R.CLOSED, (_R.CLOSED,)),
 }
-ENGINE_STEPS = (Step.ADD_ITEM, Step.SHRINK)  # nobody else may ask for these
+ENGINE_STEPS = (Step.TAKE_BACK, Step.ADD_ITEM, Step.SHRINK)  # nobody else may ask for these
 _STATES_MAX = 16
 
 
@@ -164,6 +169,9 @@ def _next_states() -> np.ndarray:
                 table[step, state] = state if rule.target is None else rule.target
             for state in rule.idle:
                 table[step, state] = KEEPS_STATE
+            if rule.back is not None:
+                for state in rule.back[0]:
+                    table[step, state] = rule.back[1]
     return table
 
 

@@ -67,6 +67,7 @@ class Reply(IntEnum):
     METHOD_CANNOT = 46  # capture a part, or once more
     ALREADY_SHIPPED = 47  # units on their way cannot be cancelled
     SHIPS_BY_SHIPMENT = 48  # an order with prices ships and returns by shipments and returns
+    NO_ROOM = 49  # rows for what it might come to are used up; nothing changed
 
 
 class Cause(IntEnum):
@@ -91,6 +92,8 @@ class Cause(IntEnum):
     UNPAID = 17  # nobody paid in time
     SHIPMENT = 18  # their shipment left, arrived, was lost or came back
     EXCHANGE = 19  # they replace what came back
+    PAYMENT = 20  # a payment of their order went on
+    BALANCE = 21  # what their order owes, or what of it is left, had changed
 
 
 class MovementKind(IntEnum):

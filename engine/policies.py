@@ -4,15 +4,16 @@ A policy is for a channel, a category of SKUs, both, or all; the narrowest holds
 default, which holds until policies are put. Regions are words, such as the two digits of a state in a GST number.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from engine.lifecycle import NEXT_STATE
+from engine.payments import capability
 from kernels.columns import NONE
-from kernels.life import Condition
+from kernels.life import Condition, PayMethod
 from kernels.steps import EXCHANGES, Around, Policies
 
 DAY = 86_400_000_000
@@ -39,11 +40,17 @@ class Afterwards:
     category: Any  # int16 [sku] word + 1; 0: none
     node_region: Any  # int16 [node] word + 1; 0: not known
     code_region: Any  # int16 [postal code]
+    held_for: Any  # int64 [word] us that a gateway of that name holds what it authorised; 0: not known
     policies: Policies = field(default_factory=_default)
 
     def around(self) -> Around:
         """As kernels take it."""
-        return Around(NEXT_STATE, self.policies, self.category, self.node_region, self.code_region)
+        return Around(NEXT_STATE, self.policies, self.category, self.node_region, self.code_region, self.held_for)
+
+    def name_words(self, first: int, texts: Sequence[str]) -> None:
+        """Words have got the indices from `first` on: some may be gateways."""
+        days = [capability(text, PayMethod.CARD).authorised_days for text in texts]
+        self.held_for[first : first + len(days)] = np.array(days, np.int64) * DAY
 
     def put_policies(self, columns: Mapping[str, Any]) -> None:
         """All policies from now on; the default stays before them."""

@@ -130,6 +130,8 @@ STEPS = _table(
     ("actor", I16, OPTIONAL),
     ("note", TEXT, OPTIONAL),  # where a scan was made; of a new payment the token of a saved method
     ("of_number", I64, OPTIONAL),  # number of a refund's payment, of a return's shipment
+    ("invoice", I64, OPTIONAL),  # of shipments that leave; none: 0
+    ("cause", U8, OPTIONAL),  # of what follows from something else; 0: it was asked for
 )  # fmt: skip
 POSTINGS = _table(
     17, "postings", ("number", I64), ("order_number", I64), ("account", U8), ("amount", I64), ("currency", I16),

@@ -127,6 +127,8 @@ def _life(state: State, skus: int, nodes: int, codes: int) -> Iterator[tuple[str
             yield f"item_{field}", getattr(book.items, field)[: state.head(Head.ITEMS)]
     if state.ledger.balances:
         yield "ledger", state.ledger.columns()
+    if book.invoices.any():
+        yield "invoices", book.invoices
     after = state.afterwards
     for name, column in (
         ("category", after.category[:skus]), ("node_region", after.node_region[:nodes]),
@@ -150,6 +152,8 @@ def _fill_life(state: State, columns: dict[str, Any]) -> None:
             _put(getattr(book.documents, field), columns[f"document_{field}"])
         for field in book.items._fields:
             _put(getattr(book.items, field), columns[f"item_{field}"])
+    if "invoices" in columns:
+        _put(book.invoices, columns["invoices"])
     if "ledger" in columns:
         state.ledger.fill(columns["ledger"])
     after = state.afterwards

@@ -26,6 +26,7 @@ from kernels.columns import (
     NODES_MAX,
     NONE,
     POLICY_FIGURES,
+    WORDS_MAX,
     Book,
     Cells,
     Documents,
@@ -95,13 +96,14 @@ class State:
             self.book.heads[head] = NONE
         self.book.heads[Head.LAST_NUMBER] = most.cell << 48
         self.afterwards = Afterwards(
-            reserve(skus, np.int16), np.zeros(NODES_MAX, np.int16), reserve(most.postal_codes_max, np.int16)
-        )
+            reserve(skus, np.int16), np.zeros(NODES_MAX, np.int16), reserve(most.postal_codes_max, np.int16),
+            reserve(WORDS_MAX, np.int64),
+        )  # fmt: skip
         self.ledger = Ledger()
         self.numbers = DocumentNumbers()
         self.terms = OpenTerms(reserve(most.orders_max, np.uint8), reserve(most.orders_max, np.uint8))
         self.expiries = Expiries(
-            reserve(most.orders_max, np.int64), reserve(most.orders_max, np.int64), reserve(most.orders_max, np.int32)
+            *(reserve(most.orders_max + most.documents_max, dtype) for dtype in (np.int64, np.int64, np.int32))
         )
         self.cells = self._reserve_cells(NODE_STRIDE, reserve(skus, np.int32))
         self.fences = Fences(
@@ -145,7 +147,7 @@ class State:
                 reserve(most.parts_max, np.uint8),
                 *(reserve(most.parts_max, np.int32) for _ in range(4)),
             ),
-            *self._reserve_life(),
+            *self._reserve_life(), reserve(WORDS_MAX + 1, np.int64),
             np.zeros(len(Head), np.int64), reserve(skus, np.int32), np.zeros(1, np.uint64), reserve(skus, np.int32),
             reserve(skus, np.uint8), reserve(skus, np.int32),
         )  # fmt: skip
@@ -212,6 +214,9 @@ class State:
                 column[first : first + count] = NONE
         elif namespace is Namespace.NODE and first + count > self.cells.available.shape[1]:
             self._widen(first + count)
+        elif namespace is Namespace.WORD:
+            texts = self.names[namespace].texts(np.arange(first, first + count, dtype=np.int32))
+            self.afterwards.name_words(first, texts.to_pylist())
         elif namespace is Namespace.CHANNEL:
             rows = slice(first, first + count)
             self.policies.split[rows] = 1
@@ -271,6 +276,11 @@ class State:
                     f"{field} is {rows_max}, {more} more rows do not fit: retire closed orders or raise the limit"
                 )
 
+    def check_expiries(self, more: int) -> None:
+        """Make sure that so many more entries fit: those of what has ended go, and those of what is open fit."""
+        if self.head(Head.EXPIRIES) + more > self.expiries.at.size:
+            rebuild_expiries(self.book, self.expiries)
+
     def check_room(self, orders: int, lines: int, parts: int, keys: int = 0) -> None:
         """Raise OutOfRoom where a commit of this size might not fit into rows never used and rows freed."""
         book, most = self.book, self.limits
@@ -284,8 +294,6 @@ class State:
                 raise OutOfRoom(
                     f"{field} is {rows_max}, {more} more rows do not fit: retire closed orders or raise the limit"
                 )
-        if self.head(Head.EXPIRIES) + orders > most.orders_max:
-            rebuild_expiries(book, self.expiries)  # entries of reservations that ended go; those that are open fit
         used = int(self.keys.sizes[Size.ENTRIES])
         if used + keys > most.keys_max:
             raise OutOfRoom(f"keys_max is {most.keys_max}, {used} are in use: forget old keys or raise the limit")
@@ -302,13 +310,15 @@ class State:
         self.book.heads[Head.CHANGED_ROWS] = 0
         return self.book.sku_of_row[rows]
 
-    def take_touched(self) -> Any:
-        """Rows of orders with documents that something happened to since the last call, int32 [n]."""
+    def take_touched(self) -> tuple[Any, Any]:
+        """Rows of orders with documents that something happened to since the last call, int32 [n], and what: uint8 [n]
+        of TOUCHED and LESSENED."""
         count = self.head(Head.TOUCHED_ORDERS)
         rows = self.book.documents.touched_rows[:count].copy()
+        what = self.book.documents.touched[rows]
         self.book.documents.touched[rows] = 0
         self.book.heads[Head.TOUCHED_ORDERS] = 0
-        return rows
+        return rows, what
 
     def rebuild_derived(self) -> None:
         """Bring back what no snapshot holds: available units, node groups in force, expiries, rows by numbers."""
@@ -347,6 +357,8 @@ class State:
                 content.update(column[: self.head(Head.ORDERS)].tobytes())
         content.update(repr(sorted(self.counted_at.items())).encode())
         content.update(self.ledger.digest())
+        if self.book.invoices.any():
+            content.update(self.book.invoices.tobytes())
         content.update(self.afterwards.digest(skus, codes))
         for column in self.expected.columns().values():
             content.update(column.tobytes())

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine import schema
+from engine.apply import enter_steps
 from engine.commit import Commit
 from engine.lifecycle import CHANGE_TABLE, LEAVES_FROM
 from engine.outcomes import Cause, MovementKind
@@ -22,7 +23,7 @@ from kernels.stages import Acted, Moves
 from kernels.telling import MOVES, PLACES, POSTINGS, STEPS, STOCK, Carrying, Postings, Restocked, Told
 
 NOBODY = np.empty(0, np.int16)
-_STEP_DTYPES = {column.name: schema.DTYPES[column.kind] for column in schema.STEPS.columns if not column.optional}
+_STEP_DTYPES = {column.name: schema.DTYPES.get(column.kind) for column in schema.STEPS.columns}
 _POSTING_DTYPES = {column.name: schema.DTYPES[column.kind] for column in schema.POSTINGS.columns}
 
 
@@ -54,16 +55,21 @@ def new_told(rows: int, spare: int = 0) -> Told:
     )  # fmt: skip
 
 
-def keep(commit: Commit, told: Told, texts: Any, channel: Any, actor: Any) -> None:
-    """Journal what a kernel told: units that moved, steps, postings, stock that came back."""
+def keep(commit: Commit, told: Told, texts: Any, channel: Any, actor: Any, cause: Cause) -> None:
+    """Journal what a kernel told: units that moved, steps, postings, stock that came back. cause: of steps that nobody
+    asked for; who asked for the step before them is behind them."""
     moves, steps, postings, stock = (int(told.counts[which]) for which in (MOVES, STEPS, POSTINGS, STOCK))
     if moves:
         _keep_moves(commit, told, moves, actor)
     if steps:
         columns: dict[str, Any] = {name: column[:steps] for name, column in told.steps._asdict().items()}
+        enter_steps(commit.state, Steps(**columns))
+        if not columns["invoice"].any():
+            del columns["invoice"]
         columns |= _named(told, steps, texts, channel, actor) | _of_numbers(commit.state, columns)
-        new = told.steps.step[:steps] % STEPS_PER_KIND == 0
-        commit.state.numbers.add(columns["number"][new], columns["document"][new], commit.state.book.documents)
+        followed = told.asked[:steps] == NONE
+        if followed.any():
+            columns["cause"] = np.where(followed, cause, 0).astype(np.uint8)
         commit.stepped(columns, int(told.counts[PLACES]))
     if postings:
         commit.add(schema.POSTINGS, {name: column[:postings] for name, column in told.postings._asdict().items()})
@@ -92,8 +98,9 @@ def _named(told: Told, count: int, texts: Any, channel: Any, actor: Any) -> dict
     if not actor.size or (asked == NONE).all():
         return {}
     is_asked = asked != NONE
+    behind = asked[np.maximum.accumulate(np.where(is_asked, np.arange(count), 0))]  # the first step is asked for
     columns = {
-        "actor": np.where(is_asked, actor[asked], NONE).astype(np.int16),
+        "actor": actor[behind].astype(np.int16),
         "channel": np.where(is_asked & (steps % STEPS_PER_KIND == 0), channel[asked], NONE).astype(np.int16),
     }
     for name, wanted in (

@@ -13,6 +13,7 @@ from engine.documents import orders_with_something_open
 from engine.outcomes import Reply
 from kernels.columns import Head, OrderKind
 from kernels.keys import Size
+from kernels.settling import find_owing
 
 
 def _done(quantity: int) -> Replies:
@@ -20,13 +21,17 @@ def _done(quantity: int) -> Replies:
 
 
 def retire(commit: Commit, command: Retire) -> Replies:
-    """Free the rows of orders closed before a moment. Their answers, texts and history stay in the journal."""
+    """Free the rows of orders closed before a moment that are even and of which nothing is under way. Their answers,
+    texts and history stay in the journal."""
     orders: Any = commit.state.book.orders
     used = slice(0, commit.state.head(Head.ORDERS))
     due_at = orders.due_at[used]
     is_due = (orders.kind[used] == OrderKind.ORDER) & (due_at > 0) & (due_at < command.closed_before)
     is_due[orders_with_something_open(commit.state)] = False
     rows = np.flatnonzero(is_due).astype(np.int32)
+    owing = np.empty(rows.size, np.uint8)
+    find_owing(rows, commit.state.book, owing)
+    rows = rows[owing == 0]
     if rows.size:
         commit.add(schema.RETIRED, {"order": rows, "number": orders.number[rows]})
     return _done(rows.size)

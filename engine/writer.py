@@ -45,8 +45,9 @@ from engine.commands import (
     TakeSteps,
 )
 from engine.commit import Commit
-from engine.decide import confirm, confirmed_parts_max, expire_due, place_orders, release
-from engine.documents import documents_max, follow_up, take
+from engine.decide import confirm, confirmed_parts_max, place_orders, release
+from engine.documents import follow_up, take
+from engine.ending import expire_due
 from engine.folder import DataFolder
 from engine.journal import JournalFull
 from engine.journal.records import decode, encode
@@ -68,6 +69,7 @@ AHEAD_BYTES = 32 << 20  # room kept reserved in the journal, so that most commit
 COMMITS_AHEAD_MAX = 2  # one being synced, one decided behind it
 REALLOCATED_BYTES_MAX = 4 << 20  # by one command: fifty moves of each of its orders
 STEP_BYTES_MAX = 2048  # of one step, with those that follow from it
+ITEM_BYTES_MAX = 256  # of units of one line that go into a shipment, or from stage to stage
 ORDER_LINES = 500  # of an order, at most
 PENDING_RECORDS_MAX = 8  # decided and kept readable while they become durable
 _DECIDE: dict[Any, Callable[[Commit, Any], Any]] = {
@@ -172,7 +174,7 @@ class Engine:
         if self._failure is not None:
             raise EngineFailed(f"the engine has failed: {self._failure}") from self._failure
         stamp = max(stamp, self.state.stamp)
-        unasked = 16 * self.state.head(Head.EXPIRIES) + 128 * self.state.head(Head.WAITING_PARTS)
+        unasked = STEP_BYTES_MAX * self._due_count(stamp) + 128 * self.state.head(Head.WAITING_PARTS)
         needed = unasked + self._told_bytes_max(commands) + sum(map(self._bytes_max, commands))
         self._make_room(needed)
         commit = Commit(self.state, self.state.sequence + 1, stamp, self.first_answers)
@@ -207,11 +209,10 @@ class Engine:
     def _check_room(self, commands: Sequence[Command], stamp: int, begins: Any) -> None:
         """Raise OutOfRoom where the columns might not hold what is asked for: before anything is decided. begins: bool
         [node], the nodes whose day begins."""
-        orders = lines = keys = 0
+        orders = lines = keys = ends = 0
         served = waiting_for(self.state, begins, whatever_is_there=self._is_due(stamp))
         parts = served_max(self.state, served, 0)
-        if self._is_due(stamp):
-            parts += PARTS_OF_A_MOVE_MAX * self.state.head(Head.EXPIRIES)
+        parts += PARTS_OF_A_MOVE_MAX * self._due_count(stamp)
         for command in commands:
             if isinstance(command, PlaceOrders):
                 orders += len(command.order_id)
@@ -232,8 +233,9 @@ class Engine:
                 replaced = int((command.step == Step.INSPECT).sum())  # by orders of one line, at most
                 orders, lines, keys = orders + replaced, lines + replaced, keys + replaced
                 parts += (self.state.node_count + 1) * replaced
-                parts += PARTS_OF_A_MOVE_MAX * (command.step.size + self._items_max(command))
-                self.state.check_documents(documents_max(command), self._lines_max(command))
+                if np.isin(command.step, (Step.INSPECT, Step.COME_HOME)).any():  # what comes back serves who waits
+                    parts += PARTS_OF_A_MOVE_MAX * self.state.head(Head.WAITING_PARTS)
+                ends += int((command.step == Step.AUTHORISE).sum())
             elif isinstance(command, MoveStock):
                 keys += 1
                 units = int(np.abs(command.quantity.astype(np.int64)).sum())
@@ -252,21 +254,19 @@ class Engine:
         if keys > (most := self.state.limits.commit_orders_max):
             raise OutOfRoom(f"commit_orders_max is {most}, {keys} orders and requests were given: give fewer at a time")
         check_limits(self.state, [command for command in commands if isinstance(command, Put)])
+        self.state.check_expiries(orders + ends)
         self.state.check_room(orders, lines, parts, keys)
         check_supply_room(self.state, [command for command in commands if isinstance(command, PutSupply)])
 
-    def _items_max(self, command: TakeSteps) -> int:
-        """Items of shipments that steps may move."""
-        return min(self.state.head(Head.ITEMS), ORDER_LINES * command.step.size)
-
-    def _lines_max(self, command: TakeSteps) -> int:
-        """Items that steps may make."""
-        made = int((command.step == Step.SEND).sum())
-        return min(self.state.head(Head.LINES), ORDER_LINES * made)
-
     def _is_due(self, stamp: int) -> bool:
-        """Whether a reservation ends, or an order is to be paid."""
+        """Whether a reservation or an authorisation ends, or an order is to be paid."""
         return self.state.head(Head.EXPIRIES) > 0 and self.state.expiries.at[0] <= stamp
+
+    def _due_count(self, stamp: int) -> int:
+        """How many of these there are."""
+        if not self._is_due(stamp):
+            return 0
+        return int(np.count_nonzero(self.state.expiries.at[: self.state.head(Head.EXPIRIES)] <= stamp))
 
     def _decide(self, commit: Commit, commands: Sequence[Command]) -> list[Any]:
         book = self.state.book
@@ -276,9 +276,12 @@ class Engine:
             due = np.empty(self.state.head(Head.EXPIRIES), np.int32)
             expire_due(commit, due[: take_due(commit.stamp, book, self.state.expiries, due)])
         serve_new_day(commit, begins)
-        answers = [_DECIDE[type(command)](commit, command) for command in commands]
-        if self.state.head(Head.TOUCHED_ORDERS):
-            follow_up(commit)
+        answers = []
+        for command in commands:
+            if type(command) is TakeSteps:  # steps are decided upon what has followed from all before them
+                follow_up(commit)
+            answers.append(_DECIDE[type(command)](commit, command))
+        follow_up(commit)
         if self.state.expected.is_used:
             rebind(commit)
         return answers
@@ -298,6 +301,10 @@ class Engine:
             needed += 6 * sum(column.nbytes for column in command.options.values())
         elif isinstance(command, TakeSteps):
             needed += STEP_BYTES_MAX * command.step.size
+            needed += ITEM_BYTES_MAX * min(ORDER_LINES * command.step.size, self.state.head(Head.PARTS))
+        elif isinstance(command, ActOnUnits):
+            needed += STEP_BYTES_MAX * len(command.request_id)
+            needed += ITEM_BYTES_MAX * min(ORDER_LINES * len(command.request_id), self.state.head(Head.PARTS))
         elif isinstance(command, PutNodes):
             needed += 16 * len(command.node_id) * len(self.state.names[Namespace.POSTAL_CODE])
         elif isinstance(command, PutPostalCodes):

@@ -101,6 +101,9 @@ class Places(NamedTuple):
     rank: U8x2  # [postal code, k] the k-th nearest node: by metres, then by node order
 
 
+WORDS_MAX = 1 << 15  # currencies, methods, gateways, carriers, reasons, regions, names of tokens: columns of int16
+
+
 class OnShort(IntEnum):
     """What a channel does with units that no node can give."""
 
@@ -193,8 +196,8 @@ class Head(IntEnum):
 
 
 class Expiries(NamedTuple):
-    """When reservations expire, and unpaid orders: a heap, earliest first. Entries of those that ended stay until they
-    are due."""
+    """When reservations expire, orders are to be paid and authorisations end: a heap, earliest first. Entries of those
+    that ended stay until they are due."""
 
     at: I64  # [entry] UTC us
     number: I64  # [entry] its number
@@ -212,11 +215,14 @@ class Money(NamedTuple):
     amounts: I64x2  # [line, Amount] minor units of all of these together
 
 
+TOUCHED, LESSENED = 1, 2  # anything happened to an order; units that were to leave are gone, or elsewhere
+
+
 class Documents(NamedTuple):
     """Payments, refunds, shipments and returns of open orders, a row each, linked in their order, newest first."""
 
     of_order: I32  # [order] newest document of the order + 1; 0: none
-    touched: U8  # [order] 1 where something happened to an order with documents since the commit began
+    touched: U8  # [order] TOUCHED and LESSENED where that happened to an order with documents since the commit began
     touched_rows: I32  # [TOUCHED_ORDERS] those rows
     number: I64  # [document] 64-bit id out of the sequence of orders
     location: I64  # [document] sequence << 20 | place of the document among those of its commit
@@ -252,6 +258,7 @@ class Book(NamedTuple):
     money: Money
     documents: Documents
     items: Items
+    invoices: I64  # [series] invoices so far; a series is a tax region's word + 1, 0: not known
     heads: I64  # [Head]
     waiting: I32  # [sku] first back-ordered part, or NONE
     digest: U64  # [1] sum of the row hashes of orders, lines, parts and cells (kernels/digest.py)

@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kernels.columns import NONE, Book, Head
+from kernels.columns import NONE, TOUCHED, Book, Head
 from kernels.digest import document_hash, item_hash, owed_hash, pool_hash
 from kernels.life import (
+    INVOICE_BITS,
     STEPS_PER_KIND,
     Disposition,
     DocumentKind,
@@ -26,30 +27,41 @@ from kernels.life import (
 from kernels.money import charge_item, charged, credit_item, keep, to_come
 from kernels.options import I16, I32, I64, U8, kernel, leaf
 
-_PAY, _AUTHORISE, _ASK_CAPTURE, _CAPTURE, _CAPTURE_FAILED = (int(step) for step in list(Step)[:5])
-_ASK_REFUND, _REFUND, _REFUND_FAILED, _RETRY = (int(step) for step in list(Step)[10:14])
-_SEND, _BOOK, _SHIP, _DELIVER, _HOME, _LOSE = (
-    int(step) for step in (Step.SEND, Step.BOOK, Step.SHIP, Step.DELIVER, Step.COME_HOME, Step.LOSE)
+_AUTHORISE, _ASK_CAPTURE, _CAPTURE, _CAPTURE_FAILED, _VOID, _LAPSE = (
+    int(step)
+    for step in (Step.AUTHORISE, Step.ASK_CAPTURE, Step.CAPTURE, Step.CAPTURE_FAILED, Step.VOID, Step.LAPSE)
+)  # fmt: skip
+_ASK_REFUND, _REFUND, _REFUND_FAILED, _TAKE_BACK = (
+    int(step) for step in (Step.ASK_REFUND, Step.REFUND, Step.REFUND_FAILED, Step.TAKE_BACK)
+)
+_BOOK, _SHIP, _DELIVER, _HOME, _LOSE = (
+    int(step) for step in (Step.BOOK, Step.SHIP, Step.DELIVER, Step.COME_HOME, Step.LOSE)
 )
 _ADD_ITEM, _SHRINK = int(Step.ADD_ITEM), int(Step.SHRINK)
 _ASK_RETURN, _APPROVE, _RECEIVE, _INSPECT = (
     int(step) for step in (Step.ASK_RETURN, Step.APPROVE, Step.RECEIVE, Step.INSPECT)
 )
-_AMOUNT, _AUTHORISED, _CAPTURING, _CAPTURED, _REFUNDING, _REFUNDED, _UNTIL, _CAPTURES = (
-    int(figure) for figure in PaymentFigure
+_AUTHORISED, _CAPTURING, _CAPTURED, _REFUNDING, _REFUNDED, _UNTIL, _CAPTURES = (
+    int(figure) for figure in list(PaymentFigure)[1:]
 )
 _REFUND_AMOUNT = int(RefundFigure.AMOUNT)
-_COLLECT, _COST, _DUE_AT, _SHIPPED_AT, _DELIVERED_AT, _SCANNED_AT = (int(figure) for figure in ShipmentFigure)
-_UNITS, _RECEIVED, _ACCEPTED, _TURNED_DOWN, _CREDITED, _DUE_BY, _FEE, _WITHIN = (int(figure) for figure in ReturnFigure)
+_COLLECT, _COST, _DUE_AT, _SHIPPED_AT, _DELIVERED_AT, _SCANNED_AT, _INVOICE, _INVOICED_AT = (
+    int(figure) for figure in ShipmentFigure
+)
+_RECEIVED, _ACCEPTED, _TURNED_DOWN, _CREDITED, _DUE_BY, _FEE, _WITHIN = (
+    int(figure) for figure in list(ReturnFigure)[1:]
+)
 _REFUND_DONE, _CLOSED, _TURN_DOWN = int(RefundState.DONE), int(ReturnState.CLOSED), int(Disposition.TURN_DOWN)
 _SHIPMENT, _PER_KIND = int(DocumentKind.SHIPMENT), STEPS_PER_KIND
 _KEEPS_SHIPPING = int(ReturnFlag.KEEPS_SHIPPING)
 _DOCUMENTS, _FREE_DOCUMENT, _ITEMS, _FREE_ITEM = (
     int(head) for head in (Head.DOCUMENTS, Head.FREE_DOCUMENT, Head.ITEMS, Head.FREE_ITEM)
 )
-_LAST_NUMBER, _TOUCHED = int(Head.LAST_NUMBER), int(Head.TOUCHED_ORDERS)
+_LAST_NUMBER, _TOUCHED_ORDERS, _TOUCHED = int(Head.LAST_NUMBER), int(Head.TOUCHED_ORDERS), TOUCHED
 FORGIVEN = 1 << 8  # of the flags of ASK_REFUND, beside RefundTo: beyond what units are worth
+REVERSED = 1 << 10  # of the flags of REFUND_FAILED: it had been done
 NOTED = 1 << 9  # of the flags of a scan that changes nothing: late, or known
+_REVERSED, _INVOICE_BITS, _INVOICE_NUMBER = REVERSED, INVOICE_BITS, (1 << INVOICE_BITS) - 1
 TAKEN, BACK, FEES = 8, 6, 7  # what a step moved, minor units: ItemAmount, then forgiven that is taken back, and fees
 
 
@@ -73,17 +85,20 @@ class Steps(NamedTuple):
     flags: I32  # [step] of a new document its own, else as the step has them
     fee: I64  # [step] minor units a unit, of ASK_RETURN
     within: I64  # [step] us, of ASK_RETURN
+    invoice: I64  # [step] as ShipmentFigure.INVOICE, of SHIP; else 0
     referenced: I64  # [step] sequence of the commit, where it tells what others call the document; else 0
 
 
 @leaf
-def touch(book: Book, order: int) -> None:
-    """Something happened to an order: where it has documents it is looked at in the end of the commit."""
+def touch(book: Book, order: int, what: int) -> None:
+    """Something happened to an order, TOUCHED or LESSENED: where it has documents it is looked at before steps that are
+    asked for, and in the end of the commit."""
     documents = book.documents
-    if documents.of_order[order] != 0 and documents.touched[order] == 0:
-        documents.touched[order] = 1
-        documents.touched_rows[book.heads[_TOUCHED]] = order
-        book.heads[_TOUCHED] += 1
+    if documents.of_order[order] != 0:
+        if documents.touched[order] == 0:
+            documents.touched_rows[book.heads[_TOUCHED_ORDERS]] = order
+            book.heads[_TOUCHED_ORDERS] += 1
+        documents.touched[order] |= what
 
 
 @leaf
@@ -200,6 +215,8 @@ def _pay(book: Book, document: int, step: int, amount: int, at: int) -> None:
     if step == _AUTHORISE:
         of[document, _AUTHORISED] = amount
         of[document, _UNTIL] = at
+        if of[document, _CAPTURED] == 0 and of[document, _CAPTURING] == 0:
+            of[document, _CAPTURES] = 0
     elif step == _ASK_CAPTURE:
         of[document, _CAPTURING] += amount
         of[document, _CAPTURES] += 1
@@ -208,11 +225,14 @@ def _pay(book: Book, document: int, step: int, amount: int, at: int) -> None:
         of[document, _CAPTURED] = amount
     elif step == _CAPTURE_FAILED:
         of[document, _CAPTURING] = 0
+        of[document, _CAPTURES] = max(0, of[document, _CAPTURES] - 1)
+    elif step == _VOID or step == _LAPSE:
+        of[document, _CAPTURING] = 0
 
 
 @leaf
 def _give_back(book: Book, document: int, step: int, amount: int, flags: int) -> None:
-    """A refund is asked for, or done: what its payment has to give."""
+    """A refund is asked for, done or failed: what its payment has to give."""
     of, payment = book.documents.figures, book.documents.of[document]
     book.digest[0] -= document_hash(book, payment)
     if step == _ASK_REFUND:
@@ -225,16 +245,21 @@ def _give_back(book: Book, document: int, step: int, amount: int, flags: int) ->
     elif step == _REFUND:
         of[payment, _REFUNDING] -= of[document, _REFUND_AMOUNT]
         of[payment, _REFUNDED] += of[document, _REFUND_AMOUNT]
+    elif step == _REFUND_FAILED and flags & _REVERSED:
+        of[payment, _REFUNDING] += of[document, _REFUND_AMOUNT]
+        of[payment, _REFUNDED] -= of[document, _REFUND_AMOUNT]
+    elif step == _TAKE_BACK:
+        keep(book, book.documents.order[document], amount)
     book.digest[0] += document_hash(book, payment)
 
 
 @leaf
-def _send(book: Book, document: int, step: int, amount: int, at: int, flags: int, taken: I64) -> None:
+def _send(steps: Steps, place: int, book: Book, taken: I64, stamp: int) -> None:
     """A shipment's figures, and what its units are charged."""
-    documents = book.documents
-    of = documents.figures
+    documents, document, step = book.documents, steps.document[place], np.int64(steps.step[place])
+    of, at, flags, invoice = documents.figures, steps.at[place], steps.flags[place], steps.invoice[place]
     if step == _BOOK:
-        of[document, _COST] = amount
+        of[document, _COST] = steps.amount[place]
         of[document, _DUE_AT] = at
         return
     if at > of[document, _SCANNED_AT]:
@@ -242,9 +267,13 @@ def _send(book: Book, document: int, step: int, amount: int, at: int, flags: int
     if flags & NOTED:
         return
     if step == _SHIP:
-        of[document, _COLLECT] = amount
+        of[document, _COLLECT] = steps.amount[place]
         of[document, _SHIPPED_AT] = at
         documents.flags[document] = flags
+        if invoice != 0:
+            of[document, _INVOICE] = invoice
+            of[document, _INVOICED_AT] = stamp
+            book.invoices[invoice >> _INVOICE_BITS] = invoice & _INVOICE_NUMBER
     elif step == _DELIVER:
         of[document, _DELIVERED_AT] = at
     if (step == _SHIP or step == _HOME or step == _LOSE) and book.money.currency[documents.order[document]] != 0:
@@ -289,8 +318,8 @@ def _bring_back(book: Book, document: int, step: int, units: int, at: int, flags
 
 
 @leaf
-def take(steps: Steps, at: int, book: Book, taken: I64) -> None:
-    """Take one step; taken [TAKEN] is written: what it charges or credits, minor units."""
+def take(steps: Steps, at: int, book: Book, taken: I64, stamp: int) -> None:
+    """Take one step; taken [TAKEN] is written: what it charges or credits, minor units. stamp: of the commit."""
     for amount in range(taken.size):
         taken[amount] = 0
     documents, document, step = book.documents, steps.document[at], np.int64(steps.step[at])
@@ -318,24 +347,27 @@ def take(steps: Steps, at: int, book: Book, taken: I64) -> None:
     if kind == 0:
         _pay(book, document, step, steps.amount[at], steps.at[at])
     elif kind == 2:
-        _send(book, document, step, steps.amount[at], steps.at[at], steps.flags[at], taken)
+        _send(steps, at, book, taken, stamp)
     elif kind == 3:
         _bring_back(book, document, step, steps.units[at], steps.at[at], steps.flags[at], taken)
     book.digest[0] += document_hash(book, document)
     if kind == 1:
         _give_back(book, document, step, steps.amount[at], steps.flags[at])
-    touch(book, steps.order[at])
+    touch(book, steps.order[at], _TOUCHED)
 
 
 @kernel
-def apply_steps(steps: Steps, book: Book, taken: I64) -> int:
-    """Take steps as the journal has them. Writes the book; taken [TAKEN]: room. Returns how many new documents did not
-    get the row that they had when they were made: 0, where rows are freed and taken in the same sequence."""
+def apply_steps(steps: Steps, book: Book, taken: I64, stamp: int) -> int:
+    """Take steps as the journal has them. Writes the book; taken [TAKEN]: room; stamp: of the commit, UTC us.
+
+    Returns how many new documents did not get the row that they had when they were made: 0, where rows are freed and
+    taken in the same sequence.
+    """
     elsewhere = 0
     for at in range(steps.step.size):
         if steps.step[at] % _PER_KIND == 0 and new_document_row(book) != steps.document[at]:
             elsewhere += 1
-        take(steps, at, book, taken)
+        take(steps, at, book, taken, stamp)
     return elsewhere
 
 

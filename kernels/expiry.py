@@ -1,28 +1,41 @@
-"""When reservations expire, and orders are to be paid: a binary heap over columns, so that a commit finds those due
-without looking at the others.
+"""When reservations expire, orders are to be paid and authorisations end: a binary heap over columns, so that a commit
+finds those due without looking at the others.
 
 Those that end or are paid earlier leave their entry behind; it is dropped when it comes up. The heap is derived: it is
 built anew from the open ones when a folder is opened.
 """
 
-from kernels.columns import Book, Expiries, Head, OrderKind
+from kernels.columns import TOUCHED, Book, Expiries, Head, OrderKind
+from kernels.documents import touch
+from kernels.life import DocumentKind, PaymentFigure, PaymentState
 from kernels.options import I32, kernel, leaf
 
-_SIZE, _HIGH_WATER = int(Head.EXPIRIES), int(Head.ORDERS)
+_SIZE, _HIGH_WATER, _DOCUMENTS = int(Head.EXPIRIES), int(Head.ORDERS), int(Head.DOCUMENTS)
+_PAYMENT, _AUTHORISED, _UNTIL = int(DocumentKind.PAYMENT), int(PaymentState.AUTHORISED), int(PaymentFigure.UNTIL)
+_TOUCHED = TOUCHED
 _RESERVATION, _ORDER = int(OrderKind.RESERVATION), int(OrderKind.ORDER)
 
 
 @leaf
 def _may_end(book: Book, row: int) -> bool:
-    """Whether a row is a reservation, or an order that is to be paid by some moment."""
+    """Whether a row is a reservation, or an order of which something ends: the time to pay it, or an authorisation."""
     kind = book.orders.kind[row]
-    return bool(kind == _RESERVATION or (kind == _ORDER and book.money.pay_by[row] > 0))
+    ends = book.money.pay_by[row] > 0 or book.documents.of_order[row] != 0
+    return bool(kind == _RESERVATION or (kind == _ORDER and ends))
 
 
 @leaf
 def _ends_at(book: Book, row: int) -> int:
-    """When it expires, or is to be paid, UTC us."""
+    """When it expires, or is to be paid, UTC us; 0: it is an order that need not be."""
     return book.orders.due_at[row] if book.orders.kind[row] == _RESERVATION else book.money.pay_by[row]
+
+
+@leaf
+def _is_held(book: Book, document: int) -> bool:
+    """Whether a document is a payment whose authorisation ends by itself."""
+    documents = book.documents
+    is_held = documents.kind[document] == _PAYMENT and documents.state[document] == _AUTHORISED
+    return bool(is_held and documents.figures[document, _UNTIL] > 0)
 
 
 @leaf
@@ -74,15 +87,26 @@ def watch_expiries(rows: I32, book: Book, heap: Expiries) -> None:
     """Enter the reservations of these rows, and the orders that are to be paid by some moment; others, and NONE, are
     passed over."""
     for row in rows:
-        if row >= 0 and _may_end(book, row):
+        if row >= 0 and _may_end(book, row) and _ends_at(book, row) > 0:
             _push(heap, book.heads[_SIZE], _ends_at(book, row), book.orders.number[row], row)
+            book.heads[_SIZE] += 1
+
+
+@kernel
+def watch_authorisations(documents: I32, book: Book, heap: Expiries) -> None:
+    """Enter the orders of payments whose authorisation ends; other documents are passed over."""
+    for document in documents:
+        if _is_held(book, document):
+            order = book.documents.order[document]
+            until = book.documents.figures[document, _UNTIL]
+            _push(heap, book.heads[_SIZE], until, book.orders.number[order], order)
             book.heads[_SIZE] += 1
 
 
 @kernel
 def take_due(stamp: int, book: Book, heap: Expiries, rows: I32) -> int:
     """Take the entries due at `stamp` (UTC us) out of the heap; rows[k] gets those of them that are still open. Returns
-    how many.
+    how many. Orders are touched.
 
     `rows` has room for every entry.
     """
@@ -93,6 +117,8 @@ def take_due(stamp: int, book: Book, heap: Expiries, rows: I32) -> int:
         if is_open:
             rows[count] = row
             count += 1
+            if book.orders.kind[row] == _ORDER:
+                touch(book, row, _TOUCHED)
         _pop(heap, book.heads[_SIZE])
         book.heads[_SIZE] -= 1
     return count
@@ -103,6 +129,11 @@ def rebuild_expiries(book: Book, heap: Expiries) -> None:
     """Fill the heap from what is open."""
     book.heads[_SIZE] = 0
     for row in range(book.heads[_HIGH_WATER]):
-        if _may_end(book, row):
+        if _may_end(book, row) and _ends_at(book, row) > 0:
             _push(heap, book.heads[_SIZE], _ends_at(book, row), book.orders.number[row], row)
+            book.heads[_SIZE] += 1
+    for document in range(book.heads[_DOCUMENTS]):
+        if _is_held(book, document):
+            order, until = book.documents.order[document], book.documents.figures[document, _UNTIL]
+            _push(heap, book.heads[_SIZE], until, book.orders.number[order], order)
             book.heads[_SIZE] += 1

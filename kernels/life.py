@@ -86,6 +86,7 @@ class Step(IntEnum):
     REFUND = 17
     REFUND_FAILED = 18
     RETRY_REFUND = 19
+    TAKE_BACK = 20  # of the engine alone: what was given back beyond what units were worth is owed again
 
     SEND = 32
     BOOK = 33
@@ -121,7 +122,7 @@ class PaymentFigure(IntEnum):
     REFUNDING = 4  # asked for, and not done
     REFUNDED = 5
     UNTIL = 6  # UTC us, when the authorisation ends; 0: not told
-    CAPTURES = 7  # how many were asked for
+    CAPTURES = 7  # how many were asked for, and did not fail
 
 
 class RefundFigure(IntEnum):
@@ -139,6 +140,11 @@ class ShipmentFigure(IntEnum):
     SHIPPED_AT = 3
     DELIVERED_AT = 4
     SCANNED_AT = 5  # the latest moment that a scan told
+    INVOICE = 6  # series << INVOICE_BITS | number; 0: none
+    INVOICED_AT = 7
+
+
+INVOICE_BITS = 40  # of the number of an invoice within its series, which is a tax region: its word + 1; 0: not known
 
 
 class ReturnFigure(IntEnum):
@@ -301,3 +307,4 @@ class StepReply(IntEnum):
     KIND_NOT_OFFERED = 44
     TOO_MANY_DOCUMENTS = 45
     METHOD_CANNOT = 46
+    NO_ROOM = 49

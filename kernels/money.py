@@ -10,14 +10,14 @@ import numpy as np
 
 from kernels.columns import Book
 from kernels.digest import item_hash, owed_hash, pool_hash
-from kernels.life import Amount, DocumentKind, ItemAmount, PaymentFigure, PaymentState, TaxSplit
+from kernels.life import Amount, DocumentKind, ItemAmount, PaymentFigure, PaymentFlag, PaymentState, TaxSplit
 from kernels.options import I32, I64, U8, I64x2, kernel, leaf
 
 _GOODS, _TAX, _SHIPPING, _SHIPPING_TAX = (int(amount) for amount in Amount)
 _ITEM_TAX, _ITEM_SHIPPING, _ITEM_SHIPPING_TAX = (
     int(ItemAmount.TAX), int(ItemAmount.SHIPPING), int(ItemAmount.SHIPPING_TAX),
 )  # fmt: skip
-ORDER_AMOUNT_MAX = 10**15  # minor units of a whole order
+ORDER_AMOUNT_MAX = 10**13  # minor units of a whole order: 900,000 of the largest fit into a balance
 _AMOUNTS, _ITEM_AMOUNTS = len(Amount), len(ItemAmount)
 _PAYMENT, _SHIPMENT = int(DocumentKind.PAYMENT), int(DocumentKind.SHIPMENT)
 _WITHIN = int(TaxSplit.WITHIN)
@@ -28,7 +28,7 @@ _AUTHORISED, _CAPTURING, _CAPTURED, _REFUNDING, _REFUNDED = (
         PaymentFigure.REFUNDED,
     )
 )  # fmt: skip
-_UNTIL = int(PaymentFigure.UNTIL)
+_UNTIL, _CAPTURES, _SEVERAL = int(PaymentFigure.UNTIL), int(PaymentFigure.CAPTURES), int(PaymentFlag.SEVERAL)
 _IS_AUTHORISED = int(PaymentState.AUTHORISED)
 _SMALL = 1 << 31
 
@@ -293,11 +293,13 @@ def paid(book: Book, order: int) -> int:
 
 @leaf
 def can_be_captured(book: Book, document: int, stamp: int) -> int:
-    """What of a payment is authorised, and neither captured nor asked for."""
+    """What of a payment is authorised and neither captured nor asked for, where it may still be asked for."""
     documents = book.documents
     if documents.kind[document] != _PAYMENT or documents.state[document] != _IS_AUTHORISED:
         return 0
     of = documents.figures
-    if of[document, _UNTIL] != 0 and of[document, _UNTIL] < stamp:
+    if of[document, _UNTIL] != 0 and of[document, _UNTIL] <= stamp:
+        return 0
+    if of[document, _CAPTURES] > 0 and documents.flags[document] & _SEVERAL == 0:
         return 0
     return max(0, of[document, _AUTHORISED] - of[document, _CAPTURED] - of[document, _CAPTURING])

@@ -3,16 +3,18 @@
 import numpy as np
 
 from kernels.columns import NONE, Book
-from kernels.documents import FORGIVEN
+from kernels.documents import FORGIVEN, REVERSED
 from kernels.keys import KeyIndex
 from kernels.life import (
     KEEPS_STATE,
+    METHOD_BITS,
     NOT_ALLOWED,
     STEPS_PER_KIND,
     DocumentKind,
     PaymentFigure,
     PaymentFlag,
     PaymentState,
+    PayMethod,
     RefundFigure,
     RefundState,
     RefundTo,
@@ -31,18 +33,19 @@ from kernels.steps import (
     check_new,
     find,
     find_names,
+    happened_at,
     has_reference,
     of_kind,
     order_of,
 )
-from kernels.telling import STEPS, Carrying, Told, call_it, carry_out, has_room, push, push_new
+from kernels.telling import STEPS, Carrying, Told, call_it, carry_out, has_room, has_rows, push, push_new, way_back
 
-_PER_KIND, _NOT_ALLOWED, _KEEPS_STATE, _ABSENT, _FORGIVEN = (
-    STEPS_PER_KIND, NOT_ALLOWED, KEEPS_STATE, ABSENT, FORGIVEN,
+_PER_KIND, _NOT_ALLOWED, _KEEPS_STATE, _ABSENT, _FORGIVEN, _REVERSED = (
+    STEPS_PER_KIND, NOT_ALLOWED, KEEPS_STATE, ABSENT, FORGIVEN, REVERSED,
 )  # fmt: skip
 _PAYMENT, _REFUND_KIND = int(DocumentKind.PAYMENT), int(DocumentKind.REFUND)
 _PAY, _AUTHORISE, _ASK_CAPTURE, _CAPTURE = int(Step.PAY), int(Step.AUTHORISE), int(Step.ASK_CAPTURE), int(Step.CAPTURE)
-_ASK_REFUND = int(Step.ASK_REFUND)
+_ASK_VOID, _ASK_REFUND, _REFUND_FAILED = int(Step.ASK_VOID), int(Step.ASK_REFUND), int(Step.REFUND_FAILED)
 _DONE, _CONFLICT, _UNKNOWN_PAYMENT, _WRONG_STATE, _NO_PRICES, _CURRENCY = (
     int(reply)
     for reply in (
@@ -50,21 +53,18 @@ _DONE, _CONFLICT, _UNKNOWN_PAYMENT, _WRONG_STATE, _NO_PRICES, _CURRENCY = (
         StepReply.CURRENCY_MISMATCH,
     )
 )  # fmt: skip
-_MORE_THAN_DUE, _MORE_THAN_AUTHORISED, _LAPSED, _MORE_THAN_CAPTURED, _METHOD_CANNOT = (
+_MORE_THAN_DUE, _MORE_THAN_AUTHORISED, _LAPSED, _MORE_THAN_CAPTURED, _METHOD_CANNOT, _NO_ROOM = (
     int(reply)
     for reply in (
         StepReply.MORE_THAN_DUE, StepReply.MORE_THAN_AUTHORISED, StepReply.AUTHORISATION_LAPSED,
-        StepReply.MORE_THAN_CAPTURED, StepReply.METHOD_CANNOT,
+        StepReply.MORE_THAN_CAPTURED, StepReply.METHOD_CANNOT, StepReply.NO_ROOM,
     )
 )  # fmt: skip
-_AMOUNT, _AUTHORISED, _CAPTURING, _CAPTURED, _REFUNDING, _REFUNDED, _UNTIL, _CAPTURES = (
-    int(figure) for figure in PaymentFigure
-)
-_IS_PENDING, _IS_AUTHORISED = int(PaymentState.PENDING), int(PaymentState.AUTHORISED)
+_AMOUNT, _AUTHORISED, _, _CAPTURED, _REFUNDING, _REFUNDED, _, _CAPTURES = (int(figure) for figure in PaymentFigure)
+_IS_PENDING, _IS_AUTHORISED, _IS_CAPTURED, _, _IS_VOIDING, _, _IS_LAPSED = (int(state) for state in PaymentState)
 _REFUND_AMOUNT = int(RefundFigure.AMOUNT)
-_REFUND_ASKED, _IS_REFUNDED = int(RefundState.ASKED), int(RefundState.DONE)
-_PARTS, _SEVERAL, _TO_SOURCE = int(PaymentFlag.PARTS), int(PaymentFlag.SEVERAL), int(PaymentFlag.TO_SOURCE)
-_BANK, _AS_CREDIT = int(RefundTo.BANK), int(RefundTo.CREDIT)
+_IS_REFUNDED, _PARTS, _SEVERAL = int(RefundState.DONE), int(PaymentFlag.PARTS), int(PaymentFlag.SEVERAL)
+_SOURCE, _BANK, _METHOD, _CASH = int(RefundTo.SOURCE), int(RefundTo.BANK), METHOD_BITS, int(PayMethod.CASH_ON_DELIVERY)
 
 
 @leaf
@@ -105,6 +105,8 @@ def _check_payment(asked: Asked, i: int, book: Book, document: int, stamp: int) 
     """The reply to a step of a payment, and its amount; less than 0: it was so before."""
     step, of, flags = asked.step[i], book.documents.figures, book.documents.flags[document]
     amount = asked.amount[i]
+    if (step == _AUTHORISE or step == _ASK_CAPTURE) and flags & _METHOD >= _CASH:
+        return _METHOD_CANNOT, 0
     if asked.currency[i] != NONE and asked.currency[i] + 1 != book.money.currency[book.documents.order[document]]:
         return _CURRENCY, 0
     if step == _AUTHORISE:
@@ -112,12 +114,12 @@ def _check_payment(asked: Asked, i: int, book: Book, document: int, stamp: int) 
         return (_DONE if amount <= of[document, _AMOUNT] else _MORE_THAN_DUE), amount
     if step == _ASK_CAPTURE:
         left = can_be_captured(book, document, stamp)
-        if left == 0 and of[document, _UNTIL] != 0 and of[document, _UNTIL] < stamp:
-            return _LAPSED, 0
+        if of[document, _CAPTURES] > 0 and flags & _SEVERAL == 0:
+            return _METHOD_CANNOT, 0
         amount = amount if amount > 0 else left
         if amount > left or amount == 0:
             return _MORE_THAN_AUTHORISED, 0
-        if (amount < left and flags & _PARTS == 0) or (of[document, _CAPTURES] > 0 and flags & _SEVERAL == 0):
+        if amount < left and flags & _PARTS == 0:
             return _METHOD_CANNOT, 0
         return _DONE, amount
     if step == _CAPTURE:
@@ -154,10 +156,7 @@ def _ask_refund(asked: Asked, i: int, location: int, book: Book, order: int, nam
     payment = _payment_for(asked, i, book, order, named)
     if payment < 0:
         return _MORE_THAN_CAPTURED
-    to = asked.flags[i] & 7
-    if to == 0 and book.documents.flags[payment] & _TO_SOURCE == 0:
-        to = _BANK
-    state = _IS_REFUNDED if to == _AS_CREDIT else _REFUND_ASKED
+    to, state = way_back(np.int64(book.documents.flags[payment]), np.int64(asked.flags[i] & 7))
     place = push_new(told, book, i, order, location, _ASK_REFUND, state, asked.amount[i], asked.at[i], to | _FORGIVEN)
     told.steps.of[place] = payment
     told.steps.how[place] = book.documents.how[payment]
@@ -198,6 +197,32 @@ def _new_refund(asked: Asked, i: int, location: int, book: Book, named: I64, tol
 
 
 @leaf
+def _is_told_by_its_own(asked: Asked, i: int, book: Book, document: int, named: I64) -> bool:
+    """Whether what a row tells of a payment is told by its gateway, and under no other payment's name: neither of one
+    that is known, nor of a second one that was captured in its place."""
+    documents = book.documents
+    if asked.how[i] != NONE and documents.how[document] != NONE and asked.how[i] != documents.how[document]:
+        return False
+    if named[2] == document or not has_reference(asked, i):
+        return True
+    is_another = asked.step[i] == _CAPTURE and documents.state[document] == _IS_CAPTURED
+    return named[2] == _ABSENT and not (is_another and documents.referenced[document] != 0)
+
+
+@leaf
+def _advance_refund(asked: Asked, i: int, book: Book, document: int, to: int, told: Told) -> tuple[int, int, int]:
+    """A step of a refund that is there. One that was done fails where its way is a gateway or a bank."""
+    documents, flags = book.documents, np.int64(book.documents.flags[document])
+    amount = documents.figures[document, _REFUND_AMOUNT]
+    if asked.step[i] == _REFUND_FAILED and documents.state[document] == _IS_REFUNDED:
+        if flags != _SOURCE and flags != _BANK:
+            return _WRONG_STATE, 0, 0
+        flags |= _REVERSED
+    push(told, book, i, document, asked.step[i], to, amount, asked.at[i], flags)
+    return _DONE, amount, 0
+
+
+@leaf
 def _advance(
     asked: Asked, i: int, stamp: int, location: int, book: Book, document: int, named: I64, around: Around, told: Told
 ) -> tuple[int, int, int]:  # fmt: skip
@@ -208,24 +233,28 @@ def _advance(
         return _UNKNOWN_PAYMENT + kind - 1, 0, 0
     to = np.int64(around.next_state[step, documents.state[document]])
     if to == _NOT_ALLOWED:
-        return _WRONG_STATE, 0, 0
-    if kind == _PAYMENT and named[2] != _ABSENT and named[2] != document:
-        return _CONFLICT, 0, 0  # another one is called so
+        has_ended = step == _ASK_CAPTURE and documents.state[document] == _IS_LAPSED
+        return (_LAPSED if has_ended else _WRONG_STATE), 0, 0
+    if kind == _PAYMENT and not _is_told_by_its_own(asked, i, book, document, named):
+        return _CONFLICT, 0, 0
     if to == _KEEPS_STATE:
         return _DONE, 0, 1
     if kind == _REFUND_KIND:
-        amount = documents.figures[document, _REFUND_AMOUNT]
-        push(told, book, i, document, step, to, amount, asked.at[i], documents.flags[document])
-        return _DONE, amount, 0
+        return _advance_refund(asked, i, book, document, to, told)
     reply, amount = _check_payment(asked, i, book, document, stamp)
     if reply != _DONE or amount < 0:
         return reply, 0, 1 if amount < 0 else 0
+    if step == _AUTHORISE and asked.at[i] == 0 and documents.how[document] >= 0:
+        held_for = around.held_for[documents.how[document]]
+        asked.at[i] = stamp + held_for if held_for > 0 else 0
     authorised = documents.figures[document, _AUTHORISED]
     if step == _CAPTURE and documents.flags[document] & _SEVERAL and amount < authorised:
         to = np.int64(_IS_AUTHORISED)
     place = push(told, book, i, document, step, to, amount, asked.at[i], 0)
     if has_reference(asked, i):
         call_it(told, place, asked.how[i], location)
+    if step == _AUTHORISE and to == _IS_VOIDING:  # nobody wants it any more
+        push(told, book, NONE, document, _ASK_VOID, to, 0, stamp, 0)
     return _DONE, amount, 0
 
 
@@ -248,16 +277,17 @@ def take_payments(
         order = order_of(book, document, named)
         if order >= 0 and not has_room(told, book, order):
             return i
-        if asked.at[i] == 0 and asked.step[i] != _AUTHORISE:  # of that: until when
-            asked.at[i] = stamp
+        if asked.step[i] != _AUTHORISE:  # of that: until when
+            happened_at(asked, i, stamp)
         begin = told.counts[STEPS]
-        if asked.step[i] == _PAY:
+        if order >= 0 and not has_rows(book, order):
+            reply, quantity, again = _NO_ROOM, 0, 0
+        elif asked.step[i] == _PAY:
             reply, quantity, again = _pay(asked, i, location, book, named, of_kind(book, named[1], _PAYMENT), told)
         elif makes:
             reply, quantity, again = _new_refund(asked, i, location, book, named, told)
         else:
             reply, quantity, again = _advance(asked, i, stamp, location, book, document, named, around, told)
         carry_out(told, book, begin, location, stamp, with_)
-        binds = asked.step[i] < _ASK_REFUND
-        answer(asked, i, begin, reply, quantity, again, binds, index, told, answered, room)
+        answer(asked, i, begin, reply, quantity, again, index, told, answered, room)
     return last

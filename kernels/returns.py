@@ -8,7 +8,6 @@ from kernels.keys import KeyIndex
 from kernels.life import (
     KEEPS_STATE,
     NOT_ALLOWED,
-    STEPS_PER_KIND,
     DocumentKind,
     ReturnFigure,
     ReturnFlag,
@@ -19,6 +18,7 @@ from kernels.life import (
     Step,
     StepReply,
 )
+from kernels.money import charged, paid
 from kernels.options import I64, kernel, leaf
 from kernels.steps import (
     AUTO_APPROVES,
@@ -32,12 +32,13 @@ from kernels.steps import (
     check_new,
     find,
     find_names,
+    happened_at,
     of_kind,
     order_of,
 )
-from kernels.telling import STEPS, Carrying, Told, carry_out, has_room, push, push_again, push_new
+from kernels.telling import STEPS, Carrying, Told, carry_out, has_room, has_rows, push, push_again, push_new
 
-_PER_KIND, _NOT_ALLOWED, _KEEPS_STATE = STEPS_PER_KIND, NOT_ALLOWED, KEEPS_STATE
+_NOT_ALLOWED, _KEEPS_STATE = NOT_ALLOWED, KEEPS_STATE
 _AUTO, _SHIPPING_TOO, _EXCHANGES = AUTO_APPROVES, REFUNDS_SHIPPING, EXCHANGES
 _SHIPMENT, _RETURN = int(DocumentKind.SHIPMENT), int(DocumentKind.RETURN)
 _ASK_RETURN, _APPROVE, _WITHDRAW, _RECEIVE, _INSPECT, _CLOSE = (
@@ -51,11 +52,11 @@ _DONE, _CONFLICT, _UNKNOWN_LINE, _UNKNOWN_RETURN, _WRONG_STATE = (
         StepReply.WRONG_STATE,
     )
 )  # fmt: skip
-_NOT_DELIVERED, _TOO_MANY_UNITS, _TOO_LATE, _CONDITION, _KIND_NOT_OFFERED = (
+_NOT_PAID, _NOT_DELIVERED, _TOO_MANY_UNITS, _TOO_LATE, _CONDITION, _KIND_NOT_OFFERED, _NO_ROOM = (
     int(reply)
     for reply in (
-        StepReply.NOT_DELIVERED, StepReply.TOO_MANY_UNITS, StepReply.TOO_LATE, StepReply.CONDITION_NOT_TAKEN,
-        StepReply.KIND_NOT_OFFERED,
+        StepReply.NOT_PAID, StepReply.NOT_DELIVERED, StepReply.TOO_MANY_UNITS, StepReply.TOO_LATE,
+        StepReply.CONDITION_NOT_TAKEN, StepReply.KIND_NOT_OFFERED, StepReply.NO_ROOM,
     )
 )  # fmt: skip
 _IS_DELIVERED = int(ShipmentState.DELIVERED)
@@ -63,7 +64,7 @@ _IS_ASKED, _IS_APPROVED, _IS_CLOSED = int(ReturnState.ASKED), int(ReturnState.AP
 _UNITS, _RECEIVED, _ACCEPTED, _TURNED_DOWN = (int(figure) for figure in list(ReturnFigure)[:4])
 _DELIVERED_AT = int(ShipmentFigure.DELIVERED_AT)
 _PLAIN, _CLAIM, _EXCHANGE = int(ReturnKind.RETURN), int(ReturnKind.CLAIM), int(ReturnKind.EXCHANGE)
-_KEEPS_SHIPPING = int(ReturnFlag.KEEPS_SHIPPING)
+_KEEPS_SHIPPING, _AS_CREDIT = int(ReturnFlag.KEEPS_SHIPPING), int(ReturnFlag.AS_CREDIT)
 _ASKED_FLAGS = 0x77  # of a return: those that the policy does not set
 
 
@@ -105,10 +106,14 @@ def _check_return(asked: Asked, i: int, book: Book, order: int, stamp: int, arou
     line = line_at(book, order, asked.line[i])
     if asked.line[i] < 1 or line == NONE:
         return _UNKNOWN_LINE, NONE, 0
+    if asked.units[i] < 1:
+        return _TOO_MANY_UNITS, NONE, 0
     policy, kind = _policy(book, order, line, around), asked.flags[i] & 3
     within = around.policies.claim_within[policy] if kind == _CLAIM else around.policies.return_within[policy]
     if kind == _EXCHANGE and around.policies.flags[policy] & _EXCHANGES == 0:
         return _KIND_NOT_OFFERED, NONE, policy
+    if kind == _EXCHANGE and book.money.currency[order] != 0 and paid(book, order) < charged(book, order):
+        return _NOT_PAID, NONE, policy  # what came back is to pay for what replaces it
     reply = _NOT_DELIVERED
     document = documents.of_order[order] - 1
     while document >= 0:
@@ -119,7 +124,7 @@ def _check_return(asked: Asked, i: int, book: Book, order: int, stamp: int, arou
                     left = items.left[item] - _on_its_way_back(book, order, item)
                     if left < asked.units[i]:
                         reply = max(reply, _TOO_MANY_UNITS)
-                    elif documents.figures[document, _DELIVERED_AT] + within < stamp:
+                    elif within == 0 or documents.figures[document, _DELIVERED_AT] + within < stamp:
                         reply = max(reply, _TOO_LATE)
                     elif (around.policies.conditions[policy] >> ((asked.flags[i] >> 4) & 7)) & 1 == 0:
                         reply = max(reply, _CONDITION)
@@ -137,6 +142,8 @@ def _ask_return(
     """Push a new return, and that it is approved where the policy says so; where its step stands."""
     policies, kind = around.policies, asked.flags[i] & 3
     flags = asked.flags[i] & _ASKED_FLAGS
+    if kind == _EXCHANGE:
+        flags &= ~_AS_CREDIT
     if policies.flags[policy] & _SHIPPING_TOO == 0:
         flags |= _KEEPS_SHIPPING
     place = push_new(told, book, i, order, location, _ASK_RETURN, _IS_ASKED, 0, asked.at[i], flags)
@@ -147,10 +154,8 @@ def _ask_return(
     told.steps.node[place] = book.documents.node[book.items.document[item]]
     told.steps.fee[place] = policies.fee[policy] if kind == _PLAIN else 0
     told.steps.within[place] = policies.refund_within[policy]
-    if policies.flags[policy] & _AUTO != 0:
-        state = _IS_CLOSED if kind == _CLAIM else _IS_APPROVED
-        further = push_again(told, place, _APPROVE, state, 0)
-        told.steps.units[further] = asked.units[i] if kind == _CLAIM else 0
+    if policies.flags[policy] & _AUTO != 0 and kind != _CLAIM:  # a claim is paid as it is approved: by somebody
+        push_again(told, place, _APPROVE, _IS_APPROVED, 0)
     return place
 
 
@@ -159,6 +164,9 @@ def _check_bringing(asked: Asked, i: int, book: Book, document: int) -> tuple[in
     """The reply to a step of a return, and its units."""
     of, step = book.documents.figures, asked.step[i]
     inspected = of[document, _ACCEPTED] + of[document, _TURNED_DOWN]
+    is_elsewhere = asked.node[i] != NO_NODE and asked.node[i] != book.documents.node[document]
+    if step == _RECEIVE and is_elsewhere and of[document, _RECEIVED] > inspected:
+        return _WRONG_STATE, 0  # what came before is still to be looked at, where it is
     if step == _RECEIVE or step == _INSPECT:
         upto = of[document, _UNITS] if step == _RECEIVE else of[document, _RECEIVED]
         left = upto - (of[document, _RECEIVED] if step == _RECEIVE else inspected)
@@ -181,6 +189,8 @@ def _ask(
     documents, order = book.documents, named[0]
     if known >= 0:
         same = documents.order[known] == order and documents.figures[known, _UNITS] == asked.units[i]
+        same = same and book.items.line[documents.of[known]] == line_at(book, order, asked.line[i])
+        same = same and documents.how[known] == asked.how[i]
         same = same and documents.flags[known] & _ASKED_FLAGS == asked.flags[i] & _ASKED_FLAGS
         return (_DONE if same else _CONFLICT), (documents.number[known] if same else 0), 1 if same else 0
     reply = check_new(asked, i, book, named, known)
@@ -235,13 +245,14 @@ def take_returns(
         order = order_of(book, document, named)
         if order >= 0 and not has_room(told, book, order):
             return i
-        if asked.at[i] == 0:
-            asked.at[i] = stamp
+        happened_at(asked, i, stamp)
         begin, known = told.counts[STEPS], of_kind(book, named[1], _RETURN)
-        if makes:
+        if order >= 0 and not has_rows(book, order):
+            reply, quantity, again = _NO_ROOM, 0, 0
+        elif makes:
             reply, quantity, again = _ask(asked, i, stamp, location, book, named, known, around, told)
         else:
             reply, quantity, again = _advance(asked, i, book, document, around, told)
         carry_out(told, book, begin, location, stamp, with_)
-        answer(asked, i, begin, reply, quantity, again, makes, index, told, answered, room)
+        answer(asked, i, begin, reply, quantity, again, index, told, answered, room)
     return last

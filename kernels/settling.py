@@ -4,7 +4,9 @@ are still there, nobody pays for more than he gets, and what is not needed of an
 And which orders nobody has paid in time.
 """
 
-from kernels.columns import NONE, Book, OrderKind
+import numpy as np
+
+from kernels.columns import LESSENED, NONE, Book, OrderKind
 from kernels.documents import TAKEN
 from kernels.life import (
     METHOD_BITS,
@@ -27,60 +29,78 @@ from kernels.telling import (
     carry_out,
     give_back,
     has_room,
+    has_rows,
     push,
     push_again,
     push_new,
 )
 
 _ORDER = int(OrderKind.ORDER)
-_PAYMENT, _SHIPMENT = int(DocumentKind.PAYMENT), int(DocumentKind.SHIPMENT)
+_PAYMENT, _REFUND, _SHIPMENT = int(DocumentKind.PAYMENT), int(DocumentKind.REFUND), int(DocumentKind.SHIPMENT)
 _ASK_VOID, _VOID, _SHRINK, _RECALL = int(Step.ASK_VOID), int(Step.VOID), int(Step.SHRINK), int(Step.RECALL)
+_TAKE_BACK, _LAPSE, _LESSENED = int(Step.TAKE_BACK), int(Step.LAPSE), LESSENED
 _IS_BOOKED, _IS_RECALLED = int(ShipmentState.BOOKED), int(ShipmentState.RECALLED)
-_PENDING, _IS_AUTHORISED, _IS_CAPTURED, _VOIDING, _VOIDED = (
-    int(state)
-    for state in (
-        PaymentState.PENDING, PaymentState.AUTHORISED, PaymentState.CAPTURED, PaymentState.VOIDING, PaymentState.VOIDED,
-    )
-)  # fmt: skip
-_AMOUNT, _AUTHORISED, _CAPTURING, _CAPTURED, _REFUNDING, _REFUNDED = (
-    int(figure)
-    for figure in (
-        PaymentFigure.AMOUNT, PaymentFigure.AUTHORISED, PaymentFigure.CAPTURING, PaymentFigure.CAPTURED,
-        PaymentFigure.REFUNDING, PaymentFigure.REFUNDED,
-    )
-)  # fmt: skip
+_PENDING, _IS_AUTHORISED, _IS_CAPTURED, _, _VOIDING, _VOIDED, _IS_LAPSED = (int(state) for state in PaymentState)
+_AMOUNT, _AUTHORISED, _CAPTURING, _CAPTURED, _REFUNDING, _REFUNDED, _UNTIL = (
+    int(figure) for figure in list(PaymentFigure)[:7]
+)
 _PAY, _CAPTURE, _SOURCE, _TO_EXCHANGE = int(Step.PAY), int(Step.CAPTURE), int(RefundTo.SOURCE), int(RefundTo.EXCHANGE)
 _BY_EXCHANGE = int(PayMethod.EXCHANGE)
-_METHOD, _CASH = METHOD_BITS, int(PayMethod.CASH_ON_DELIVERY)
+_METHOD, _CASH, _BY_CHANNEL = METHOD_BITS, int(PayMethod.CASH_ON_DELIVERY), int(PayMethod.CHANNEL)
 
 assert TAKEN >= 8
 
 
 @leaf
 def _fit_shipments(told: Told, book: Book, order: int, stamp: int) -> bool:
-    """Push what the newest shipment needs that has more units than there are at its node, or none any more; whether
-    there was one."""
-    documents, items = book.documents, book.items
+    """Push what shipments need that have more units than there are at their node, the newest first, or none any more;
+    whether there was any. Not always for all of them: as many as there is room for."""
+    documents, items, begin, room = book.documents, book.items, told.counts[STEPS], np.int64(8)
     document = documents.of_order[order] - 1
     while document >= 0:
+        room += 1
         if documents.kind[document] == _SHIPMENT and documents.state[document] <= _IS_BOOKED:
-            units, item = 0, documents.of[document]
+            units, node, item = np.int64(0), documents.node[document], documents.of[document]
             while item != NONE:
-                line, node = items.line[item], documents.node[document]
-                beyond = claimed(book, order, line, node) - at_node(book, line, node, False)
-                if beyond > 0 and items.units[item] > 0:
-                    state = documents.state[document]
-                    place = push(told, book, NONE, document, _SHRINK, state, 0, stamp, 0)
-                    told.steps.of[place] = item
-                    told.steps.units[place] = min(beyond, items.units[item])
-                    return True
-                units += items.units[item]
+                if items.units[item] > 0:
+                    units += items.units[item]
+                    line = items.line[item]
+                    beyond = claimed(book, document, line, node) - at_node(book, line, node, False)
+                    if beyond > 0:
+                        place = push(told, book, NONE, document, _SHRINK, documents.state[document], 0, stamp, 0)
+                        told.steps.of[place] = item
+                        told.steps.units[place] = min(beyond, items.units[item])
                 item = items.next[item]
+                if told.counts[STEPS] - begin >= room:
+                    return True
             if units == 0:
                 push(told, book, NONE, document, _RECALL, _IS_RECALLED, 0, stamp, 0)
-                return True
         document = documents.next[document]
-    return False
+    return bool(told.counts[STEPS] > begin)
+
+
+@leaf
+def _lapse(told: Told, book: Book, order: int, stamp: int) -> bool:
+    """Push that authorisations have ended; whether any had."""
+    documents, begin = book.documents, told.counts[STEPS]
+    document = documents.of_order[order] - 1
+    while document >= 0:
+        if documents.kind[document] == _PAYMENT and documents.state[document] == _IS_AUTHORISED:
+            of = documents.figures
+            if 0 < of[document, _UNTIL] <= stamp and of[document, _CAPTURING] == 0:
+                push(told, book, NONE, document, _LAPSE, _IS_LAPSED, 0, stamp, 0)
+        document = documents.next[document]
+    return bool(told.counts[STEPS] > begin)
+
+
+@leaf
+def _take_back(told: Told, book: Book, order: int, stamp: int, amount: int) -> None:
+    """Push that so much of what was given back beyond what units were worth is owed again: on its newest refund."""
+    documents = book.documents
+    document = documents.of_order[order] - 1
+    while documents.kind[document] != _REFUND:
+        document = documents.next[document]
+    push(told, book, NONE, document, _TAKE_BACK, documents.state[document], amount, stamp, 0)
 
 
 @leaf
@@ -102,12 +122,18 @@ def _let_go(told: Told, book: Book, order: int, stamp: int) -> bool:
 
 
 @leaf
-def _settle_one(told: Told, book: Book, order: int, location: int, stamp: int) -> bool:
+def _settle_one(told: Told, book: Book, order: int, what: int, location: int, stamp: int) -> bool:
     """Push the next thing that an order needs; whether there was any."""
-    if _fit_shipments(told, book, order, stamp):
+    if what & _LESSENED and _fit_shipments(told, book, order, stamp):
         return True
     if book.money.currency[order] == 0:
         return False
+    if _lapse(told, book, order, stamp):
+        return True
+    beyond = min(-book.money.kept[order], -(charged(book, order) + to_come(book, order)))
+    if beyond > 0:
+        _take_back(told, book, order, stamp, beyond)
+        return True
     owed, has_paid = charged(book, order) + to_come(book, order), paid(book, order)
     if has_paid > owed and has_paid > 0:
         before = told.counts[STEPS]
@@ -119,8 +145,11 @@ def _settle_one(told: Told, book: Book, order: int, location: int, stamp: int) -
 
 
 @kernel
-def settle(rows: I32, first: int, stamp: int, location: int, book: Book, with_: Carrying, told: Told) -> int:
-    """Do what orders need, rows [order] from `first` on; rows that are no order any more are passed over.
+def settle(
+    rows: I32, what: U8, first: int, stamp: int, location: int, book: Book, with_: Carrying, told: Told
+) -> int:  # fmt: skip
+    """Do what orders need, rows [order] from `first` on; rows that are no order any more are passed over, and those for
+    which the columns have no rows left: until something happens to them again. what [order]: TOUCHED and LESSENED.
 
     Writes the book and what is told. Returns the first order that was not settled, since what it may come to might not
     fit into `told`.
@@ -131,11 +160,11 @@ def settle(rows: I32, first: int, stamp: int, location: int, book: Book, with_: 
             continue
         if book.documents.of_order[order] == 0:
             continue
-        while True:
+        while has_rows(book, order):
             if not has_room(told, book, order):
                 return i
             begin = told.counts[STEPS]
-            if not _settle_one(told, book, order, location, stamp):
+            if not _settle_one(told, book, order, what[i], location, stamp):
                 break
             carry_out(told, book, begin, location, stamp, with_)
     return rows.size
@@ -160,22 +189,35 @@ def transfer(
 
 
 @kernel
-def find_unpaid(rows: I32, book: Book, unpaid: U8) -> None:
-    """unpaid [order]: 1 where neither money nor an authorisation nor a promise to pay in cash covers what is owed."""
+def find_unpaid(rows: I32, book: Book, stamp: int, unpaid: U8) -> None:
+    """unpaid [order]: 1 where neither money nor an authorisation covers what is owed, nor a promise to pay in cash or
+    by a marketplace."""
     documents = book.documents
     for i in range(rows.size):
-        order, covered = rows[i], 0
+        order, covered = rows[i], np.int64(0)
+        unpaid[i] = 0
+        if book.money.method[order] == _CASH or book.money.method[order] == _BY_CHANNEL:
+            continue
         document = documents.of_order[order] - 1
         while document >= 0:
             if documents.kind[document] == _PAYMENT:
                 of, state = documents.figures, documents.state[document]
-                if state == _PENDING and documents.flags[document] & _METHOD == _CASH:
+                method, until = documents.flags[document] & _METHOD, of[document, _UNTIL]
+                if state == _PENDING and (method == _CASH or method == _BY_CHANNEL):
                     covered += of[document, _AMOUNT]
-                elif state == _IS_AUTHORISED:
+                elif state == _IS_AUTHORISED and (until == 0 or until > stamp):
                     covered += max(of[document, _AUTHORISED], of[document, _CAPTURED])
                 else:
                     covered += of[document, _CAPTURED]
                 covered -= of[document, _REFUNDING] + of[document, _REFUNDED]
             document = documents.next[document]
-        owed = charged(book, order) + to_come(book, order)
-        unpaid[i] = 1 if owed > covered else 0
+        unpaid[i] = 1 if charged(book, order) + to_come(book, order) > covered else 0
+
+
+@kernel
+def find_owing(rows: I32, book: Book, owing: U8) -> None:
+    """owing [order]: 1 where an order with prices is not even: what it owes differs from what was paid for it."""
+    for i in range(rows.size):
+        order = rows[i]
+        is_priced = book.money.currency[order] != 0
+        owing[i] = 1 if is_priced and charged(book, order) + to_come(book, order) != paid(book, order) else 0

@@ -3,13 +3,13 @@
 import numpy as np
 
 from kernels.columns import NO_NODE, NONE, Book, Stage
-from kernels.documents import NOTED
+from kernels.documents import NOTED, line_at
 from kernels.keys import KeyIndex
 from kernels.life import (
+    INVOICE_BITS,
     KEEPS_STATE,
     METHOD_BITS,
     NOT_ALLOWED,
-    STEPS_PER_KIND,
     DocumentKind,
     PaymentState,
     PayMethod,
@@ -30,6 +30,7 @@ from kernels.steps import (
     check_new,
     find,
     find_names,
+    happened_at,
     has_reference,
     of_kind,
     order_of,
@@ -42,6 +43,7 @@ from kernels.telling import (
     call_it,
     carry_out,
     has_room,
+    has_rows,
     push,
     push_again,
     push_new,
@@ -49,21 +51,22 @@ from kernels.telling import (
 )
 
 PACKED_ONLY = 1  # of the flags of SEND
-_PER_KIND, _NOT_ALLOWED, _KEEPS_STATE, _ABSENT, _NOTED, _PACKED_ONLY = (
-    STEPS_PER_KIND, NOT_ALLOWED, KEEPS_STATE, ABSENT, NOTED, PACKED_ONLY,
+_NOT_ALLOWED, _KEEPS_STATE, _ABSENT, _NOTED, _PACKED_ONLY, _INVOICE_BITS = (
+    NOT_ALLOWED, KEEPS_STATE, ABSENT, NOTED, PACKED_ONLY, INVOICE_BITS,
 )  # fmt: skip
 _PAYMENT, _SHIPMENT = int(DocumentKind.PAYMENT), int(DocumentKind.SHIPMENT)
 _SEND, _ADD_ITEM, _BOOK, _SHIP, _HOME, _RECALL = (
     int(step) for step in (Step.SEND, Step.ADD_ITEM, Step.BOOK, Step.SHIP, Step.COME_HOME, Step.RECALL)
 )
-_DONE, _CONFLICT, _UNKNOWN_SHIPMENT, _WRONG_STATE, _NOT_PAID, _NOTHING_TO_SHIP = (
+_DONE, _CONFLICT, _UNKNOWN_SHIPMENT, _WRONG_STATE, _NOT_PAID, _NOTHING_TO_SHIP, _NO_ROOM = (
     int(reply)
     for reply in (
         StepReply.DONE, StepReply.KEY_CONFLICT, StepReply.UNKNOWN_SHIPMENT, StepReply.WRONG_STATE, StepReply.NOT_PAID,
-        StepReply.NOTHING_TO_SHIP,
+        StepReply.NOTHING_TO_SHIP, StepReply.NO_ROOM,
     )
 )  # fmt: skip
 _IS_CREATED, _IS_BOOKED, _IS_SHIPPED = (int(state) for state in list(ShipmentState)[:3])
+_IS_RECALLED = int(ShipmentState.RECALLED)
 _IS_CAPTURED = int(PaymentState.CAPTURED)
 _CASH, _CHANNEL, _METHOD = int(PayMethod.CASH_ON_DELIVERY), int(PayMethod.CHANNEL), METHOD_BITS
 _NOT_SPLIT, _WITHIN_REGION, _BETWEEN = (int(split) for split in TaxSplit)
@@ -71,10 +74,11 @@ _ALLOCATED, _PICKED, _PACKED = int(Stage.ALLOCATED), int(Stage.PICKED), int(Stag
 
 
 @leaf
-def claimed(book: Book, order: int, line: int, node: int) -> int:
-    """Units of a line at a node that shipments are made of which have not left."""
+def claimed(book: Book, newest: int, line: int, node: int) -> int:
+    """Units of a line at a node that shipments are made of which have not left: the shipment `newest` and older ones of
+    its order."""
     documents, items, units = book.documents, book.items, np.int64(0)
-    document = documents.of_order[order] - 1
+    document = np.int64(newest)
     while document >= 0:
         is_open = documents.kind[document] == _SHIPMENT and documents.state[document] <= _IS_BOOKED
         if is_open and documents.node[document] == node:
@@ -107,7 +111,8 @@ def _may_leave(asked: Asked, i: int, book: Book, order: int, line: int, position
     if asked.line[i] != 0 and asked.line[i] != position:
         return 0
     packed_only = (asked.flags[i] & _PACKED_ONLY) != 0
-    there = at_node(book, line, asked.node[i], packed_only) - claimed(book, order, line, asked.node[i])
+    node, newest = asked.node[i], book.documents.of_order[order] - 1
+    there = at_node(book, line, node, packed_only) - claimed(book, newest, line, node)
     if asked.units[i] > 0:
         return asked.units[i] if asked.units[i] <= there else 0
     return max(0, there)
@@ -142,6 +147,8 @@ def _ship_terms(book: Book, document: int, stamp: int, around: Around) -> tuple[
         split = _WITHIN_REGION if here == there else _BETWEEN
     units, worth, item = np.int64(0), np.int64(0), documents.of[document]
     while item != NONE:
+        if at_node(book, book.items.line[item], documents.node[document], False) < book.items.units[item]:
+            return _NOTHING_TO_SHIP, 0, split
         units += book.items.units[item]
         if money.currency[order] != 0:
             worth += worth_of_item(book, item)
@@ -176,18 +183,27 @@ def would_collect(document: int, book: Book, around: Around) -> int:
 def _step_of_shipment(
     asked: Asked, i: int, document: int, to: int, stamp: int, location: int, book: Book, around: Around, told: Told
 ) -> int:  # fmt: skip
-    """Push a step of a shipment, that it has left before it where nobody had said so; the reply."""
+    """Push a step of a shipment, that it has left before it where nobody had said so; the reply.
+
+    What its carrier tells is taken in, whether or not the order was paid.
+    """
     documents, step = book.documents, asked.step[i]
     state, flags = documents.state[document], np.int64(0)
+    is_fact = step != _SHIP or (asked.key[i, 0] == 0 and asked.key[i, 1] == 0)  # its carrier has it
+    if state == _IS_RECALLED and step == _SHIP and not is_fact:
+        return _WRONG_STATE
     if to == _KEEPS_STATE:
         push(told, book, i, document, step, state, 0, asked.at[i], _NOTED)
         return _DONE
     leaves = state <= _IS_BOOKED and step != _BOOK and step != _RECALL
     if leaves:
         reply, collect, split = _ship_terms(book, document, stamp, around)
-        if reply != _DONE:
+        if reply != _DONE and not (is_fact and reply == _NOT_PAID):
             return reply
-        push(told, book, i, document, _SHIP, _IS_SHIPPED, collect, asked.at[i], split)
+        place = push(told, book, i, document, _SHIP, _IS_SHIPPED, collect, asked.at[i], split)
+        if book.money.currency[documents.order[document]] != 0:
+            series = np.int64(around.node_region[documents.node[document]])
+            told.steps.invoice[place] = series << _INVOICE_BITS | (book.invoices[series] + 1)
         if step == _SHIP:
             return _DONE
     amount = asked.amount[i] if step == _BOOK else np.int64(0)
@@ -211,6 +227,9 @@ def _make(
     documents, order = book.documents, named[0]
     if known >= 0:
         same = documents.order[known] == order and documents.node[known] == asked.node[i]
+        if asked.line[i] != 0 and documents.of[known] != NONE:
+            item, line = documents.of[known], line_at(book, order, asked.line[i])
+            same = same and book.items.next[item] == NONE and book.items.line[item] == line
         return (_DONE if same else _CONFLICT), (documents.number[known] if same else 0), 1 if same else 0
     reply = check_new(asked, i, book, named, known)
     if reply != _DONE:
@@ -251,14 +270,15 @@ def take_shipments(
         order = order_of(book, document, named)
         if order >= 0 and not has_room(told, book, order):
             return i
-        if asked.at[i] == 0 and asked.step[i] != _BOOK:  # of that: until when it is to arrive
-            asked.at[i] = stamp
+        if asked.step[i] != _BOOK:  # of that: until when it is to arrive
+            happened_at(asked, i, stamp)
         begin = told.counts[STEPS]
-        if makes:
+        if order >= 0 and not has_rows(book, order):
+            reply, quantity, again = _NO_ROOM, 0, 0
+        elif makes:
             reply, quantity, again = _make(asked, i, location, book, named, of_kind(book, named[1], _SHIPMENT), told)
         else:
             reply, quantity, again = _advance(asked, i, stamp, location, book, document, named, around, told)
         carry_out(told, book, begin, location, stamp, with_)
-        binds = makes or asked.step[i] == _BOOK
-        answer(asked, i, begin, reply, quantity, again, binds, index, told, answered, room)
+        answer(asked, i, begin, reply, quantity, again, index, told, answered, room)
     return last

@@ -9,8 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from kernels.columns import (
+    LESSENED,
     NO_NODE,
     NONE,
+    TOUCHED,
     Book,
     Cells,
     Fences,
@@ -30,6 +32,8 @@ from kernels.prefetch import prefetch
 _ON_HAND, _UNAVAILABLE, _ALLOCATED, _RESERVED, _SAFETY, _PICKED, _DEFICIT = (int(f) for f in list(Figure)[:7])
 _SHORT, _BACK_ORDERED = int(Stage.SHORT), int(Stage.BACK_ORDERED)
 _ALLOCATED_STAGE, _SHIPPED, _RESERVED_STAGE = int(Stage.ALLOCATED), int(Stage.SHIPPED), int(Stage.RESERVED)
+_PICKED_STAGE, _PACKED_STAGE = int(Stage.PICKED), int(Stage.PACKED)
+_TOUCHED, _LESSENED = TOUCHED, LESSENED
 _DELIVERED, _RETURNED, _CANCELLED = int(Stage.DELIVERED), int(Stage.RETURNED), int(Stage.CANCELLED)
 _FREE, _RESERVATION, _ORDER = (int(kind) for kind in OrderKind)
 _REFUSED = int(Outcome.REFUSED)
@@ -357,7 +361,9 @@ def move_part(
         _stop_waiting(book, part)
     if to == _CANCELLED and stage != _SHIPPED and book.money.currency[order] != 0:
         cancel_units(book, line, units)
-    touch(book, order)
+    is_to_leave = stage == _ALLOCATED_STAGE or stage == _PICKED_STAGE or stage == _PACKED_STAGE
+    goes_on = to == _PICKED_STAGE or to == _PACKED_STAGE or to == _SHIPPED
+    touch(book, order, _LESSENED if is_to_leave and not goes_on else _TOUCHED)
     fenced = np.int64(0)
     gets_node = to in (_ALLOCATED_STAGE, _RESERVED_STAGE) and (stage == to or stage in (_SHORT, _BACK_ORDERED))
     if node != NO_NODE:

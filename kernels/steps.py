@@ -22,11 +22,10 @@ _PER_KIND, _DOCUMENTS_MAX = STEPS_PER_KIND, DOCUMENTS_MAX
 _PAYMENT, _REFUND_KIND = int(DocumentKind.PAYMENT), int(DocumentKind.REFUND)
 _ABSENT, _GONE, _FIRST_DOCUMENT = ABSENT, GONE, FIRST_DOCUMENT
 _ORDER = int(OrderKind.ORDER)
-_DONE, _CONFLICT, _UNKNOWN_ORDER, _ARCHIVED, _TOO_MANY = (
+_DONE, _UNKNOWN_ORDER, _ARCHIVED, _TOO_MANY = (
     int(reply)
     for reply in (
-        StepReply.DONE, StepReply.KEY_CONFLICT, StepReply.UNKNOWN_ORDER, StepReply.ANSWER_ARCHIVED,
-        StepReply.TOO_MANY_DOCUMENTS,
+        StepReply.DONE, StepReply.UNKNOWN_ORDER, StepReply.ANSWER_ARCHIVED, StepReply.TOO_MANY_DOCUMENTS,
     )
 )  # fmt: skip
 
@@ -35,6 +34,7 @@ class Asked(NamedTuple):
     """What is asked. A key of zeros names nothing."""
 
     step: U8  # [row] Step
+    channel: I16  # [row] of the order; NONE: whichever
     key: U64x2  # [row, 2] of the document, by its own id
     reference: U64x2  # [row, 2] of the document, by what gateway or carrier call it; bound to it where it is new
     order: U64x2  # [row, 2] of the order, for a new document
@@ -45,7 +45,7 @@ class Asked(NamedTuple):
     amount: I64  # [row] minor units; 0: all
     currency: I32  # [row] word; NONE: not told
     how: I16  # [row] word: gateway, carrier, reason; NONE
-    at: I64  # [row] UTC us; 0: now
+    at: I64  # [row] UTC us; 0: now. What has happened is no later than the commit
     flags: I32  # [row] as the step has them
 
 
@@ -70,6 +70,7 @@ class Around(NamedTuple):
     category: I16  # [sku] word + 1; 0: none
     node_region: I16  # [node] word + 1; 0: not known
     code_region: I16  # [postal code]
+    held_for: I64  # [word] us that a gateway of that name holds what it authorised; 0: not known
 
 
 class Answered(NamedTuple):
@@ -119,7 +120,8 @@ def of_kind(book: Book, document: int, kind: int) -> int:
 
 @leaf
 def find(asked: Asked, i: int, book: Book, named: I64) -> int:
-    """The document that a row names: by its id, by its reference, or a refund by its number; less than 0: none."""
+    """The document that a row names: by its id, by its reference, or a refund by its number; less than 0: none, or one
+    of another channel than the row says."""
     kind = asked.step[i] // _PER_KIND + 1
     if kind == _REFUND_KIND:
         order = named[0]
@@ -132,15 +134,22 @@ def find(asked: Asked, i: int, book: Book, named: I64) -> int:
             document = book.documents.next[document]
         return _ABSENT
     is_named = asked.key[i, 0] != 0 or asked.key[i, 1] != 0
-    return of_kind(book, named[1] if is_named else named[2], kind)
+    document = of_kind(book, named[1] if is_named else named[2], kind)
+    is_told = document >= 0 and asked.channel[i] != NONE
+    if is_told and book.orders.channel[book.documents.order[document]] != asked.channel[i]:
+        return _ABSENT
+    return document
 
 
 @leaf
-def bind(index: KeyIndex, asked: Asked, i: int, document: int, location: int, makes: bool, room: Room) -> None:
-    """Let the keys of a row name a document: its id where the row makes it, and what others call it."""
+def bind(
+    index: KeyIndex, asked: Asked, i: int, document: int, location: int, makes: bool, calls: bool, room: Room
+) -> None:  # fmt: skip
+    """Let the keys of a row name a document: its id where the row makes it, what others call it where it tells that."""
     for which in range(2):
         key = asked.key if which == 0 else asked.reference
-        if (which == 0 and not makes) or (key[i, 0] == 0 and key[i, 1] == 0):
+        is_wanted = makes if which == 0 else calls
+        if not is_wanted or (key[i, 0] == 0 and key[i, 1] == 0):
             continue
         insert_key(index, key[i, 0], key[i, 1], location, _FIRST_DOCUMENT - document, room.before, room.kept)
 
@@ -173,6 +182,13 @@ def check_new(asked: Asked, i: int, book: Book, named: I64, known: int) -> int:
 
 
 @leaf
+def happened_at(asked: Asked, i: int, stamp: int) -> None:
+    """What a row tells has happened by the commit: a moment that is not told, or that is to come, is the commit's."""
+    if asked.at[i] == 0 or asked.at[i] > stamp:
+        asked.at[i] = stamp
+
+
+@leaf
 def order_of(book: Book, document: int, named: I64) -> int:
     """The order that a row is about, or less than 0."""
     return np.int64(book.documents.order[document]) if document >= 0 else named[0]
@@ -180,14 +196,14 @@ def order_of(book: Book, document: int, named: I64) -> int:
 
 @leaf
 def answer(
-    asked: Asked, i: int, begin: int, reply: int, quantity: int, again: int, binds: bool, index: KeyIndex, told: Told,
+    asked: Asked, i: int, begin: int, reply: int, quantity: int, again: int, index: KeyIndex, told: Told,
     answered: Answered, room: Room,
 ) -> None:  # fmt: skip
-    """What became of a row, of which the steps from `begin` on are; binds: whether its names are those of the document
-    from now on."""
-    if binds and reply == _DONE and told.counts[STEPS] > begin:
-        makes = asked.step[i] % _PER_KIND == 0
-        bind(index, asked, i, told.steps.document[begin], told.steps.location[begin], makes, room)
+    """What became of a row, of which the steps from `begin` on are; names that these tell are the document's now."""
+    if reply == _DONE and told.counts[STEPS] > begin:
+        steps, makes = told.steps, asked.step[i] % _PER_KIND == 0
+        calls = steps.referenced[begin] != 0
+        bind(index, asked, i, steps.document[begin], steps.location[begin], makes, calls, room)
     answered.reply[i] = reply
     answered.quantity[i] = quantity
     answered.again[i] = again

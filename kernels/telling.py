@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kernels.columns import NO_NODE, NONE, Book, Cells, Fences, Figure, Head, Stage
-from kernels.documents import BACK, FEES, FORGIVEN, NOTED, Steps, new_document_row, take
+from kernels.documents import BACK, FEES, FORGIVEN, NOTED, REVERSED, Steps, new_document_row, take
 from kernels.life import (
     METHOD_BITS,
     STEPS_PER_KIND,
@@ -25,7 +25,6 @@ from kernels.life import (
     RefundState,
     RefundTo,
     ReturnFlag,
-    ReturnState,
     ShipmentFigure,
     ShipmentState,
     Step,
@@ -36,23 +35,23 @@ from kernels.options import I16, I32, I64, U8, I32x3, leaf
 from kernels.stages import Acted, move_part
 
 _PAY, _ASK_CAPTURE, _CAPTURE = int(Step.PAY), int(Step.ASK_CAPTURE), int(Step.CAPTURE)
-_ASK_REFUND, _REFUND = int(Step.ASK_REFUND), int(Step.REFUND)
+_ASK_REFUND, _REFUND, _REFUND_FAILED, _TAKE_BACK = (
+    int(step) for step in (Step.ASK_REFUND, Step.REFUND, Step.REFUND_FAILED, Step.TAKE_BACK)
+)
 _SHIP, _DELIVER, _HOME, _LOSE = int(Step.SHIP), int(Step.DELIVER), int(Step.COME_HOME), int(Step.LOSE)
-_APPROVE, _RECEIVE, _INSPECT = int(Step.APPROVE), int(Step.RECEIVE), int(Step.INSPECT)
-_PAYMENT, _REFUND_KIND, _SHIPMENT = int(DocumentKind.PAYMENT), int(DocumentKind.REFUND), int(DocumentKind.SHIPMENT)
-_AMOUNT, _CAPTURING, _CAPTURED, _REFUNDING, _REFUNDED = (
+_APPROVE, _RECEIVE, _INSPECT, _REVERSED = int(Step.APPROVE), int(Step.RECEIVE), int(Step.INSPECT), REVERSED
+_PAYMENT, _SHIPMENT = int(DocumentKind.PAYMENT), int(DocumentKind.SHIPMENT)
+_CAPTURING, _CAPTURED, _REFUNDING, _REFUNDED = (
     int(figure)
     for figure in (
-        PaymentFigure.AMOUNT, PaymentFigure.CAPTURING, PaymentFigure.CAPTURED, PaymentFigure.REFUNDING,
-        PaymentFigure.REFUNDED,
+        PaymentFigure.CAPTURING, PaymentFigure.CAPTURED, PaymentFigure.REFUNDING, PaymentFigure.REFUNDED,
     )
 )  # fmt: skip
-_CAPTURES, _REFUND_AMOUNT = int(PaymentFigure.CAPTURES), int(RefundFigure.AMOUNT)
+_REFUND_AMOUNT = int(RefundFigure.AMOUNT)
 _COLLECT, _DELIVERED_AT = int(ShipmentFigure.COLLECT), int(ShipmentFigure.DELIVERED_AT)
 _PENDING, _IS_CAPTURED, _VOIDED = int(PaymentState.PENDING), int(PaymentState.CAPTURED), int(PaymentState.VOIDED)
 _REFUND_ASKED, _REFUND_DONE = int(RefundState.ASKED), int(RefundState.DONE)
 _IS_SHIPPED, _IS_RETURNING = int(ShipmentState.SHIPPED), int(ShipmentState.RETURNING)
-_IS_CLOSED = int(ReturnState.CLOSED)
 _CASH, _BY_CHANNEL, _BY_CREDIT, _BY_EXCHANGE = (
     int(method) for method in (PayMethod.CASH_ON_DELIVERY, PayMethod.CHANNEL, PayMethod.CREDIT, PayMethod.EXCHANGE)
 )
@@ -62,15 +61,14 @@ _METHOD, _PARTS, _SEVERAL, _TO_SOURCE = (
 _AS_CREDIT = int(ReturnFlag.AS_CREDIT)
 _SOURCE, _CREDIT_NOTE, _BANK, _TO_CHANNEL, _TO_EXCHANGE = (int(to) for to in RefundTo)
 _WITHIN, _BETWEEN = int(TaxSplit.WITHIN), int(TaxSplit.BETWEEN)
-_RESTOCK, _QUARANTINE = int(Disposition.RESTOCK), int(Disposition.QUARANTINE)
-_LAST_NUMBER = int(Head.LAST_NUMBER)
+_QUARANTINE, _LAST_NUMBER = int(Disposition.QUARANTINE), int(Head.LAST_NUMBER)
+_DOCUMENTS, _FREE_DOCUMENT, _ITEMS, _FREE_ITEM, _PART_ROWS, _FREE_PART = (
+    int(head) for head in (Head.DOCUMENTS, Head.FREE_DOCUMENT, Head.ITEMS, Head.FREE_ITEM, Head.PARTS, Head.FREE_PART)
+)
 _ON_HAND, _UNAVAILABLE = int(Figure.ON_HAND), int(Figure.UNAVAILABLE)
-_ALLOCATED, _PICKED, _PACKED, _STAGE_SHIPPED, _DELIVERED, _RETURNED, _CANCELLED = (
-    int(stage)
-    for stage in (
-        Stage.ALLOCATED, Stage.PICKED, Stage.PACKED, Stage.SHIPPED, Stage.DELIVERED, Stage.RETURNED, Stage.CANCELLED
-    )
-)  # fmt: skip
+_STAGE_SHIPPED, _DELIVERED, _RETURNED, _CANCELLED = (
+    int(stage) for stage in (Stage.SHIPPED, Stage.DELIVERED, Stage.RETURNED, Stage.CANCELLED)
+)
 _TO_CUSTOMER, _TO_GATEWAY, _TO_CARRIER, _TO_MARKET, _TO_BANK, _REFUNDS, _CREDITS, _TRANSFER, _SALES, _SHIPPING = (
     int(account) for account in list(Account)[:10]
 )
@@ -151,6 +149,40 @@ def has_room(told: Told, book: Book, order: int) -> bool:
 
 
 @leaf
+def _are_left(used: int, size: int, free: int, following: I32, wanted: int) -> bool:
+    """Whether a column has so many rows: never used, or in its list of free ones."""
+    left, row = size - used, free
+    while row != NONE and left < wanted:
+        left, row = left + 1, following[row]
+    return left >= wanted
+
+
+@leaf
+def has_rows(book: Book, order: int) -> bool:
+    """Whether the columns have rows for what a step of an order may come to: a document and refunds, an item for each
+    line, and units of each part that go apart."""
+    lines, parts, documents, heads = 0, 0, 2, book.heads
+    line = book.orders.first[order]
+    while line != NONE:
+        lines += 1
+        part = book.lines.first[line]
+        while part != NONE:
+            parts += 1
+            part = book.parts.next[part]
+        line = book.lines.next[line]
+    document = book.documents.of_order[order] - 1
+    while document >= 0:
+        documents += 1
+        document = book.documents.next[document]
+    next_document, next_item, next_part = book.documents.next, book.items.next, book.parts.next
+    return bool(
+        _are_left(heads[_DOCUMENTS], next_document.size, heads[_FREE_DOCUMENT], next_document, documents)
+        and _are_left(heads[_ITEMS], next_item.size, heads[_FREE_ITEM], next_item, lines)
+        and _are_left(heads[_PART_ROWS], next_part.size, heads[_FREE_PART], next_part, 2 * parts + lines)
+    )
+
+
+@leaf
 def push(
     told: Told, book: Book, row: int, document: int, step: int, state: int, amount: int, at: int, flags: int
 ) -> int:  # fmt: skip
@@ -176,6 +208,7 @@ def push(
     steps.fee[place] = 0
     steps.within[place] = 0
     steps.referenced[place] = 0
+    steps.invoice[place] = 0
     told.asked[place] = row
     return int(place)
 
@@ -207,6 +240,7 @@ def push_new(
     steps.fee[place] = 0
     steps.within[place] = 0
     steps.referenced[place] = 0
+    steps.invoice[place] = 0
     told.asked[place] = row
     return int(place)
 
@@ -241,6 +275,7 @@ def push_again(told: Told, place: int, step: int, state: int, amount: int) -> in
     steps.fee[further] = 0
     steps.within[further] = 0
     steps.referenced[further] = 0
+    steps.invoice[further] = 0
     told.asked[further] = NONE
     return int(further)
 
@@ -310,11 +345,18 @@ def _post_money(told: Told, book: Book, place: int, before: int) -> None:
             account = _CREDITS if to == _CREDIT_NOTE else (_TO_MARKET if to == _TO_CHANNEL else _TRANSFER)
         _post(told, book, place, _TO_CUSTOMER, amount)
         _post(told, book, place, account, -amount)
-    elif step == _REFUND:
-        amount = documents.figures[document, _REFUND_AMOUNT]
+    elif step == _REFUND or (step == _REFUND_FAILED and steps.flags[place] & _REVERSED):
+        amount = (
+            documents.figures[document, _REFUND_AMOUNT]
+            if step == _REFUND
+            else (-documents.figures[document, _REFUND_AMOUNT])
+        )
         _post(told, book, place, _REFUNDS, amount)
         source = _account_of(documents.flags[documents.of[document]])
         _post(told, book, place, _TO_BANK if to == _BANK else source, -amount)
+    elif step == _TAKE_BACK:
+        _post(told, book, place, _TO_CUSTOMER, steps.amount[place])
+        _post(told, book, place, _GOODWILL, -steps.amount[place])
 
 
 @leaf
@@ -372,12 +414,8 @@ def _move_units(told: Told, book: Book, place: int, stamp: int, with_: Carrying)
     elif step == _LOSE:
         to = _CANCELLED
     while item != NONE:
-        wanted, line = np.int64(items.units[item]), items.line[item]
-        if is_return:
-            wanted = np.int64(steps.units[place])
-        if step == _HOME and wanted > 0:
-            _restock(told, book, book.lines.sku[line], steps.node[place], wanted, steps.flags[place],
-                     book.orders.number[order])  # fmt: skip
+        wanted, line = np.int64(steps.units[place] if is_return else items.units[item]), items.line[item]
+        there = wanted
         position, other = 1, book.orders.first[order]
         while other != line:
             position, other = position + 1, book.lines.next[other]
@@ -407,6 +445,9 @@ def _move_units(told: Told, book: Book, place: int, stamp: int, with_: Carrying)
                     told.moves.act[at] = told.asked[place]
                     move_part(part, to, units, NO_NODE, 0, stamp, True, with_.changes, book, with_.cells, with_.fences)
                 part = following
+        if step == _HOME and wanted < there:
+            _restock(told, book, book.lines.sku[line], steps.node[place], there - wanted, steps.flags[place],
+                     book.orders.number[order])  # fmt: skip
         item = NONE if is_return else items.next[item]
 
 
@@ -463,7 +504,7 @@ def _fund(told: Told, book: Book, place: int, location: int, stamp: int) -> None
     while document >= 0 and need > 0:
         left = can_be_captured(book, document, stamp)
         flags = documents.flags[document]
-        if left > 0 and (flags & _SEVERAL or documents.figures[document, _CAPTURES] == 0):
+        if left > 0:
             is_all = flags & _PARTS == 0 or (flags & _SEVERAL == 0 and more_to_come)
             amount = left if is_all else min(left, need)
             push(told, book, NONE, document, _ASK_CAPTURE, documents.state[document], amount, told.steps.at[place], 0)
@@ -474,9 +515,27 @@ def _fund(told: Told, book: Book, place: int, location: int, stamp: int) -> None
 
 
 @leaf
+def way_back(flags: int, way: int) -> tuple[int, int]:
+    """Where money of a payment goes back to, and the state of such a refund. flags: of the payment; way: SOURCE, or
+    where all of it is to go (RefundTo)."""
+    method = flags & _METHOD
+    if way == _TO_EXCHANGE:
+        return _TO_EXCHANGE, _REFUND_DONE
+    if method == _BY_CHANNEL:
+        return _TO_CHANNEL, _REFUND_DONE
+    if way == _CREDIT_NOTE or method >= _BY_CREDIT:
+        return _CREDIT_NOTE, _REFUND_DONE
+    if way == _BANK or flags & _TO_SOURCE == 0:
+        return _BANK, _REFUND_ASKED
+    return _SOURCE, _REFUND_ASKED
+
+
+@leaf
 def give_back(told: Told, book: Book, order: int, location: int, amount: int, at: int, way: int) -> int:
-    """Ask for refunds of what was captured for an order, from the newest payment on; what is left of the amount. way:
-    SOURCE, or where all of it is to go (RefundTo)."""
+    """Ask for refunds of what was captured for an order, from the newest payment on; what is left of the amount.
+
+    way: as `way_back` takes it.
+    """
     documents, left = book.documents, np.int64(amount)
     document = documents.of_order[order] - 1
     while document >= 0 and left > 0:
@@ -484,16 +543,7 @@ def give_back(told: Told, book: Book, order: int, location: int, amount: int, at
             of, flags = documents.figures, documents.flags[document]
             units = min(left, of[document, _CAPTURED] - of[document, _REFUNDING] - of[document, _REFUNDED])
             if units > 0:
-                to, state = _SOURCE, _REFUND_ASKED
-                method = flags & _METHOD
-                if way == _TO_EXCHANGE:
-                    to, state = _TO_EXCHANGE, _REFUND_DONE
-                elif method == _BY_CHANNEL:
-                    to, state = _TO_CHANNEL, _REFUND_DONE
-                elif way == _CREDIT_NOTE or method >= _BY_CREDIT:
-                    to, state = _CREDIT_NOTE, _REFUND_DONE
-                elif flags & _TO_SOURCE == 0:
-                    to = _BANK
+                to, state = way_back(flags, way)
                 place = push_new(told, book, NONE, order, location, _ASK_REFUND, state, units, at, to)
                 told.steps.of[place] = document
                 told.steps.how[place] = documents.how[document]
@@ -510,7 +560,7 @@ def carry_out(told: Told, book: Book, first: int, location: int, stamp: int, wit
         steps = told.steps
         document, order, step = steps.document[place], np.int64(steps.order[place]), np.int64(steps.step[place])
         before = book.documents.figures[document, _CAPTURED] if step == _CAPTURE else np.int64(0)
-        take(steps, place, book, told.taken)
+        take(steps, place, book, told.taken, stamp)
         is_noted = (steps.flags[place] & NOTED) != 0
         told.first_posting[place] = told.counts[POSTINGS]
         _tell_entries(told, book, place, before)

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine.ledger import MEANINGS
-from engine.lifecycle import CHANGES, ENGINE_STEPS, STATES, STEP_RULES, TRANSITIONS, Action
-from kernels.life import STEPS_PER_KIND, Account, DocumentKind, Step
+from engine.lifecycle import CHANGES, ENGINE_STEPS, NEXT_STATE, STATES, STEP_RULES, TRANSITIONS, Action
+from kernels.life import KEEPS_STATE, NOT_ALLOWED, STEPS_PER_KIND, Account, DocumentKind, Step
 from tests.living import A, Life, X, ask_return, pay
 
 PAGE = Path(__file__).resolve().parents[1] / "engine" / "LIFE.md"
@@ -32,11 +32,10 @@ def documents(kind: DocumentKind) -> str:
     for step in Step:
         if step // STEPS_PER_KIND + 1 != kind or step in ENGINE_STEPS:
             continue
-        rule = STEP_RULES[step]
-        cells = []
+        rule, cells = STEP_RULES[step], []
         for state in states:
-            to = state if rule.target is None else rule.target
-            cells.append(words(to.name) if state in rule.sources else "=" if state in rule.idle else "")
+            to = int(NEXT_STATE[step, state])
+            cells.append("" if to == NOT_ALLOWED else "=" if to == KEEPS_STATE else words(type(state)(to).name))
         begins = f" -> {words(rule.target.name)}" if rule.target is not None and not rule.sources else ""
         rows.append([f"`{step.name}`{begins}", *cells])
     return table(["step", *(words(state.name) for state in states)], rows)

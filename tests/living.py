@@ -14,6 +14,7 @@ import pyarrow as pa
 from engine import commands as asked_of
 from engine import money
 from engine.answers import OrderAnswers, Replies
+from engine.columns import Limits
 from engine.folder import DataFolder
 from engine.journal.memory import MemoryJournal
 from engine.journal.records import decode
@@ -56,7 +57,9 @@ from tests.driving import (
 X, Y = 0, 1  # SKUs
 A, B = 0, 1  # nodes
 KEEP, WAITS = 0, 1  # channels: what is short stays short; waits
-WORDS = ("INR", "USD", "CARD", "UPI", "CASH_ON_DELIVERY", "CHANNEL", "gateway", "carrier", "29", "07", "fragile")
+WORDS = (
+    "INR", "USD", "CARD", "UPI", "CASH_ON_DELIVERY", "CHANNEL", "gateway", "carrier", "29", "07", "fragile", "other",
+)  # fmt: skip
 WORD = {word: at for at, word in enumerate(WORDS)}
 GATEWAY = PaymentFlag.PARTS | PaymentFlag.TO_SOURCE
 DAY = 86_400 * SECOND
@@ -65,13 +68,13 @@ DAY = 86_400 * SECOND
 class Life:
     """An engine with stock, and short words for what happens to orders."""
 
-    def __init__(self, path: Path | None = None, units: int = 20, start: int = START) -> None:
+    def __init__(self, path: Path | None = None, units: int = 20, start: int = START, limits: Limits = LIMITS) -> None:
         self.path, self.stamp, self.requests = path, start, 0
         if path is None:
             secret = np.frombuffer(SECRET, np.uint64).copy()
-            self.engine = Engine(State(secret, LIMITS), MemoryJournal(keep=True), publish=False)
+            self.engine = Engine(State(secret, limits), MemoryJournal(keep=True), publish=False)
         else:
-            DataFolder.create(path, SECRET, LIMITS).close()
+            DataFolder.create(path, SECRET, limits).close()
             self.engine = Engine.open(path, publish=False)
         self._books = LedgerCount(self.state)
         self._read = 0
@@ -122,6 +125,10 @@ class Life:
                          discount=discount, pay_by=pay_by, currency=currency)
         )[0]  # fmt: skip
         return answers
+
+    def acting(self, order: str, action: Action, units: int = 0, line: int = 0) -> Any:
+        """The command of an act."""
+        return columns(asks.Acts((asks.Act(self.new(), order, action, units, line, NO_NODE, KEEP),)), [])
 
     def act(
         self, order: str, action: Action, units: int = 0, line: int = 0, node: int = NO_NODE, channel: int = KEEP

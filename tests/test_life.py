@@ -182,7 +182,7 @@ def test_an_order_that_nobody_pays_in_time_lets_go_of_its_stock(tmp_path: Path):
     assert life.engine.next_due is not None
     life.commit(after=20 * SECOND)
     assert life.state.cells.available[0, A] == 17
-    assert life.engine.next_due is None
+    assert life.engine.next_due == life.state.book.documents.figures[0, PaymentFigure.UNTIL]
     life.close()
 
 

@@ -133,7 +133,7 @@ def test_a_return_too_late_twice_or_in_a_condition_that_is_not_taken_is_refused(
 def test_each_reply_is_in_the_table_above_or_in_a_test_of_its_own():
     of_their_own = {
         Reply.NO_PRICES, Reply.NOT_PAID, Reply.SHIPS_BY_SHIPMENT, Reply.TOO_LATE, Reply.CONDITION_NOT_TAKEN,
-        Reply.KIND_NOT_OFFERED, Reply.TOO_MANY_DOCUMENTS,
+        Reply.KIND_NOT_OFFERED, Reply.TOO_MANY_DOCUMENTS, Reply.NO_ROOM,
     }  # fmt: skip
     to_steps = {reply for reply in Reply if reply >= Reply.UNKNOWN_PAYMENT} - {Reply.ALREADY_SHIPPED}
     assert to_steps <= {reply for reply, _ in REFUSALS} | of_their_own
