@@ -4,6 +4,7 @@ Two nodes, two SKUs, one postal code; node A is in its tax region, node B is not
 stock, money and the ledger after each commit, by routes that share nothing with the kernels.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine import commands as asked_of
-from engine import money
+from engine import money, schema
 from engine.answers import OrderAnswers, Replies
 from engine.columns import Limits
 from engine.folder import DataFolder
@@ -25,7 +26,7 @@ from engine.snapshot import build_snapshot
 from engine.state import State
 from engine.verify import audit_state
 from engine.writer import Engine
-from kernels.columns import NO_NODE, NONE, Head, OnShort
+from kernels.columns import NO_NODE, NONE, Figure, Head, OnShort, Stage
 from kernels.life import (
     Account,
     Condition,
@@ -78,6 +79,7 @@ class Life:
             self.engine = Engine.open(path, publish=False)
         self._books = LedgerCount(self.state)
         self._read = 0
+        self._came_back: Counter[int] = Counter()
         at = [(200_000_000, 700_000_000), (210_000_000, 710_000_000)]
         stock = tuple((sku, node, MovementKind.RECEIVED, units) for sku in (X, Y) for node in (A, B) if units)
         for command in (
@@ -126,9 +128,9 @@ class Life:
         )[0]  # fmt: skip
         return answers
 
-    def acting(self, order: str, action: Action, units: int = 0, line: int = 0) -> Any:
+    def acting(self, order: str, action: Action, units: int = 0, line: int = 0, channel: int = KEEP) -> Any:
         """The command of an act."""
-        return columns(asks.Acts((asks.Act(self.new(), order, action, units, line, NO_NODE, KEEP),)), [])
+        return columns(asks.Acts((asks.Act(self.new(), order, action, units, line, NO_NODE, channel),)), [])
 
     def act(
         self, order: str, action: Action, units: int = 0, line: int = 0, node: int = NO_NODE, channel: int = KEEP
@@ -194,13 +196,28 @@ class Life:
         assert audit_state(self.state) == []
         assert audit_life(self.state) == []
         for record in self.engine.journal.read(self._read + 1):
-            self._books.take(record.sequence, decode(record.body))
+            tables = decode(record.body)
+            self._books.take(record.sequence, tables)
+            self._count_what_came_back(tables)
             self._read = record.sequence
+        assert min(self._came_back.values(), default=0) >= 0, "more units were put back on shelves than came back"
         assert self._books.faults == []
         assert self._books.differences(self.state) == []
         documents = self.state.book.documents
         rows = np.flatnonzero(documents.kind[: self.state.head(Head.DOCUMENTS)])
         assert [self.state.numbers.row_of(int(documents.number[at]), documents) for at in rows] == rows.tolist()
+
+    def _count_what_came_back(self, tables: Any) -> None:
+        """Units that came back, less those that are on hand again, by SKU."""
+        for table, rows in tables:
+            if table is schema.MOVES:
+                back, sign = rows["to"] == Stage.RETURNED, 1
+            elif table is schema.MOVEMENTS:
+                back, sign = (rows["kind"] == MovementKind.RETURNED) & (rows["figure"] == Figure.ON_HAND), -1
+            else:
+                continue
+            for sku, units in zip(rows["sku"][back].tolist(), rows["quantity"][back].tolist(), strict=True):
+                self._came_back[sku] += sign * units
 
     def reopen(self, snapshot: bool = False) -> None:
         """Close the folder and start again."""
