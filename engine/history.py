@@ -240,7 +240,8 @@ def _happened_to_documents(record: Record, steps: Columns) -> Rows:
     return "timeline", {
         "order_number": steps["order_number"], "sequence": np.full(count, record.sequence),
         "stamp": np.full(count, record.stamp), "what": names[step], "document": steps["number"], "line": steps["line"],
-        "units": steps["units"], "amount": steps["amount"], "node": steps["node"], "cause": np.zeros(count, np.uint8),
+        "units": steps["units"], "amount": steps["amount"], "node": steps["node"],
+        "cause": steps.get("cause", np.zeros(count, np.uint8)),
         "actor": steps.get("actor", np.full(count, NULL_INDEX)), "reference": told, "at": steps["at"],
         "is_scan": (step > Step.BOOK) & (step <= Step.LOSE),
     }  # fmt: skip

@@ -65,6 +65,15 @@ class BalanceNow:
 
 
 @dataclass(frozen=True)
+class Placed:
+    """How an order was taken in."""
+
+    sequence: int
+    stamp: int  # UTC us
+    parts: tuple[tuple[int, int, int, int], ...]  # (line from 1, node or NO_NODE, stage, units) as decided
+
+
+@dataclass(frozen=True)
 class LifeNow:
     """What became of an order."""
 
@@ -74,6 +83,7 @@ class LifeNow:
     location: int  # of the order
     balance: BalanceNow | None
     documents: tuple[DocumentNow, ...]  # oldest first
+    placed: "Placed | None"  # None: its record was moved away
 
 
 @dataclass(frozen=True)
@@ -133,7 +143,24 @@ def life_of(engine: Engine, row: int) -> LifeNow:
     return LifeNow(
         int(orders.number[row]), int(orders.channel[row]), int(orders.postal_code[row]), int(orders.location[row]),
         _balance(state, row, rows), tuple(document_now(engine, at) for at in reversed(rows)),
+        _placed(engine, int(orders.location[row])),
     )  # fmt: skip
+
+
+def _placed(engine: Engine, location: int) -> Placed | None:
+    """location: of the order."""
+    sequence, place = location >> PLACE_BITS, location & PLACE_MASK
+    record = engine.first_answers.orders_of(sequence)
+    if record is None:
+        return None
+    first = int(record.first_line[place])
+    node, stage, quantity = (record.parts[name] for name in ("node", "stage", "quantity"))
+    found = [
+        (line - first + 1, int(node[part]), int(stage[part]), int(quantity[part]))
+        for line in range(first, int(record.first_line[place + 1]))
+        for part in range(int(record.first_part[line]), int(record.first_part[line + 1]))
+    ]
+    return Placed(sequence, engine.stamp_of(sequence), tuple(found))
 
 
 def order_of(state: State, document: int) -> OrderOf:

@@ -37,6 +37,7 @@ SINGLE_WORK = 30  # orders of a batch that cost as much as a single request, abo
 QUEUE_FULL = "QUEUE_FULL"
 RETRY_MS = 50  # what a full queue takes to become empty, about
 DISK_RETRY_MS = 5000
+_LOOKS_AGAIN_SECONDS = 3600.0  # where nothing is due before: a lock waits for no more than three centuries
 REST_ORDERS = 128  # of single requests: no more are waited for
 REST_SECONDS, REST_SECONDS_MAX = 0.00025, 0.006  # so long without another one ends a rest; and so long does one last
 LARGE_CROWD, TICK_SECONDS = 24, 0.001  # of one, whether more come is looked at so often; of a small one, all the time
@@ -291,7 +292,7 @@ class Batcher:
                 if due is not None and due <= 0:
                     return True
                 self._idle = True
-                self._free.wait(due)
+                self._free.wait(None if due is None else min(due, _LOOKS_AGAIN_SECONDS))
                 self._idle = False
         return True
 

@@ -4,7 +4,7 @@ A bad order is rejected alone, with the first reason that holds; the others go o
 time, away from the event loop. What `AllocateBatches` promises of the columns is in proto/allot/v1/orders.proto.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,7 +32,7 @@ from engine.ragged import offsets
 from kernels.columns import NO_NODE
 from kernels.messages import number_lines
 from server.ipc import malformed, read_batch
-from server.security import CARD_LIKE, holds_card_number
+from server.security import CARD_LIKE, DIVIDED_LIKE, holds_card_number, is_card_number
 from server.validation.values import MICROSECONDS_MAX
 
 TEXTS, TIMES, MONEY = (
@@ -113,6 +113,7 @@ class OrderBatches:
         options = self._options(taken, columns, lines, first_line)
         frozen, fits = money.frozen(first_line, quantity, options, sieve.reason == 0)
         sieve.refuse("lines.discount", "AMOUNT_OUT_OF_RANGE", ~fits)
+        sieve.refuse("lines.unit_price", "PRICE_MISSING", _priced_in_part(options, first_line))
         options |= frozen
         order_id = _plain(columns["order_id"])
         taken.accepted = np.flatnonzero(sieve.reason == 0)
@@ -303,6 +304,16 @@ def _refuse_lines(sieve: Sieve, name: str, reason: str, failing: Any, first_line
         sieve.refuse(name, reason, orders)
 
 
+def _priced_in_part(options: Mapping[str, Any], first_line: Any) -> Any:
+    """bool [order]: some lines have a price and some have none, so the order would owe nothing."""
+    if "unit_price" not in options:
+        return np.zeros(first_line.size - 1, bool)
+    told = options["unit_price"] != NULL_I64
+    counts = np.append(0, np.cumsum(told))
+    priced, lines = counts[first_line[1:]] - counts[first_line[:-1]], np.diff(first_line)
+    return (priced > 0) & (priced < lines)
+
+
 def check_texts(sieve: Sieve, columns: dict[str, pa.Array]) -> None:
     """Texts that are kept as they are. Those that must be known already are found or not."""
     limits = {
@@ -314,8 +325,10 @@ def check_texts(sieve: Sieve, columns: dict[str, pa.Array]) -> None:
             texts = pc.fill_null(_plain(columns[name]), "")
             for reason, failing in text_faults(texts, characters_max, needed=name in NEEDED):
                 sieve.refuse(name, reason.name, failing)
-    if "customer" in columns:
-        _refuse_texts(sieve, "customer", "CARD_NUMBER", columns, _holds_no_card)
+    for name in ("customer", "service_level"):
+        if name in columns:
+            _refuse_texts(sieve, name, "CARD_NUMBER", columns, holds_no_card)
+    _refuse_texts(sieve, "order_id", "CARD_NUMBER", columns, _is_no_card)
     if "currency" in columns:
         _refuse_texts(
             sieve, "currency", "NOT_A_CURRENCY", columns, lambda texts: pc.match_substring_regex(texts, "^[A-Z]{3}$")
@@ -325,7 +338,8 @@ def check_texts(sieve: Sieve, columns: dict[str, pa.Array]) -> None:
         _refuse_texts(sieve, "payment_method", "NOT_A_PAYMENT_METHOD", columns, lambda texts: pc.is_in(texts, among))
 
 
-def _holds_no_card(texts: pa.Array) -> pa.BooleanArray:
+def holds_no_card(texts: pa.Array) -> pa.BooleanArray:
+    """Which of some texts hold no card number."""
     like = pc.match_substring_regex(texts, CARD_LIKE)
     if not like.true_count:
         return pc.invert(like)
@@ -406,3 +420,11 @@ def part_structs(line: Any, node: pa.Array, quantity: Any, metres: Any, node_ids
     return pa.StructArray.from_arrays(
         [pa.array(line), node_id, pa.array(quantity), pa.array(metres)], ["line", "node_id", "quantity", "distance_m"]
     )
+
+
+def _is_no_card(ids: pa.Array) -> pa.BooleanArray:
+    like = pc.match_substring_regex(ids, DIVIDED_LIKE)
+    if not like.true_count:
+        return pc.invert(like)
+    pairs = zip(like.to_pylist(), ids.to_pylist(), strict=True)
+    return pa.array([not (may and is_card_number(text)) for may, text in pairs])

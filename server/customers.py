@@ -38,7 +38,7 @@ def make_customer_token(key: bytes, channel: str, customer: str, until: int) -> 
     for name, value, most in (
         ("channel", channel, CHANNEL_CHARACTERS_MAX), ("customer", customer, CUSTOMER_CHARACTERS_MAX),
     ):  # fmt: skip
-        if not 0 < len(value) <= most or not value.isprintable():
+        if not _fits(value, most):
             raise ValueError(f"{name}: {value!r}: give a text of 1 to {most} characters")
     payload = json.dumps({"channel": channel, "customer": customer, "until": until}, separators=(",", ":")).encode()
     return f"{PREFIX}{_plain(payload)}.{_plain(_mac(key, payload))}"
@@ -54,9 +54,16 @@ def read_customer_token(key: bytes, token: str) -> tuple[str, str, int] | None:
         if not hmac.compare_digest(_mac(key, said), given):
             return None
         found = json.loads(said)
-        return str(found["channel"]), str(found["customer"]), int(found["until"])
-    except (ValueError, KeyError, TypeError, binascii.Error):
+        channel, customer, until = found["channel"], found["customer"], found["until"]
+    except (ValueError, KeyError, TypeError, binascii.Error, RecursionError):
         return None
+    if type(until) is not int or not _fits(channel, CHANNEL_CHARACTERS_MAX):
+        return None
+    return (channel, customer, until) if _fits(customer, CUSTOMER_CHARACTERS_MAX) else None
+
+
+def _fits(value: object, most: int) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= most and value.isprintable()
 
 
 def _mac(key: bytes, payload: bytes) -> bytes:

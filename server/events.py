@@ -285,22 +285,22 @@ def _stepped(steps: Columns, further: Sequence[Columns], names: AllNames, first:
     def words(namespace: Namespace, name: str) -> list[Any]:
         return _texts(names, namespace, steps[name][rows]) if name in steps else [""] * count
 
-    of_number = steps["of_number"][rows].tolist() if "of_number" in steps else [0] * count
+    of_number, cause = (steps[name][rows].tolist() if name in steps else [0] * count for name in ("of_number", "cause"))
     figures = ("number", "order_number", "step", "state", "line", "units", "amount", "at", "flags")
     columns = zip(
         *(steps[name][rows].tolist() for name in figures), words(Namespace.WORD, "how"), words(Namespace.NODE, "node"),
         of_number, texts("document_id"), texts("reference"), texts("note"), words(Namespace.CHANNEL, "channel"),
-        words(Namespace.WORD, "actor"), strict=True,
+        words(Namespace.WORD, "actor"), cause, strict=True,
     )  # fmt: skip
     for (number, order_number, step, state, line, units, amount, at, flag, how, node_id, of, document_id, reference,
-         note, channel, actor) in columns:  # fmt: skip
+         note, channel, actor, why) in columns:  # fmt: skip
         kind = DocumentKind(step // STEPS_PER_KIND + 1)
         yield pb.StepTaken(
             number=number, order_number=order_number, kind=kind.name, step=Step(step).name,
             state=STATES[kind](state).name, how=how, node_id=node_id, line=line, quantity=units, amount=amount,
             refund_to=RefundTo(flag & 7).name if kind is DocumentKind.REFUND else "", at_us=at, of_number=of,
             document_id=document_id, reference=reference, note=note, channel=channel,
-            actor=actor,
+            actor=actor, cause=why,
         )  # fmt: skip
 
 

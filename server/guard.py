@@ -79,7 +79,7 @@ class Guard:
             try:
                 if asks_for_tokens:
                     caller = admit(access, context)
-                    if caller.channel:
+                    if caller.channel or caller.customer:
                         check_channels(access, caller, request)
                         if caller.customer:
                             await self.check_owner(request, caller.customer, context)

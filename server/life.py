@@ -13,10 +13,11 @@ from allot.v1 import life_pb2 as pb
 from engine.life_reading import BalanceNow, DocumentNow, LifeNow
 from engine.outcomes import Namespace
 from kernels.columns import NO_NODE, NONE
-from kernels.life import METHOD_BITS, DocumentKind, PayMethod, ReturnFlag
+from kernels.life import INVOICE_BITS, METHOD_BITS, DocumentKind, PayMethod, ReturnFlag
 from server.lookup import Lookup
 
 _MAC_BYTES = 16
+_REGION_CHARACTERS_MAX = 5  # of 16 of an invoice's number
 
 
 def hide_from_customers(life: pb.OrderLife) -> None:
@@ -80,7 +81,7 @@ class LifeMessages:
 
     def shipment(self, now: DocumentNow) -> pb.Shipment:
         """One shipment."""
-        collect, cost, due_at, shipped_at, delivered_at, scanned_at, *_ = now.figures
+        collect, cost, due_at, shipped_at, delivered_at, scanned_at, invoice, invoiced_at = now.figures
         state: Any = now.state
         split: Any = now.flags
         message = pb.Shipment(
@@ -88,6 +89,7 @@ class LifeMessages:
             cost=cost, due_at_us=due_at, shipped_at_us=shipped_at, delivered_at_us=delivered_at,
             scanned_at_us=scanned_at, tax_split=split,
             tracking_token=self.token_of(now.number), shipment_id=now.id, reference=now.reference,
+            invoice_number=self._invoice_number(invoice), invoiced_at_us=invoiced_at if invoice >> INVOICE_BITS else 0,
         )  # fmt: skip
         for item in now.items:
             goods, tax, tax_2, shipping, shipping_tax, shipping_tax_2 = item.amounts
@@ -115,6 +117,14 @@ class LifeMessages:
         """The text of a word; empty for none."""
         return "" if index == NONE else self._lookup.texts(Namespace.WORD)[index]
 
+    def _invoice_number(self, invoice: int) -> str:
+        """The region and the number in it; empty where there is no invoice, or no region."""
+        series, number = invoice >> INVOICE_BITS, invoice & ((1 << INVOICE_BITS) - 1)
+        if series == 0:
+            return ""
+        region = self.word(series - 1)
+        return f"{region if len(region) <= _REGION_CHARACTERS_MAX else f'R{series}'}-{number:010d}"
+
     def _node(self, index: int) -> str:
         return "" if index == NO_NODE else self._lookup.texts(Namespace.NODE)[index]
 
@@ -128,12 +138,13 @@ class LifeMessages:
     def number_of(self, token: str) -> int:
         """The shipment of a token; 0: nobody gave it."""
         try:
-            raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+            raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
         except (binascii.Error, ValueError):
             return 0
         if len(raw) != 8 + _MAC_BYTES or not hmac.compare_digest(raw[8:], self._mac(raw[:8])):
             return 0
-        return int.from_bytes(raw[:8], "big")
+        number = int.from_bytes(raw[:8], "big")
+        return number if self.token_of(number) == token else 0  # its last character has bits that mean nothing
 
     def _mac(self, plain: bytes) -> bytes:
         return hashlib.blake2b(plain, key=self._key, digest_size=_MAC_BYTES).digest()

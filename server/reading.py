@@ -20,12 +20,13 @@ from allot.v1 import life_pb2, orders_pb2, types_pb2
 from engine.explaining import Decided, are_elsewhere, decided
 from engine.history import Kind
 from engine.intake.orders import CHANNEL_CHARACTERS_MAX, ORDER_ID_CHARACTERS_MAX
-from engine.life_reading import life_of, order_row
+from engine.life_reading import document_row, life_of, order_of, order_row, told_with_order
 from engine.outcomes import Namespace, Reply
 from engine.reading import Elsewhere, OrderNow, order_now
 from engine.supply import promised_to
 from engine.views import Answer, Views, ViewsMissing
 from kernels.columns import NO_NODE, NONE, Outcome, Stage
+from kernels.life import DocumentKind
 from server.batcher import Batcher
 from server.deadlines import deadline_of
 from server.errors import Rejection
@@ -34,7 +35,7 @@ from server.life import LifeMessages
 from server.lookup import Lookup
 from server.paging import page_size, position_of, token_of
 from server.replies import check_reply
-from server.timeline import happening
+from server.timeline import beginning, happening
 from server.validation.catalogue import ADD_A_CHANNEL
 from server.validation.values import shown, text, unknown
 
@@ -88,12 +89,27 @@ class OrderReading:
 
     async def check_owner(self, request: Any, customer: str, context: Any) -> None:
         """Refuses a request about another customer's order as if there were none. Raises Rejection."""
+        deadline = deadline_of(context)
+        by_return = getattr(request, "return_id", "") and not getattr(request, "order_id", "")
+        order_id = await self._order_of_return(request, deadline) if by_return else request.order_id
         asked = orders_pb2.GetOrderRequest(
-            channel=request.channel, order_id=request.order_id,
-            is_reservation=getattr(request, "is_reservation", False),
-        )  # fmt: skip
-        if (await self.get(asked, deadline_of(context))).order.customer != customer:
-            raise _not_found(request.order_id)
+            channel=request.channel, order_id=order_id, is_reservation=getattr(request, "is_reservation", False)
+        )
+        if (await self.get(asked, deadline)).order.customer != customer:
+            raise _not_found(order_id)
+
+    async def _order_of_return(self, request: Any, deadline: float) -> str:
+        """The id of the order that a return is of. Raises Rejection."""
+        channel = self._channel(request.channel)
+
+        def look(engine: Any) -> str:
+            row = document_row(engine.state, DocumentKind.RETURN, channel, request.return_id)
+            return "" if row == NONE else told_with_order(engine, order_of(engine.state, row))[0]
+
+        found: str = await self._batcher.read(look, deadline)
+        if not found:
+            check_reply(Reply.UNKNOWN_RETURN)
+        return found
 
     async def _with_life(
         self, request: orders_pb2.GetOrderRequest, response: orders_pb2.GetOrderResponse, channel: int, deadline: float
@@ -111,6 +127,8 @@ class OrderReading:
         if self._views is not None:
             number = response.order.number
             answer = await self.ask_views(lambda views: Views.timeline(views, number), 0, deadline)
+            if now is not None and now.placed is not None:
+                response.life.timeline.extend(beginning(now.placed, self._batcher.engine.state.names))
             response.life.timeline.extend(happening(row) for row in answer.rows)
             response.life.timeline_sequence = answer.view_sequence
         return response

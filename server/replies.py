@@ -70,7 +70,12 @@ _FAILED: dict[Reply, tuple[grpc.StatusCode, str]] = {
         _Code.RESOURCE_EXHAUSTED, "has a thousand payments, refunds, shipments and returns, which is the limit"
     ),
     Reply.METHOD_CANNOT: (
-        _Code.FAILED_PRECONDITION, "is a part, or a second one, which the method of payment cannot capture: capture all"
+        _Code.FAILED_PRECONDITION,
+        "is what the method of payment cannot do: capture a part or a second time, or hold money first",
+    ),
+    Reply.NO_ROOM: (
+        _Code.RESOURCE_EXHAUSTED,
+        "might need rows that are not left (documents_max, items_max, parts_max): retire orders, or raise the limit",
     ),
     Reply.ALREADY_SHIPPED: (
         _Code.FAILED_PRECONDITION, "has left, which cannot be cancelled: ask for a return once it is delivered"
@@ -104,12 +109,13 @@ _FIELDS = {
     Reply.NOT_PAID: "step",
     Reply.NOTHING_TO_SHIP: "order_id",
     Reply.NOT_DELIVERED: "line",
-    Reply.TOO_MANY_UNITS: "units",
+    Reply.TOO_MANY_UNITS: "quantity",
     Reply.TOO_LATE: "line",
     Reply.CONDITION_NOT_TAKEN: "condition",
     Reply.KIND_NOT_OFFERED: "kind",
     Reply.TOO_MANY_DOCUMENTS: "order_id",
     Reply.METHOD_CANNOT: "amount",
+    Reply.NO_ROOM: "order_id",
     Reply.ALREADY_SHIPPED: "order_id",
     Reply.SHIPS_BY_SHIPMENT: "order_id",
 }

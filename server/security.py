@@ -11,6 +11,7 @@ import secrets
 import ssl
 import time
 import tomllib
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ class Role(StrEnum):
     SHOP = "shop"
     CHANNEL = "channel"
     WAREHOUSE = "warehouse"
+    WORKER = "worker"  # what speaks with gateways and carriers, and takes what they tell
     OPERATOR = "operator"
     CUSTOMER = "customer"  # signed by a shop, never in the tokens file
 
@@ -82,7 +84,7 @@ def _for(*roles: Role, channel: str = "", shows: str = "", any_channel: bool = F
     return Access(frozenset({*roles, Role.OPERATOR}), channel, shows, any_channel)
 
 
-_SHOP, _CHANNEL, _WAREHOUSE, _CUSTOMER = Role.SHOP, Role.CHANNEL, Role.WAREHOUSE, Role.CUSTOMER
+_SHOP, _CHANNEL, _WAREHOUSE, _CUSTOMER, _WORKER = Role.SHOP, Role.CHANNEL, Role.WAREHOUSE, Role.CUSTOMER, Role.WORKER
 _EVERYONE = Access(frozenset(Role) - {Role.CUSTOMER})
 
 ACCESS: Mapping[str, Access] = {
@@ -122,25 +124,25 @@ ACCESS: Mapping[str, Access] = {
     "allot.v1.StockService/PutSupply": _for(_WAREHOUSE),
     "allot.v1.StockService/ListSupply": _for(_WAREHOUSE),
     "allot.v1.PaymentService/CreatePayment": _for(_SHOP, channel="channel"),
-    "allot.v1.PaymentService/AdvancePayment": _for(_SHOP, channel="channel"),
+    "allot.v1.PaymentService/AdvancePayment": _for(_SHOP, _WORKER, channel="channel"),
     "allot.v1.PaymentService/RefundOrder": _for(_SHOP, channel="channel"),
-    "allot.v1.PaymentService/AdvanceRefund": _for(_SHOP, channel="channel"),
-    "allot.v1.PaymentService/AdvancePayments": _for(_SHOP),  # the service compares the column `channel`
-    "allot.v1.PaymentService/GetPayment": _for(_SHOP, channel="channel"),
+    "allot.v1.PaymentService/AdvanceRefund": _for(_SHOP, _WORKER, channel="channel"),
+    "allot.v1.PaymentService/AdvancePayments": _for(_SHOP, _WORKER),  # the service compares the column `channel`
+    "allot.v1.PaymentService/GetPayment": _for(_SHOP, _WORKER, channel="channel"),
     "allot.v1.PaymentService/GetLedger": _for(),
     "allot.v1.ShipmentService/CreateShipment": _for(_SHOP, _WAREHOUSE, channel="channel"),
-    "allot.v1.ShipmentService/AdvanceShipment": _for(_WAREHOUSE, channel="channel"),
-    "allot.v1.ShipmentService/AdvanceShipments": _for(_WAREHOUSE),
+    "allot.v1.ShipmentService/AdvanceShipment": _for(_WAREHOUSE, _WORKER, channel="channel"),
+    "allot.v1.ShipmentService/AdvanceShipments": _for(_WAREHOUSE, _WORKER),
     "allot.v1.ShipmentService/ActOnUnits": _for(_WAREHOUSE, channel="channel"),
-    "allot.v1.ShipmentService/GetShipment": _for(_SHOP, _WAREHOUSE, channel="channel"),
+    "allot.v1.ShipmentService/GetShipment": _for(_SHOP, _WAREHOUSE, _WORKER, channel="channel"),
     "allot.v1.ShipmentService/TrackShipment": Access(frozenset(Role), is_open=True),
     "allot.v1.ReturnService/CreateReturn": _for(_SHOP, _CUSTOMER, channel="channel"),
-    "allot.v1.ReturnService/AdvanceReturn": _for(_SHOP, _WAREHOUSE, channel="channel"),
+    "allot.v1.ReturnService/AdvanceReturn": _for(_SHOP, _WAREHOUSE, _CUSTOMER, channel="channel"),
     "allot.v1.ReturnService/AdvanceReturns": _for(_WAREHOUSE),
-    "allot.v1.ReturnService/GetReturn": _for(_SHOP, _WAREHOUSE, channel="channel"),
+    "allot.v1.ReturnService/GetReturn": _for(_SHOP, _WAREHOUSE, _CUSTOMER, channel="channel"),
     "allot.v1.ReturnService/PutReturnPolicies": _for(channel="policies.channel"),
     "allot.v1.ReturnService/ListReturnPolicies": _for(_WAREHOUSE),
-    "allot.v1.EventService/StreamEvents": _for(_CHANNEL, _WAREHOUSE, any_channel=True),
+    "allot.v1.EventService/StreamEvents": _for(_CHANNEL, _WAREHOUSE, _WORKER, any_channel=True),
     "grpc.health.v1.Health/Check": Access(frozenset(Role), is_open=True),
     "grpc.health.v1.Health/List": _EVERYONE,
     "grpc.health.v1.Health/Watch": _EVERYONE,
@@ -434,29 +436,41 @@ def _encrypted(key: Path) -> NoReturn:
 # --- card numbers ---
 
 # What may be a card number, for engines without look-around, as Arrow's: `holds_card_number` decides.
-CARD_LIKE = r"(\d[ -]?){12}\d"
-_RUN = re.compile(r"(?<!\d)(?:\d{13,19}(?!\d)|\d{4}(?:[ -]\d+)+)", re.ASCII)
+CARD_LIKE = r"(\d[ ._-]{0,2}){12}\d|[^\x00-\x7f]"
+_BETWEEN = r"[\s._\-\u2010-\u2015]{1,2}"
+_RUN = re.compile(rf"(?<!\d)(?:\d{{13,19}}(?!\d)|(?:\d{{4}}|\d{{6}})(?:{_BETWEEN}\d+)+)")
+DIVIDED_LIKE = r"^\d{4}[ ._-]\d{4,6}[ ._-]"  # the same of ids, and `is_card_number`
+_DIVIDED = re.compile(r"\d{4}([ ._-])\d{4}\1\d{4}\1\d{4}|\d{4}([ ._-])\d{6}\2\d{5}", re.ASCII)
 _CARD_DIGITS_MIN, _CARD_DIGITS_MAX = 13, 19
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)  # the digit sum of twice a digit
 
 
 def holds_card_number(text: str) -> bool:
-    """Whether a text holds 13 to 19 digits that pass the Luhn check, in one piece or divided as on a card.
+    """Whether a text holds 13 to 19 digits that pass the Luhn check, in one piece or divided as on a card: whatever the
+    script of the digits, and whatever stands between them.
 
-    On a card four digits come first. Order ids of marketplaces are divided otherwise (Amazon's 3-7-7), and a tenth of
-    them would pass the check by chance.
+    On a card four or six digits come first. Order ids of marketplaces are divided otherwise (Amazon's 3-7-7), and a
+    tenth of them would pass the check by chance.
     """
     if len(text) < _CARD_DIGITS_MIN:
         return False
+    if not text.isascii():
+        text = "".join(str(unicodedata.decimal(one, one)) for one in unicodedata.normalize("NFKC", text))
     return any(_passes_luhn(digits) for run in _RUN.finditer(text) for digits in _numbers(run.group()))
 
 
+def is_card_number(text: str) -> bool:
+    """Whether an id is a card number, divided as on a card, and nothing else. Ids in one piece are let be: orders and
+    parcels have long numbers of their own, of which a tenth pass the Luhn check."""
+    return _DIVIDED.fullmatch(text) is not None and _passes_luhn(re.sub(r"\D", "", text))
+
+
 def _numbers(run: str) -> Iterator[str]:
-    """What may be one number in groups of digits: from a group of four on, or one long group."""
-    groups = re.split("[ -]", run)
+    """What may be one number in groups of digits: from a group of four or six on, or one long group."""
+    groups = re.split(_BETWEEN, run)
     for first, group in enumerate(groups):
         digits = ""
-        for further in groups[first:] if len(group) == 4 else [group]:
+        for further in groups[first:] if len(group) in (4, 6) else [group]:
             digits += further
             if len(digits) > _CARD_DIGITS_MAX:
                 break

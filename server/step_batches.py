@@ -21,13 +21,21 @@ from engine.names import Names
 from engine.outcomes import Namespace, Reply
 from engine.payments import flags_of
 from kernels.columns import NO_NODE, NONE
-from kernels.life import Condition, Disposition, DocumentKind, PayMethod, ReturnFlag, ReturnKind, Step
+from kernels.life import (
+    METHOD_BITS,
+    Condition,
+    Disposition,
+    DocumentKind,
+    PayMethod,
+    ReturnFlag,
+    ReturnKind,
+    Step,
+)
 from kernels.shipments import PACKED_ONLY
-from server.batches import PAYMENT_METHODS, columns_of
+from server.batches import PAYMENT_METHODS, columns_of, holds_no_card
 from server.errors import invalid
 from server.gather import STEP_DTYPES
 from server.ipc import read_batch
-from server.security import CARD_LIKE, holds_card_number
 from server.validation.values import MICROSECONDS_MAX
 
 ROWS_MAX = 131_072
@@ -89,6 +97,7 @@ class StepBatches:
         for name, (low, high) in AMOUNTS.items():
             figures[name] = _whole(columns, name, rows, low, high)
         figures["flags"] = self._flags(columns, figures["step"], rows)
+        _check_steps(figures, texts)
         if unnamed:
             return TakenSteps(None, unnamed)
         command = TakeSteps(
@@ -104,11 +113,8 @@ class StepBatches:
         texts = _plain(columns[name])
         for reason, failing in text_faults(texts, _IDS[name], needed=False):
             _refuse(name, failing, reason.name, f"at most {_IDS[name]} characters, none of them a control character")
-        if self._is_money and name != "order_id":
-            like = np.asarray(pc.match_substring_regex(texts, CARD_LIKE))
-            for row in np.flatnonzero(like):
-                if holds_card_number(texts[row].as_py()):
-                    raise invalid(name, f"{name}: row {row} looks like a card number: give a token", "CARD_NUMBER")
+        if name == "note" or (self._is_money and name != "order_id"):
+            _refuse_cards(name, texts)
         return texts
 
     def _among(self, columns: dict[str, pa.Array], name: str, members: Mapping[str, int], rows: int) -> Any:
@@ -148,6 +154,8 @@ class StepBatches:
         texts = _plain(columns[name])
         for reason, failing in text_faults(texts, _WORDS[name], needed=False):
             _refuse(name, failing, reason.name, f"at most {_WORDS[name]} characters")
+        if name == "how":
+            _refuse_cards(name, texts)
         if name == "currency":
             wrong = ~np.asarray(pc.match_substring_regex(texts, "^([A-Z]{3})?$"))
             _refuse(name, wrong, "NOT_A_CURRENCY", "three capitals, as INR")
@@ -185,6 +193,25 @@ class StepBatches:
         return flags
 
 
+def _check_steps(figures: Mapping[str, Any], texts: Mapping[str, pa.StringArray]) -> None:
+    """What single calls ask for too: an id of what is made, whose name a reference is, units of a return."""
+    step, no_how = figures["step"], figures["how"] == NONE
+    no_id = np.asarray(pc.equal(texts["document_id"], ""))
+    makes = np.isin(step, (Step.PAY, Step.SEND, Step.ASK_RETURN))
+    _refuse("document_id", makes & no_id, "VALUE_MISSING", "the id of what is made")
+    _refuse("how", (step == Step.BOOK) & no_how, "VALUE_MISSING", "the carrier")
+    is_outside = (step == Step.PAY) & ((figures["flags"] & METHOD_BITS) < PayMethod.CASH_ON_DELIVERY)
+    _refuse("how", is_outside & no_how, "VALUE_MISSING", "the gateway")
+    named = np.asarray(pc.not_equal(texts["reference"], ""))
+    _refuse("how", named & no_how, "VALUE_MISSING", "whose name the reference is")
+    _refuse("reference", named & np.isin(step, (Step.SEND, Step.ASK_RETURN)), "NOT_YET", "it once it is booked")
+    _refuse("quantity", (step == Step.ASK_RETURN) & (figures["units"] < 1), "OUT_OF_RANGE", "1 or more")
+    swaps = (step == Step.ASK_RETURN) & (figures["flags"] & 3 == ReturnKind.EXCHANGE)
+    _refuse(
+        "as_credit", swaps & (figures["flags"] & ReturnFlag.AS_CREDIT != 0), "ONE_OF_TWO", "no credit of an exchange"
+    )
+
+
 def answer_steps(answers: Replies) -> bytes:
     """What became of each step, as an Arrow IPC stream."""
     taken = answers.reply == Reply.DONE
@@ -210,6 +237,10 @@ def _plain(column: pa.Array) -> pa.StringArray:
 
 def _blanks(rows: int) -> pa.StringArray:
     return pa.StringArray.from_buffers(rows, pa.py_buffer(np.zeros(rows + 1, np.int32)), pa.py_buffer(b""))
+
+
+def _refuse_cards(name: str, texts: pa.StringArray) -> None:
+    _refuse(name, ~np.asarray(holds_no_card(texts)), "CARD_NUMBER", "a token: it looks like a card number")
 
 
 def _whole(columns: dict[str, pa.Array], name: str, rows: int, low: int, high: int) -> Any:

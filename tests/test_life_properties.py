@@ -57,8 +57,8 @@ class Lives:
         doing = [
             self.place, self.pay, self.pay, self.advance_a_payment, self.advance_a_payment, self.advance_a_refund,
             self.ask_for_a_refund, self.send, self.send, self.scan, self.scan, self.scan, self.scan_by_number,
-            self.ask_for_a_return,            self.ask_for_a_return, self.advance_a_return, self.advance_a_return, self.advance_a_return, self.act,
-            self.stock, self.rarely, self.together, self.together,
+            self.ask_for_a_return, self.ask_for_a_return, self.advance_a_return, self.advance_a_return,
+            self.advance_a_return, self.act, self.stock, self.rarely, self.together, self.together,
         ]  # fmt: skip
         for _ in range(steps):
             self.chance.choice(doing)()

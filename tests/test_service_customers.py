@@ -1,5 +1,9 @@
 """Tokens of customers: each sees, cancels and returns his own orders, and nobody else's."""
 
+import base64
+import hashlib
+import hmac
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from allot.v1 import life_pb2
 from allot_client import AllotError, Client
 from server.config import SettingsError
 from server.customers import make_customer_token, read_customer_token, read_key
@@ -48,6 +53,12 @@ def customer(running: Server, name: str = "asha", channel: str = "own", until: i
     return Client(running.address, token=token)
 
 
+def signed(payload: bytes) -> str:
+    """A token that says what the shop's key never signs by `make_customer_token`."""
+    mac = hmac.new(KEY, b"allot customer\0" + payload, hashlib.sha256).digest()
+    return "customer." + ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in (payload, mac))
+
+
 def refused(call: Any, *arguments: Any, **fields: Any) -> str:
     with pytest.raises(AllotError) as caught:
         call(*arguments, **fields)
@@ -79,9 +90,34 @@ def test_anothers_order_is_not_there(running: Server, order: str):
 def test_he_cancels_and_returns_what_is_his(running: Server):
     with customer(running) as asha:
         assert asha.cancel_order("own", "A-5", quantity=1, line=1).quantity == 1
-        assert asha.create_return("own", "A-1", "R-1", 1, 1, condition="unused").number
+        assert asha.create_return("own", "A-1", "A-1-r", 1, 1, condition="unused").number
         (back,) = asha.get_life("own", "A-1").life.returns
-        assert back.return_id == "R-1"
+        assert back.return_id == "A-1-r"
+        assert asha.get_return("own", "A-1-r").returned.quantity == 1
+        assert asha.advance_return("withdraw", "own", "A-1-r").quantity == 0
+        assert asha.get_return("own", "A-1-r").returned.state == life_pb2.RETURN_STATE_WITHDRAWN
+
+
+def test_he_takes_no_names_that_are_the_shops(running: Server):
+    with customer(running) as asha, Client(running.address, token="root") as shop:
+        assert refused(asha.create_return, "own", "A-1", "R-9", 1, 1) == "NOT_YOURS"
+        asha.cancel_order("own", "A-5", quantity=1, line=1, request_id="same")
+        shop.cancel_order("own", "A-2", quantity=1, line=1, request_id="same")
+        asked = {"reason": "too small for me", "request_id": "payments 9-1 CAPTURE"}
+        assert asha.create_return("own", "A-1", "A-1-s", 1, 1, **asked).number
+        until = time.monotonic() + 20  # views follow
+        while "too small for me" not in {told.reference for told in shop.get_life("own", "A-1").life.timeline}:
+            assert time.monotonic() < until
+        assert refused(asha.create_return, "own", "A-1", "A-1-t", 1, 1, reason="4111 1111 1111 1111") == "CARD_NUMBER"
+
+
+def test_anothers_return_is_not_there(running: Server):
+    with Client(running.address, token="root") as shop, customer(running, "ravi") as ravi:
+        shop.create_return("own", "A-1", "R-2", 1, 1)
+        assert refused(ravi.get_return, "own", "R-2") == "UNKNOWN_ORDER"
+        assert refused(ravi.get_return, "own", "R-3") == "UNKNOWN_RETURN"
+        assert refused(ravi.advance_return, "withdraw", "own", "R-2") == "UNKNOWN_ORDER"
+        shop.advance_return("withdraw", "own", "R-2")
 
 
 def test_all_else_is_not_for_customers(running: Server):
@@ -89,7 +125,7 @@ def test_all_else_is_not_for_customers(running: Server):
         assert refused(asha.get_order, "other", "A-4") == "OTHER_CHANNEL"
         assert refused(asha.put_channel, "mine") == "ROLE_NOT_ALLOWED"
         assert refused(asha.create_payment, "own", "A-1", "P", method="card", gateway="local") == "ROLE_NOT_ALLOWED"
-        assert refused(asha.advance_return, "approve", "own", "R-1") == "ROLE_NOT_ALLOWED"
+        assert refused(asha.advance_return, "approve", "own", "A-1-r") == "ROLE_NOT_ALLOWED"
         assert refused(list, asha.list_orders(channel="own")) == "ROLE_NOT_ALLOWED"
         assert refused(asha.get_ledger) == "ROLE_NOT_ALLOWED"
 
@@ -101,6 +137,12 @@ def test_a_token_that_was_made_up_changed_or_is_over_lets_nobody_in(running: Ser
     forged = (f"{head}.{other}.{mac}", f"{head}.{payload}.", f"{head}.{payload}", f"{good}x", f"{head}..", good * 9)
     for token in forged:
         with Client(running.address, token=token) as nobody:
+            assert refused(nobody.get_order, "own", "A-1") == "TOKEN_UNKNOWN"
+    said = {"channel": "own", "customer": "asha", "until": 9_999_999_999}
+    for wrong in (
+        {"channel": "", "customer": ""}, {"customer": ""}, {"customer": None}, {"until": float("inf")}, {"until": True},
+    ):  # fmt: skip
+        with Client(running.address, token=signed(json.dumps(said | wrong).encode())) as nobody:
             assert refused(nobody.get_order, "own", "A-1") == "TOKEN_UNKNOWN"
     with customer(running, until=int(time.time()) - 1) as late:
         assert refused(late.get_order, "own", "A-1") == "TOKEN_EXPIRED"

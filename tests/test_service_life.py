@@ -81,7 +81,8 @@ def test_an_order_goes_all_the_way_and_its_time_line_tells(shop: Client):
     shop.advance_refund("done", refund.number, channel="own", payment_id="P-1")
     assert (now.balance.to_come, now.balance.captured, now.balance.refunded) == (0, 109_790, 52_395)
     wanted = [
-        "PAY", "AUTHORISE", "PICKED", "PACKED", "SEND", "ADD_ITEM", "BOOK", "SHIPPED", "SHIP", "ASK_CAPTURE", "TRANSIT",
+        "PLACED", "ALLOCATED",
+            "PAY", "AUTHORISE", "PICKED", "PACKED", "SEND", "ADD_ITEM", "BOOK", "SHIPPED", "SHIP", "ASK_CAPTURE", "TRANSIT",
         "TRANSIT", "DELIVERED", "DELIVER", "CAPTURE", "ASK_RETURN", "APPROVE", "RETURNED", "RECEIVE", "INSPECT",
         "ASK_REFUND", "REFUND",
     ]  # fmt: skip

@@ -1,5 +1,6 @@
 """`allot paper`: labels, invoices and manifests."""
 
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,8 +15,20 @@ app = typer.Typer(
 )
 Number = Annotated[int, typer.Argument(help="The shipment's number.", min=1)]
 Out = Annotated[Path, typer.Option(help="The file to write.")]
-Buyer = Annotated[Path | None, typer.Option("--to", metavar="FILE", help="JSON: name, lines, phone, region.")]
-Seller = Annotated[Path | None, typer.Option("--seller", metavar="FILE", help="JSON: name, lines, gstin, upi.")]
+Buyer = Annotated[
+    Path | None, typer.Option("--to", metavar="FILE", help="JSON: name, lines, postal_code, phone, gstin, region.")
+]
+Seller = Annotated[
+    Path | None, typer.Option("--seller", metavar="FILE", help="JSON: name, lines, postal_code, phone, gstin, upi.")
+]
+Goods = Annotated[
+    Path | None,
+    typer.Option(
+        "--goods", metavar="FILE",
+        help="JSON by SKU: name, and hsn of 4, 6 or 8 digits. A SKU that is not in it prints as it is; without the file"
+        " all do, and there is no HSN column.",
+    ),
+]  # fmt: skip
 
 
 @app.command("label")
@@ -31,13 +44,15 @@ def label(
 ) -> None:
     """The label of a shipment, 4 by 6 inches, its tracking number as Code 128.
 
-    allot keeps no names and addresses: they come from --to, and go nowhere but on the paper.
+    allot keeps no names and addresses: they come from --to, and go nowhere but on
+    the paper. They are printed in Latin letters.
 
     Example: allot paper label 1042 --out label.pdf
     """
     from server.papers.label import label_pdf, label_zpl
 
-    parcel, buyer, sender = _asked(number, to, seller, server, token_file, ca)
+    buyer, sender = _party(to), _party(seller)
+    parcel = _asked(number, server, token_file, ca)
     _write(out, lambda: label_zpl(parcel, buyer, sender) if zpl else label_pdf(parcel, buyer, sender))
 
 
@@ -47,18 +62,25 @@ def invoice(
     out: Out,
     seller: Seller,
     to: Buyer = None,
+    goods: Goods = None,
     server: Server = DEFAULT_SERVER,
     token_file: TokenFile = None,
     ca: Ca = None,
 ) -> None:
-    """The GST invoice of a shipment that has left, with a UPI QR code where cash is due.
+    """The GST invoice of a shipment that has left, with a UPI QR code where rupees are due in cash.
+
+    It was numbered, and its tax split, when it left: its node and postal code must be in a tax region by then (allot
+    node regions). --seller needs name, lines and gstin; from 50,000 rupees on --to needs name and lines.
 
     Example: allot paper invoice 1042 --seller seller.json --out invoice.pdf
     """
-    from server.papers.invoice import invoice_pdf
+    from server.papers.goods import read_goods
+    from server.papers.invoice_pdf import invoice_pdf
 
-    parcel, buyer, sender = _asked(number, to, seller, server, token_file, ca)
-    _write(out, lambda: invoice_pdf(parcel, buyer, sender))
+    buyer, sender = _party(to), _party(seller)
+    called = None if goods is None else _read(goods, read_goods)
+    parcel = _asked(number, server, token_file, ca)
+    _write(out, lambda: invoice_pdf(parcel, buyer, sender, called))
 
 
 @app.command("manifest")
@@ -69,7 +91,7 @@ def manifest(
     out: Out,
     node: Annotated[str, typer.Option(help="Only parcels of this node.")] = "",
 ) -> None:
-    """What a carrier was given on a day and signs for: every parcel that was booked with it and not recalled.
+    """What a carrier was given on a day and signs for: every parcel whose last booking is with it and of that day.
 
     \b
     Example:
@@ -85,25 +107,11 @@ def manifest(
     _write(out, lambda: manifest_pdf(carrier, day.date(), node, parcels))
 
 
-def _asked(
-    number: int, to: Path | None, seller: Path | None, server: str, token_file: Path | None, ca: Path | None
-) -> Any:
-    """The shipment as it is printed, and both parties."""
-    from server.papers.parcel import Item, PaperError, Parcel, Party
+def parcel_of(found: Any) -> Any:
+    """The answer to GetShipment as it is printed."""
+    from server.papers.parcel import Item, Parcel
 
-    try:
-        buyer, sender = (Party() if path is None else Party.read(path) for path in (to, seller))
-    except OSError as error:
-        fail(f"{error.filename}: {error.strerror}", BAD_USAGE)
-    except PaperError as error:
-        fail(str(error), BAD_USAGE)
-    with connected(server, token_file, ca) as client:
-        found = client.get_shipment(number=number)
-        shipment = found.shipment
-        for item in shipment.items:
-            if shipment.shipped_at_us and item.charged_quantity != item.quantity:
-                fail(f"shipment {number}: units of line {item.line} came back: print papers before that", BAD_USAGE)
-        order_id = f"{found.order_number}"
+    shipment = found.shipment
     items = tuple(
         Item(
             item.sku, item.quantity, item.goods, item.tax, item.tax_2, item.shipping, item.shipping_tax,
@@ -111,15 +119,42 @@ def _asked(
         )
         for item in shipment.items
     )  # fmt: skip
-    parcel = Parcel(
-        shipment.number, order_id, shipment.node_id, shipment.carrier, shipment.reference, found.postal_code,
-        shipment.collect, shipped_at_us=shipment.shipped_at_us, is_within_region=shipment.is_within_region, items=items,
+    return Parcel(
+        shipment.number, found.order_id, shipment.node_id, shipment.carrier, shipment.reference, found.postal_code,
+        shipment.collect, found.currency, shipment.shipped_at_us, shipment.tax_split, shipment.invoice_number,
+        shipment.invoiced_at_us, items,
     )  # fmt: skip
-    return parcel, buyer, sender
+
+
+def _asked(number: int, server: str, token_file: Path | None, ca: Path | None) -> Any:
+    """The shipment as it is printed."""
+    with connected(server, token_file, ca) as client:
+        found = client.get_shipment(number=number)
+    for item in found.shipment.items:
+        if found.shipment.shipped_at_us and item.charged_quantity != item.quantity:
+            fail(f"shipment {number}: units of line {item.line} came back: print papers before that", BAD_USAGE)
+    return parcel_of(found)
+
+
+def _party(path: Path | None) -> Any:
+    from server.papers.parcel import Party
+
+    return Party() if path is None else _read(path, Party.read)
+
+
+def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
+    from server.papers.given import PaperError
+
+    try:
+        return reader(path)
+    except OSError as error:
+        fail(f"{path}: {error.strerror}", BAD_USAGE)
+    except PaperError as error:
+        fail(str(error), BAD_USAGE)
 
 
 def _write(out: Path, make: Any) -> None:
-    from server.papers.parcel import PaperError
+    from server.papers.given import PaperError
 
     try:
         content = make()

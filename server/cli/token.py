@@ -10,7 +10,7 @@ from server.cli.output import fail, note, show_json
 
 
 def token(
-    role: Annotated[str, typer.Option(help="What it is for: shop, channel, warehouse, operator or customer.")],
+    role: Annotated[str, typer.Option(help="What it is for: shop, channel, warehouse, worker, operator or customer.")],
     name: Annotated[str, typer.Option(help="Who gets it; logs show the name. Not of a customer.")] = "",
     channel: Annotated[str | None, typer.Option(help="Only this channel (roles shop and channel).")] = None,
     customer: Annotated[str, typer.Option(help="Of a customer: the reference that orders are placed with.")] = "",

@@ -1,142 +1,183 @@
-"""The GST invoice of a shipment, as PDF: what each line owes, the tax in its parts, a UPI QR code where cash is due."""
+"""The GST invoice of a shipment: what rule 46 of the CGST Rules, 2017, asks, checked, as it is printed.
 
-import io
-from datetime import UTC, datetime, timedelta
-from typing import Any
+What each line owes was settled when the shipment left, and its number was given then. server/papers/invoice_pdf.py puts
+it on pages.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
-from server.papers.parcel import Item, PaperError, Parcel, Party, amount
+from allot.v1 import life_pb2
+from server.papers.given import PaperError, check_printable
+from server.papers.goods import Goods
+from server.papers.gst import STATES, check_gstin, taxes_within
+from server.papers.parcel import Parcel, Party, amount
 
-INDIA = timedelta(hours=5, minutes=30)
-MARGIN = 40.0
-QR_POINTS = 110.0
-ROWS_A_PAGE = 28
-
-
-def upi_link(parcel: Parcel, seller: Party) -> str:
-    """What the QR code holds: the payee, the amount and the order (NPCI's deep link, upi://pay)."""
-    asked = {
-        "pa": seller.upi, "pn": seller.name, "am": f"{parcel.collect / 100:.2f}", "cu": parcel.currency,
-        "tn": f"Order {parcel.order_id}",
-    }  # fmt: skip
-    return "upi://pay?" + urlencode(asked, quote_via=quote, safe="@")
+# Rule 46 (e): from there on it names who buys. Of another currency nobody here knows how many rupees it is.
+BUYER_FROM_TOTAL = 50_000_00  # paise
+_OF_STATE = re.compile("([0-9]{2})-.*")
 
 
-def invoice_number(parcel: Parcel) -> str:
-    """Unique, and at most 16 characters as the rules want it: of the shipment's number."""
-    return f"INV{parcel.number:012d}"
+@dataclass(frozen=True)
+class Row:
+    """One line of an invoice; amounts in minor units."""
+
+    what: str
+    hsn: str
+    units: int
+    value: int  # taxable
+    tax: int  # central or integrated
+    tax_2: int  # the state's half
+
+    @property
+    def total(self) -> int:
+        """With tax."""
+        return self.value + self.tax + self.tax_2
 
 
-def invoice_pdf(parcel: Parcel, buyer: Party, seller: Party) -> bytes:
-    """As many pages as it takes. Raises PaperError."""
-    from reportlab.pdfgen.canvas import Canvas
+@dataclass(frozen=True)
+class Invoice:
+    """One that holds."""
 
-    _check(parcel, seller)
-    sink = io.BytesIO()
-    canvas = Canvas(sink, pagesize=(595.28, 841.89), invariant=True)
-    canvas.setTitle(f"Invoice {invoice_number(parcel)}")
-    rows = [_row(item) for item in parcel.items] + _shipping(parcel)
-    pages = [rows[at : at + ROWS_A_PAGE] for at in range(0, len(rows), ROWS_A_PAGE)]
-    for number, page in enumerate(pages, 1):
-        y = _head(canvas, parcel, buyer, seller, f"page {number} of {len(pages)}")
-        y = _table(canvas, y, parcel, page)
-        if number == len(pages):
-            _foot(canvas, y, parcel, seller, rows)
-        canvas.showPage()
-    canvas.save()
-    return sink.getvalue()
+    parcel: Parcel
+    buyer: Party
+    seller: Party
+    rows: tuple[Row, ...]
+    taxes: tuple[str, ...]  # CGST and the state's, or IGST
+    place_of_supply: str  # two digits
+    has_hsn: bool
+
+    def money(self, minor: int) -> str:
+        """An amount without its currency."""
+        return amount(minor, self.parcel.currency)
+
+    @property
+    def upi_link(self) -> str:
+        """What the QR code holds, by NPCI's UPI linking specification; empty where none is printed."""
+        parcel, seller = self.parcel, self.seller
+        if not parcel.collect or parcel.currency != "INR":
+            return ""
+        asked = {
+            "pa": seller.upi, "pn": seller.name, "am": f"{parcel.collect // 100}.{parcel.collect % 100:02d}",
+            "cu": "INR", "tn": f"Order {parcel.order_id}" if parcel.order_id else f"Invoice {parcel.invoice_number}",
+            "tr": parcel.invoice_number,
+        }  # fmt: skip
+        return "upi://pay?" + urlencode(asked, quote_via=quote, safe="@")
 
 
-def _check(parcel: Parcel, seller: Party) -> None:
-    if not seller.name or not seller.gstin:
-        raise PaperError("seller: an invoice needs the seller's name and gstin: give them in --seller FILE")
-    if len(seller.gstin) != 15 or not seller.gstin.isalnum():
-        raise PaperError(f"seller: gstin: {seller.gstin!r}: give 15 letters and digits")
+def invoice_of(parcel: Parcel, buyer: Party, seller: Party, goods: Mapping[str, Goods] | None = None) -> Invoice:
+    """goods: by SKU; None: lines have SKUs, and no HSN codes. Raises PaperError."""
+    _check_shipment(parcel)
+    _check_seller(parcel, seller)
+    _check_buyer(parcel, buyer)
+    within = parcel.tax_split == life_pb2.TAX_SPLIT_WITHIN_REGION
+    place = _place_of_supply(parcel, buyer, seller)
+    rows = (*_rows_of(parcel, goods or {}), *_shipping(parcel))
+    assert parcel.total == sum(row.total for row in rows)
+    check_printable((
+        ("invoice_number", parcel.invoice_number), ("node_id", parcel.node_id), ("order_id", parcel.order_id),
+        ("postal_code", parcel.postal_code),
+        *buyer.texts("to"), *seller.texts("seller"), *(("sku, or its name in --goods", row.what) for row in rows),
+    ))  # fmt: skip
+    taxes = taxes_within(place) if within else ("IGST",)
+    return Invoice(parcel, buyer, seller, rows, taxes, place, goods is not None)
+
+
+def _check_shipment(parcel: Parcel) -> None:
+    shipment = f"shipment {parcel.number}"
     if not parcel.shipped_at_us:
-        raise PaperError(f"shipment {parcel.number} has not left: what it owes is settled when it does")
-    if parcel.collect and not seller.upi:
+        raise PaperError(f"{shipment} has not left: what it owes is settled, and its invoice numbered, when it does")
+    if not parcel.currency:
+        raise PaperError(f"{shipment}: its order has no prices, so it has no invoice: place orders with prices")
+    split_known = parcel.tax_split != life_pb2.TAX_SPLIT_UNSPECIFIED
+    if not parcel.invoice_number or not parcel.invoiced_at_us or not split_known:
+        raise PaperError(
+            f"{shipment}: when it left the tax region of node {parcel.node_id} or of postal code"
+            f" {parcel.postal_code} was not known, so it has no invoice: make them known, by allot node regions, before"
+            " the next one leaves"
+        )
+    if not parcel.items:
+        raise PaperError(f"{shipment}: what was in it was moved away: an invoice is printed before that")
+
+
+def _check_seller(parcel: Parcel, seller: Party) -> None:
+    if not seller.name or not seller.lines or not seller.gstin:
+        raise PaperError("seller: an invoice needs the seller's name, lines and gstin: give them in --seller FILE")
+    check_gstin("seller", seller.gstin)
+    numbered = _OF_STATE.fullmatch(parcel.invoice_number)
+    if numbered and numbered[1] != seller.gstin[:2]:
+        raise PaperError(
+            f"seller: gstin: {seller.gstin!r} is of {STATES[seller.gstin[:2]]}, and invoice {parcel.invoice_number} of"
+            f" {STATES.get(numbered[1], 'no state')}: give the registration of the state that the shipment left"
+        )
+    if parcel.collect and parcel.currency == "INR" and not seller.upi:
         raise PaperError("seller: upi: cash is due on delivery, and the QR code needs the seller's UPI address")
 
 
-def _row(item: Item) -> tuple[str, int, int, int, int]:
-    """What it is, units, value before tax, tax, second half of the tax."""
-    return item.sku, item.units, item.goods, item.tax, item.tax_2
+def _check_buyer(parcel: Parcel, buyer: Party) -> None:
+    if buyer.gstin:
+        check_gstin("to", buyer.gstin)
+    if buyer.name and buyer.lines:
+        return
+    if buyer.gstin:
+        raise PaperError("to: an invoice to a gstin needs the buyer's name and lines: give them in --to FILE")
+    if parcel.currency != "INR" or parcel.total >= BUYER_FROM_TOTAL:
+        least = amount(BUYER_FROM_TOTAL, "INR")
+        raise PaperError(
+            f"to: an invoice of {parcel.currency} {amount(parcel.total, parcel.currency)} needs the buyer's name and"
+            f" lines, as every one from INR {least} on does: give them in --to FILE"
+        )
 
 
-def _shipping(parcel: Parcel) -> list[tuple[str, int, int, int, int]]:
+def _place_of_supply(parcel: Parcel, buyer: Party, seller: Party) -> str:
+    """The two digits of the state that it goes to: the seller's, the one given, or else that of the postal code."""
+    home = seller.gstin[:2]
+    if buyer.region and buyer.region not in STATES:
+        raise PaperError(f"to: region: {buyer.region!r}: give the two digits of a GST state, as 29")
+    if parcel.tax_split == life_pb2.TAX_SPLIT_WITHIN_REGION:
+        if buyer.region not in ("", home):
+            raise PaperError(
+                f"to: region: {buyer.region!r}: shipment {parcel.number} was taxed within {STATES[home]} ({home}):"
+                f" give {home}, or none"
+            )
+        return home
+    place = buyer.region or _state_of(parcel.postal_code)
+    if place in ("", home):
+        raise PaperError(
+            f"to: region: {place!r}: shipment {parcel.number} was taxed as one that leaves {STATES[home]} ({home}):"
+            " give the two digits of the state that it goes to in --to FILE"
+        )
+    return place
+
+
+def _state_of(postal_code: str) -> str:
+    from engine.intake.india import read_gst_states
+
+    return read_gst_states().get(postal_code, "")
+
+
+def _rows_of(parcel: Parcel, goods: Mapping[str, Goods]) -> list[Row]:
+    found = []
+    for item in parcel.items:
+        told = goods.get(item.sku, Goods())
+        found.append(Row(told.name or item.sku, told.hsn, item.units, item.goods, item.tax, item.tax_2))
+    return found
+
+
+def _shipping(parcel: Parcel) -> list[Row]:
     fee = sum(item.shipping for item in parcel.items)
     tax, tax_2 = (sum(item.shipping_tax for item in parcel.items), sum(item.shipping_tax_2 for item in parcel.items))
-    return [("Shipping", 1, fee, tax, tax_2)] if fee or tax else []
+    return [Row("Shipping", "", 1, fee, tax, tax_2)] if fee or tax or tax_2 else []
 
 
-def _head(canvas: Any, parcel: Parcel, buyer: Party, seller: Party, page: str) -> float:
-    top, right = 841.89 - MARGIN, 595.28 - MARGIN
-    canvas.setFont("Helvetica-Bold", 16)
-    canvas.drawString(MARGIN, top - 12, "TAX INVOICE")
-    at = datetime.fromtimestamp(parcel.shipped_at_us / 1e6, UTC) + INDIA
-    canvas.setFont("Helvetica", 9)
-    for number, text in enumerate((
-        f"Invoice {invoice_number(parcel)}", f"Date {at:%d %b %Y}", f"Order {parcel.order_id}",
-        f"Shipment {parcel.number} from {parcel.node_id}", page,
-    )):  # fmt: skip
-        canvas.drawRightString(right, top - 10 - 12 * number, text)
-    y = top - 84
-    for x, head, party, more in (
-        (MARGIN, "Sold by", seller, f"GSTIN {seller.gstin}"),
-        (MARGIN + 270, "Sold to", buyer, f"Place of supply {buyer.region or parcel.postal_code}"),
-    ):
-        canvas.setFont("Helvetica-Bold", 9)
-        canvas.drawString(x, y, head)
-        canvas.setFont("Helvetica", 9)
-        texts = [text for text in (party.name, *party.lines, party.postal_code, more) if text]
-        for number, text in enumerate(texts, 1):
-            canvas.drawString(x, y - 12 * number, text)
-    return y - 12 * 9
-
-
-def _columns(parcel: Parcel) -> list[tuple[str, float]]:
-    taxes = [("CGST", 400.0), ("SGST", 460.0)] if parcel.is_within_region else [("IGST", 460.0)]
-    return [("Units", 260.0), ("Value", 340.0), *taxes, ("Total", 555.28)]
-
-
-def _table(canvas: Any, y: float, parcel: Parcel, rows: list[tuple[str, int, int, int, int]]) -> float:
-    canvas.setFont("Helvetica-Bold", 9)
-    canvas.drawString(MARGIN, y, "Item")
-    for name, x in _columns(parcel):
-        canvas.drawRightString(x, y, name)
-    canvas.line(MARGIN, y - 4, 555.28, y - 4)
-    canvas.setFont("Helvetica", 9)
-    for what, units, value, tax, tax_2 in rows:
-        y -= 16
-        canvas.drawString(MARGIN, y, what)
-        taxes = [amount(tax), amount(tax_2)] if parcel.is_within_region else [amount(tax + tax_2)]
-        figures = [f"{units:,}", amount(value), *taxes, amount(value + tax + tax_2)]
-        for (_, x), figure in zip(_columns(parcel), figures, strict=True):
-            canvas.drawRightString(x, y, figure)
-    canvas.line(MARGIN, y - 6, 555.28, y - 6)
-    return y - 6
-
-
-def _foot(canvas: Any, y: float, parcel: Parcel, seller: Party, rows: list[tuple[str, int, int, int, int]]) -> None:
-    canvas.setFont("Helvetica-Bold", 11)
-    canvas.drawRightString(555.28, y - 20, f"Total {parcel.currency} {amount(parcel.total)}")
-    assert parcel.total == sum(value + tax + tax_2 for _, _, value, tax, tax_2 in rows)
-    canvas.setFont("Helvetica", 9)
-    if not parcel.collect:
-        canvas.drawString(MARGIN, y - 20, "Paid. Nothing is to be collected.")
-        return
-    canvas.drawString(MARGIN, y - 20, f"To be collected on delivery: {parcel.currency} {amount(parcel.collect)}")
-    _qr(canvas, MARGIN, y - 34 - QR_POINTS, upi_link(parcel, seller))
-    canvas.drawString(MARGIN, y - 46 - QR_POINTS, f"Or pay by UPI: {seller.upi}")
-
-
-def _qr(canvas: Any, x: float, y: float, content: str) -> None:
-    """A QR code of QR_POINTS, with its margin."""
-    import segno
-
-    rows = [list(row) for row in segno.make(content, error="m", micro=False).matrix_iter(border=4)]
-    size = QR_POINTS / len(rows)
-    for down, row in enumerate(rows):
-        for across, is_dark in enumerate(row):
-            if is_dark:
-                canvas.rect(x + across * size, y + QR_POINTS - (down + 1) * size, size, size, stroke=0, fill=1)
+def rate(tax: int, value: int) -> int:
+    """Hundredths of a percent: the roundest that comes to this tax of a value, to the minor unit."""
+    if value <= 0:
+        return 0
+    for step in (100, 10, 1):
+        found = (2 * 10_000 * tax + step * value) // (2 * step * value) * step
+        if abs(value * found - 10_000 * tax) < 10_000:
+            break
+    return found

@@ -3,61 +3,69 @@
 import io
 from typing import Any
 
-from server.papers.parcel import Parcel, Party, amount, check_label
+from server.papers.bar_code import DOT, DOTS_PER_INCH, BarCode, bar_code
+from server.papers.drawing import BOLD, FIXED, REGULAR, draw, draw_right, fitted
+from server.papers.given import PaperError, check_printable
+from server.papers.parcel import Parcel, Party
 
 INCH = 72.0
 WIDTH, HEIGHT = 4 * INCH, 6 * INCH
 MARGIN = 14.0
-QUIET = 10  # widths of the narrowest bar on each side of a bar code
-DOTS_PER_INCH = 203
+ROOM = WIDTH - 2 * MARGIN
+WIDTH_DOTS, HEIGHT_DOTS = 4 * DOTS_PER_INCH, 6 * DOTS_PER_INCH
+MARGIN_DOTS = 40
+ROOM_DOTS = WIDTH_DOTS - 2 * MARGIN_DOTS
 
 
 def label_pdf(parcel: Parcel, to: Party, sender: Party) -> bytes:
     """One page. Raises PaperError."""
-    from reportlab.graphics.barcode.code128 import Code128
     from reportlab.pdfgen.canvas import Canvas
 
-    check_label(parcel)
+    bars = _checked(parcel, to, sender)
     sink = io.BytesIO()
     canvas = Canvas(sink, pagesize=(WIDTH, HEIGHT), invariant=True)
     canvas.setTitle(f"Label {parcel.tracking}")
     y = HEIGHT - MARGIN - 16
-    _fitted(canvas, MARGIN, y, parcel.carrier.upper(), "Helvetica-Bold", 18, WIDTH / 2)
-    canvas.setFont("Helvetica", 9)
-    canvas.drawRightString(WIDTH - MARGIN, y + 4, f"Shipment {parcel.number}")
+    draw(canvas, MARGIN, y, parcel.carrier.upper(), BOLD, 18, ROOM / 2)
+    draw_right(canvas, WIDTH - MARGIN, y + 4, f"Shipment {parcel.number}", REGULAR, 9, ROOM / 2 - 8)
     y = _rule(canvas, y - 8)
     y = _address(canvas, y, "SHIP TO", to, 12)
-    canvas.setFont("Helvetica-Bold", 40)
-    canvas.drawString(MARGIN, y - 34, parcel.postal_code)
+    draw(canvas, MARGIN, y - 34, parcel.postal_code, BOLD, 40, ROOM)
     y = _rule(canvas, y - 46)
-    if parcel.collect:
-        canvas.setFont("Helvetica-Bold", 18)
-        canvas.drawString(MARGIN, y - 20, f"COD  {parcel.currency} {amount(parcel.collect)}")
-    else:
-        canvas.setFont("Helvetica-Bold", 14)
-        canvas.drawString(MARGIN, y - 18, "PREPAID: collect nothing")
+    draw(canvas, MARGIN, y - 19, _cash(parcel), BOLD, 18 if parcel.collect else 14, ROOM, size_min=0)
     y = _rule(canvas, y - 30)
-    bar = _bar_code(Code128, parcel.tracking, WIDTH - 2 * MARGIN)
-    bar.drawOn(canvas, (WIDTH - bar.width) / 2, y - 84)
-    canvas.setFont("Courier-Bold", 13)
-    canvas.drawCentredString(WIDTH / 2, y - 100, parcel.tracking)
-    y = _rule(canvas, y - 110)
-    y = _address(canvas, y, f"FROM {parcel.node_id}", sender, 8)
-    canvas.setFont("Helvetica", 8)
-    units = sum(item.units for item in parcel.items)
-    canvas.drawString(MARGIN, MARGIN, f"Order {parcel.order_id}   {units} units")
+    bars.draw(canvas, (WIDTH_DOTS - bars.dots) // 2 * DOT, y - 74, 66)
+    text, size = fitted(parcel.tracking, FIXED, 13, ROOM, 0)
+    canvas.setFont(FIXED, size)
+    canvas.drawCentredString(WIDTH / 2, y - 90, text)
+    y = _rule(canvas, y - 100)
+    _address(canvas, y, f"FROM {parcel.node_id}", sender, 8)
+    draw(canvas, MARGIN, MARGIN - 4, _content(parcel), REGULAR, 8, ROOM)
     canvas.showPage()
     canvas.save()
     return sink.getvalue()
 
 
-def _bar_code(code128: Any, value: str, room: float) -> Any:
-    """As wide bars as fit the room."""
-    for width in (1.6, 1.3, 1.1, 0.9, 0.7, 0.55):
-        bar = code128(value, barWidth=width, barHeight=76, quiet=True, lquiet=QUIET * width, rquiet=QUIET * width)
-        if bar.width <= room:
-            return bar
-    return bar
+def _checked(parcel: Parcel, to: Party, sender: Party) -> BarCode:
+    """The bar code. Raises PaperError where the parcel would not get anywhere."""
+    if not parcel.postal_code:
+        raise PaperError(f"postal_code: shipment {parcel.number} has none: where is it to go?")
+    if not parcel.tracking:
+        raise PaperError(f"reference: shipment {parcel.number} has no tracking number: book it with a carrier first")
+    check_printable((
+        ("carrier", parcel.carrier.upper()), ("node_id", parcel.node_id), ("postal_code", parcel.postal_code),
+        ("order_id", parcel.order_id), *to.texts("to"), *sender.texts("seller"),
+    ))  # fmt: skip
+    return bar_code("reference", parcel.tracking, WIDTH_DOTS)
+
+
+def _cash(parcel: Parcel) -> str:
+    return f"COD {parcel.cash}" if parcel.collect else "PREPAID: collect nothing"
+
+
+def _content(parcel: Parcel) -> str:
+    units = f"{sum(item.units for item in parcel.items):,} units"
+    return f"Order {parcel.order_id}   {units}" if parcel.order_id else units
 
 
 def _rule(canvas: Any, y: float) -> float:
@@ -67,21 +75,16 @@ def _rule(canvas: Any, y: float) -> float:
 
 
 def _address(canvas: Any, y: float, head: str, party: Party, size: float) -> float:
-    canvas.setFont("Helvetica", 7)
-    canvas.drawString(MARGIN, y - 8, head)
+    draw(canvas, MARGIN, y - 8, head, REGULAR, 7, ROOM)
     y -= 10
-    for number, line in enumerate(line for line in (party.name, *party.lines, party.phone) if line):
+    for number, line in enumerate(_lines(party)):
         y -= size + 1
-        _fitted(canvas, MARGIN, y, line, "Helvetica-Bold" if number == 0 else "Helvetica", size, WIDTH - 2 * MARGIN)
+        draw(canvas, MARGIN, y, line, REGULAR if number else BOLD, size, ROOM)
     return y - 4
 
 
-def _fitted(canvas: Any, x: float, y: float, text: str, font: str, size: float, room: float) -> None:
-    """A text in a smaller size where it is too wide."""
-    while size > 5 and canvas.stringWidth(text, font, size) > room:
-        size -= 0.5
-    canvas.setFont(font, size)
-    canvas.drawString(x, y, text)
+def _lines(party: Party) -> list[str]:
+    return [line for line in (party.name, *party.lines, party.phone) if line]
 
 
 # ZPL
@@ -89,33 +92,34 @@ def _fitted(canvas: Any, x: float, y: float, text: str, font: str, size: float, 
 
 def label_zpl(parcel: Parcel, to: Party, sender: Party) -> str:
     """The same for a printer of 203 dots an inch. Raises PaperError."""
-    check_label(parcel)
-    cash = f"COD {parcel.currency} {amount(parcel.collect)}" if parcel.collect else "PREPAID: collect nothing"
+    bars = _checked(parcel, to, sender)
+    x, half = MARGIN_DOTS, ROOM_DOTS // 2
     lines = [
-        "^XA", "^CI28", f"^PW{4 * DOTS_PER_INCH}", f"^LL{6 * DOTS_PER_INCH}",
-        _field(40, 40, 50, parcel.carrier.upper()), _field(560, 50, 22, f"Shipment {parcel.number}"),
-        "^FO40,100^GB732,3,3^FS",
-    ]  # fmt: skip
-    y = 115
-    for text in (to.name, *to.lines, to.phone):
-        if text:
-            lines.append(_field(40, y, 34, text))
-            y += 40
-    lines += [
-        _field(40, 380, 110, parcel.postal_code), "^FO40,500^GB732,3,3^FS", _field(40, 520, 50, cash),
-        "^FO40,590^GB732,3,3^FS",
-        f"^BY{2 if len(parcel.tracking) > 14 else 3},3,200^FO60,620^BCN,200,Y,N,N,A^FH^FD{_plain(parcel.tracking)}^FS",
-        "^FO40,890^GB732,3,3^FS", _field(40, 910, 24, f"From {parcel.node_id} {sender.name}"),
-        *(_field(40, 940 + 30 * number, 24, text) for number, text in enumerate(sender.lines)),
-        _field(40, 1150, 24, f"Order {parcel.order_id}"), "^XZ",
+        "^XA", "^CI28", f"^PW{WIDTH_DOTS}", f"^LL{HEIGHT_DOTS}",
+        _field(x, 40, 50, parcel.carrier.upper(), half), _field(x + half, 50, 24, f"Shipment {parcel.number}", half),
+        _zpl_rule(100),
+        *(_field(x, 115 + 37 * number, 34, line) for number, line in enumerate(_lines(to))),
+        _field(x, 385, 110, parcel.postal_code), _zpl_rule(500),
+        _field(x, 520, 50, _cash(parcel), height_min=0), _zpl_rule(590),
+        f"^BY{bars.module_dots}^FO{(WIDTH_DOTS - bars.dots) // 2},610^BCN,200,N,N,N,N^FH^FD{_plain(bars.zpl())}^FS",
+        _field(x, 830, 40, parcel.tracking, height_min=0), _zpl_rule(890),
+        _field(x, 905, 24, f"FROM {parcel.node_id}"),
+        *(_field(x, 935 + 30 * number, 24, line) for number, line in enumerate(_lines(sender))),
+        _field(x, 1160, 24, _content(parcel)), "^XZ",
     ]  # fmt: skip
     return "\n".join(lines) + "\n"
 
 
-def _field(x: int, y: int, height: int, text: str) -> str:
-    return f"^FO{x},{y}^A0N,{height},{height}^FH^FD{_plain(text)}^FS"
+def _zpl_rule(y: int) -> str:
+    return f"^FO{MARGIN_DOTS},{y}^GB{ROOM_DOTS},3,3^FS"
+
+
+def _field(x: int, y: int, height: int, text: str, room: int = ROOM_DOTS, height_min: int = 18) -> str:
+    """A text in the printer's font, which is narrower than the one that it is measured by."""
+    text, size = fitted(text, BOLD, height, room, height_min)
+    return f"^FO{x},{y}^A0N,{int(size)},{int(size)}^FH^FD{_plain(text)}^FS"
 
 
 def _plain(text: str) -> str:
     """A text of a field: what would be a command of the printer's is written by its code."""
-    return "".join(f"_{ord(one):02X}" if one in "^~_\\" else one for one in text if one.isprintable())
+    return "".join(f"_{ord(one):02X}" if one in "^~_\\" else one for one in text)

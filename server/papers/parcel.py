@@ -1,17 +1,22 @@
-"""What is printed of a parcel, and the checks that every paper makes."""
+"""What is printed of a parcel: who sends and gets it, what is in it, what is charged for it."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
-TEXT_CHARACTERS_MAX = 60
+from allot.v1 import life_pb2
+from server.papers.given import PaperError, read_object, text_of
+
+INDIA = timedelta(hours=5, minutes=30)  # ahead of UTC
 ADDRESS_LINES_MAX = 5
-
-
-class PaperError(Exception):
-    """It cannot be printed: the field, its value, and the mend."""
+# Decimals of the currencies that do not have two (ISO 4217, list one, "minor unit").
+DECIMALS = {
+    **dict.fromkeys(("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV",
+                     "XAF", "XOF", "XPF"), 0),
+    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
+    **dict.fromkeys(("CLF", "UYW"), 4),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -22,32 +27,29 @@ class Party:
     lines: tuple[str, ...] = ()
     postal_code: str = ""
     phone: str = ""
-    gstin: str = ""  # of a seller
-    region: str = ""  # the two digits of a state
+    gstin: str = ""
+    region: str = ""  # of who gets it: the two digits of a state
     upi: str = ""  # of a seller: where the QR code of an invoice pays to
 
     @classmethod
     def read(cls, path: Path) -> "Party":
         """Of a JSON file. Raises OSError and PaperError."""
-        try:
-            found = json.loads(path.read_text())
-        except ValueError as error:
-            raise PaperError(f"{path}: it is no JSON: {error}") from None
-        if not isinstance(found, Mapping):
-            raise PaperError(f"{path}: give an object of {', '.join(cls.__dataclass_fields__)}")
+        fields = ", ".join(cls.__dataclass_fields__)
+        found = read_object(path, fields)
         if unknown := set(found) - set(cls.__dataclass_fields__):
-            raise PaperError(f"{path}: {min(unknown)}: give {', '.join(cls.__dataclass_fields__)}")
+            raise PaperError(f"{path}: {min(unknown)!r}: give {fields}")
         lines = found.get("lines", [])
         if not isinstance(lines, list) or len(lines) > ADDRESS_LINES_MAX:
             raise PaperError(f"{path}: lines: give a list of {ADDRESS_LINES_MAX} at most")
-        named = {name: _text(path, name, value) for name, value in found.items() if name != "lines"}
-        return cls(**named, lines=tuple(_text(path, "lines", line) for line in lines))
+        named = {name: text_of(path, name, value) for name, value in found.items() if name != "lines"}
+        return cls(**named, lines=tuple(text_of(path, "lines", line) for line in lines))
 
-
-def _text(path: Path, name: str, value: Any) -> str:
-    if not isinstance(value, str) or len(value) > TEXT_CHARACTERS_MAX or not value.isprintable():
-        raise PaperError(f"{path}: {name}: {value!r}: give a text of {TEXT_CHARACTERS_MAX} characters at most")
-    return value
+    def texts(self, whose: str) -> Iterator[tuple[str, str]]:
+        """Every field and its text."""
+        for name in self.__dataclass_fields__:
+            value = getattr(self, name)
+            for text in value if name == "lines" else (value,):
+                yield f"{whose}: {name}", text
 
 
 @dataclass(frozen=True)
@@ -69,15 +71,17 @@ class Parcel:
     """One shipment, as it is printed."""
 
     number: int
-    order_id: str
+    order_id: str  # empty: its record was moved away
     node_id: str
     carrier: str
     tracking: str
     postal_code: str
     collect: int  # minor units, cash on delivery
-    currency: str = "INR"
+    currency: str = ""  # empty: its order has no prices
     shipped_at_us: int = 0
-    is_within_region: bool = False
+    tax_split: life_pb2.TaxSplit = life_pb2.TAX_SPLIT_UNSPECIFIED
+    invoice_number: str = ""  # empty: none was given
+    invoiced_at_us: int = 0
     items: tuple[Item, ...] = field(default=())
 
     @property
@@ -88,17 +92,14 @@ class Parcel:
             for item in self.items
         )
 
+    @property
+    def cash(self) -> str:
+        """What is to be collected on delivery, in its currency."""
+        return f"{self.currency} {amount(self.collect, self.currency)}"
 
-def amount(minor: int) -> str:
-    """Minor units with two decimals."""
-    return f"{'-' if minor < 0 else ''}{abs(minor) // 100:,}.{abs(minor) % 100:02d}"
 
-
-def check_label(parcel: Parcel) -> None:
-    """Raises PaperError where a parcel would not get anywhere."""
-    if not parcel.postal_code:
-        raise PaperError(f"postal_code: shipment {parcel.number} has none: where is it to go?")
-    if not parcel.tracking:
-        raise PaperError(f"reference: shipment {parcel.number} has no tracking number: book it with a carrier first")
-    if not parcel.tracking.isascii() or not parcel.tracking.isprintable():
-        raise PaperError(f"reference: {parcel.tracking!r}: a Code 128 bar code has printable ASCII characters only")
+def amount(minor: int, currency: str) -> str:
+    """Minor units of a currency with as many decimals as it has."""
+    decimals = DECIMALS.get(currency, 2)
+    whole, rest = divmod(abs(minor), 10**decimals)
+    return f"{'-' if minor < 0 else ''}{whole:,}" + (f".{rest:0{decimals}d}" if decimals else "")

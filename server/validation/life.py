@@ -7,6 +7,8 @@ import re
 from enum import IntEnum
 from typing import Any
 
+import grpc
+
 from allot.v1 import payments_pb2, returns_pb2, shipments_pb2
 from engine.intake.nodes import NODE_ID_CHARACTERS_MAX
 from engine.intake.orders import (
@@ -21,13 +23,13 @@ from engine.payments import flags_of
 from kernels.columns import NO_NODE, NONE
 from kernels.life import Condition, Disposition, PayMethod, RefundTo, ReturnFlag, ReturnKind, Step
 from kernels.shipments import PACKED_ONLY
-from server.errors import invalid
+from server.errors import Rejection, invalid
 from server.gather import ActRow, StepRow
 from server.lookup import Lookup
 from server.naming import NotYetKnown
-from server.security import holds_card_number
-from server.validation.orders import actor_of, channel_of
-from server.validation.values import MICROSECONDS_MAX, number, request_id, text
+from server.security import current_caller, holds_card_number, is_card_number
+from server.validation.orders import actor_of, channel_of, write_key
+from server.validation.values import MICROSECONDS_MAX, number, request_id, shown, text
 
 AMOUNT_MAX = 10**15  # minor units
 REFERENCE_CHARACTERS_MAX = 64
@@ -118,7 +120,7 @@ def shipment_step(request: shipments_pb2.AdvanceShipmentRequest, lookup: Lookup)
         step, request, lookup, document_id=_named(request.shipment_id, reference, "shipment_id"),
         amount=_amount("cost", request.cost), how=_how("carrier", request.carrier, reference, lookup),
         reference=reference, at=_moment(request.at_us), node=_node(request.node_id, lookup),
-        note=text("place", request.place, REFERENCE_CHARACTERS_MAX) if request.place else "",
+        note=_place(request.place),
         flags=_choice("disposition", request.disposition, Disposition),
     )  # fmt: skip
 
@@ -127,18 +129,42 @@ def new_return(request: returns_pb2.CreateReturnRequest, lookup: Lookup) -> Step
     """A return to ask for."""
     kind = _choice("kind", request.kind, ReturnKind)
     condition = _choice("condition", request.condition, Condition)
+    if request.as_credit and kind == ReturnKind.EXCHANGE:
+        message = "as_credit: an exchange is paid for by what came back, and nothing is left: ask for one of the two"
+        raise invalid("as_credit", message, "ONE_OF_TWO")
+    order_id, return_id = _order_id(request), _id("return_id", request.return_id)
+    how, note = _reason(request.reason, lookup)
+    if current_caller().customer and not return_id.startswith(f"{order_id}-"):
+        message = f"return_id: {shown(return_id)}: a customer's begins with the order's id and a dash"
+        raise invalid("return_id", message, "NOT_YOURS")
     return _row(
-        Step.ASK_RETURN, request, lookup, document_id=_id("return_id", request.return_id), order_id=_order_id(request),
-        line=number("line", request.line, 1, ORDER_LINES_MAX), how=_word("reason", request.reason, lookup),
+        Step.ASK_RETURN, request, lookup, document_id=return_id, order_id=order_id, how=how, note=note,
+        line=number("line", request.line, 1, ORDER_LINES_MAX),
         units=number("quantity", request.quantity, 1, LINE_UNITS_MAX),
         flags=kind | condition << 4 | (ReturnFlag.AS_CREDIT if request.as_credit else 0),
     )  # fmt: skip
 
 
+def _reason(reason: str, lookup: Lookup) -> tuple[int, str]:
+    """The word of a reason; what a customer gives for one that no shop has used is a note."""
+    if not current_caller().customer:
+        return _word("reason", reason, lookup), ""
+    if reason:
+        _no_card("reason", reason, WORD_CHARACTERS_MAX)
+    index = lookup.find(Namespace.WORD, reason) if reason else NONE
+    return (index, "") if index >= 0 else (NONE, reason)
+
+
 def return_step(request: returns_pb2.AdvanceReturnRequest, lookup: Lookup) -> StepRow:
-    """A step of a return."""
+    """A step of a return. A customer may only withdraw it."""
+    step = _step("step", request.step, _RETURN)
+    if current_caller().customer and step is not Step.WITHDRAW:
+        raise Rejection(
+            grpc.StatusCode.PERMISSION_DENIED, "ROLE_NOT_ALLOWED", "step: customers may withdraw a return, no more",
+            "step",
+        )  # fmt: skip
     return _row(
-        _step("step", request.step, _RETURN), request, lookup, document_id=_id("return_id", request.return_id),
+        step, request, lookup, document_id=_id("return_id", request.return_id),
         units=number("quantity", request.quantity, 0, LINE_UNITS_MAX), node=_node(request.node_id, lookup),
         flags=_choice("disposition", request.disposition, Disposition),
     )  # fmt: skip
@@ -160,7 +186,7 @@ def _row(
     line: int = 0, units: int = 0, node: int = NO_NODE, amount: int = 0, currency: int = NONE, how: int = NONE,
     reference: str = "", note: str = "", at: int = 0, flags: int = 0,
 ) -> StepRow:  # fmt: skip
-    key = request_id(request.request_id)
+    key = write_key(request.request_id)
     channel = channel_of("channel", request.channel, lookup) if request.channel or not reference else NONE
     return StepRow(
         key, actor_of(lookup), int(step), channel, document_id, order_id, reference, note, number, line, units, node,
@@ -183,9 +209,14 @@ def _step(field: str, value: int, steps: tuple[Step, ...]) -> Step:
 
 def _id(field: str, value: str) -> str:
     found = text(field, value, ORDER_ID_CHARACTERS_MAX)
-    if field == "payment_id":
-        _no_card(field, value, ORDER_ID_CHARACTERS_MAX)
+    _no_card(field, value, ORDER_ID_CHARACTERS_MAX, is_id=field != "payment_id")
     return found
+
+
+def _place(value: str) -> str:
+    if value:
+        _no_card("place", value, REFERENCE_CHARACTERS_MAX)
+    return value
 
 
 def _named(value: str, reference: str, field: str) -> str:
@@ -199,11 +230,11 @@ def _order_id(request: Any) -> str:
     return text("order_id", request.order_id, ORDER_ID_CHARACTERS_MAX)
 
 
-def _no_card(field: str, value: str, characters_max: int) -> None:
-    """Refuse what looks like a card number: tokens only."""
+def _no_card(field: str, value: str, characters_max: int, is_id: bool = False) -> None:
+    """Refuse what looks like a card number: tokens only. is_id: whether others number things by it."""
     if value:
         text(field, value, characters_max)
-    if holds_card_number(value):
+    if is_card_number(value) if is_id else holds_card_number(value):
         message = f"{field}: it looks like a card number, and none is ever kept: give a token"
         raise invalid(field, message, "CARD_NUMBER")
 
@@ -234,7 +265,7 @@ def _how(field: str, name: str, reference: str, lookup: Lookup) -> int:
 def _word(field: str, name: str, lookup: Lookup) -> int:
     if not name:
         return NONE
-    text(field, name, 64)
+    _no_card(field, name, WORD_CHARACTERS_MAX)
     index = lookup.find(Namespace.WORD, name)
     if index < 0:
         raise NotYetKnown(field, Namespace.WORD, name)

@@ -3,6 +3,7 @@
 Texts of the catalogue become indices here. One that the server may be able to name raises NotYetKnown.
 """
 
+import hashlib
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -32,7 +33,7 @@ from server.errors import invalid
 from server.gather import ActRow, ConfirmRow, OrderRow, ReleaseRow
 from server.lookup import Lookup
 from server.naming import NotYetKnown
-from server.security import current_caller, holds_card_number
+from server.security import current_caller, holds_card_number, is_card_number
 from server.validation.values import microseconds, number, request_id, text
 
 _DAY = 86_400_000_000
@@ -48,13 +49,34 @@ _MONEY_OF_ORDERS = {
 def order_row(draft: types_pb2.OrderDraft, lookup: Lookup, expires_at: int = 0) -> OrderRow:
     """An order or a cart. Raises Rejection, NotYetKnown."""
     order_id = text("order.order_id", draft.order_id, ORDER_ID_CHARACTERS_MAX)
+    if is_card_number(order_id):
+        raise invalid("order.order_id", "order.order_id: it is a card number: give an id", "CARD_NUMBER")
     channel = channel_of("order.channel", draft.channel, lookup)
     postal_code = _postal_code("order.postal_code", draft.postal_code, lookup)
     sku, quantity = _lines("order.lines", draft.lines, lookup)
     options = _options(draft, lookup)
+    _check_prices(draft, options)
     if draft.currency and "unit_price" in options:
         options |= _frozen(quantity, options)
     return OrderRow(order_id, channel, postal_code, sku, quantity, options, expires_at)
+
+
+def _check_prices(draft: types_pb2.OrderDraft, options: dict[str, Any]) -> None:
+    """Refuse an order that tells a part of what it costs: it would owe nothing. Raises Rejection."""
+    priced = [line.HasField("unit_price") for line in draft.lines]
+    if all(priced) and draft.currency:
+        return
+    if any(priced) and not all(priced):
+        where = f"order.lines[{priced.index(False)}].unit_price"
+        raise invalid(where, f"{where}: other lines have one: give every line a price, or none", "PRICE_MISSING")
+    told = [name for name in _MONEY_OF_ORDERS if getattr(draft, name)]
+    told += [f"lines.{name}" for name in _MONEY if name in options]
+    if told and not draft.currency:
+        message = f"order.currency: {told[0]} is told, and in which currency not: give three capitals, as INR"
+        raise invalid("order.currency", message, "VALUE_MISSING")
+    if told:
+        message = f"order.lines[0].unit_price: {told[0]} is told, and no price: give every line one"
+        raise invalid("order.lines[0].unit_price", message, "PRICE_MISSING")
 
 
 def _frozen(quantity: list[int], options: dict[str, Any]) -> dict[str, Any]:
@@ -111,11 +133,20 @@ def release_row(request: reservations_pb2.ReleaseRequest, lookup: Lookup) -> Rel
 def cancel_row(request: orders_pb2.CancelOrderRequest, lookup: Lookup) -> ActRow:
     """Units to cancel."""
     return ActRow(
-        request_id(request.request_id), channel_of("channel", request.channel, lookup),
+        write_key(request.request_id), channel_of("channel", request.channel, lookup),
         text("order_id", request.order_id, ORDER_ID_CHARACTERS_MAX),
         number("line", request.line, 0, ORDER_LINES_MAX), NO_NODE, Action.CANCEL,
         number("quantity", request.quantity, 0, LINE_UNITS_MAX), 0, actor_of(lookup),
     )  # fmt: skip
+
+
+def write_key(value: str) -> str:
+    """The idempotency key of a write. Customers have a space of their own: none of theirs is ever a shop's or a
+    worker's, whose keys may be guessed."""
+    key, customer = request_id(value), current_caller().customer
+    if not customer:
+        return key
+    return "customer-" + hashlib.blake2b(f"{customer}\0{key}".encode(), digest_size=16).hexdigest()
 
 
 def actor_of(lookup: Lookup) -> int:
@@ -185,6 +216,8 @@ def _options(draft: types_pb2.OrderDraft, lookup: Lookup) -> dict[str, Any]:
         options["payment_method"] = _word("order.payment_method", method, lookup)
     if draft.service_level:
         level = text("order.service_level", draft.service_level, SERVICE_LEVEL_CHARACTERS_MAX)
+        if holds_card_number(level):
+            raise invalid("order.service_level", "order.service_level: it looks like a card number", "CARD_NUMBER")
         options["service_level"] = _word("order.service_level", level, lookup)
     if draft.customer:
         options["customer"] = text("order.customer", draft.customer, CUSTOMER_CHARACTERS_MAX)

@@ -42,6 +42,8 @@ class Cause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CAUSE_UNPAID: _ClassVar[Cause]
     CAUSE_SHIPMENT: _ClassVar[Cause]
     CAUSE_EXCHANGE: _ClassVar[Cause]
+    CAUSE_PAYMENT: _ClassVar[Cause]
+    CAUSE_BALANCE: _ClassVar[Cause]
 
 class MovementKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -81,6 +83,8 @@ CAUSE_SHORT_PICK: Cause
 CAUSE_UNPAID: Cause
 CAUSE_SHIPMENT: Cause
 CAUSE_EXCHANGE: Cause
+CAUSE_PAYMENT: Cause
+CAUSE_BALANCE: Cause
 MOVEMENT_KIND_UNSPECIFIED: MovementKind
 MOVEMENT_KIND_RECEIVED: MovementKind
 MOVEMENT_KIND_COUNTED: MovementKind
@@ -176,7 +180,7 @@ class UnitsMoved(_message.Message):
     def __init__(self, number: _Optional[int] = ..., line: _Optional[int] = ..., sku: _Optional[str] = ..., node_id: _Optional[str] = ..., from_stage: _Optional[_Union[_types_pb2.Stage, str]] = ..., to_stage: _Optional[_Union[_types_pb2.Stage, str]] = ..., quantity: _Optional[int] = ..., cause: _Optional[_Union[Cause, str]] = ..., from_node_id: _Optional[str] = ..., actor: _Optional[str] = ...) -> None: ...
 
 class StepTaken(_message.Message):
-    __slots__ = ("number", "order_number", "kind", "step", "state", "how", "node_id", "line", "quantity", "amount", "at_us", "of_number", "document_id", "reference", "channel", "note", "actor", "refund_to")
+    __slots__ = ("number", "order_number", "kind", "step", "state", "how", "node_id", "line", "quantity", "amount", "at_us", "of_number", "document_id", "reference", "channel", "note", "actor", "refund_to", "cause")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     ORDER_NUMBER_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -195,6 +199,7 @@ class StepTaken(_message.Message):
     NOTE_FIELD_NUMBER: _ClassVar[int]
     ACTOR_FIELD_NUMBER: _ClassVar[int]
     REFUND_TO_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
     number: int
     order_number: int
     kind: str
@@ -213,7 +218,8 @@ class StepTaken(_message.Message):
     note: str
     actor: str
     refund_to: str
-    def __init__(self, number: _Optional[int] = ..., order_number: _Optional[int] = ..., kind: _Optional[str] = ..., step: _Optional[str] = ..., state: _Optional[str] = ..., how: _Optional[str] = ..., node_id: _Optional[str] = ..., line: _Optional[int] = ..., quantity: _Optional[int] = ..., amount: _Optional[int] = ..., at_us: _Optional[int] = ..., of_number: _Optional[int] = ..., document_id: _Optional[str] = ..., reference: _Optional[str] = ..., channel: _Optional[str] = ..., note: _Optional[str] = ..., actor: _Optional[str] = ..., refund_to: _Optional[str] = ...) -> None: ...
+    cause: Cause
+    def __init__(self, number: _Optional[int] = ..., order_number: _Optional[int] = ..., kind: _Optional[str] = ..., step: _Optional[str] = ..., state: _Optional[str] = ..., how: _Optional[str] = ..., node_id: _Optional[str] = ..., line: _Optional[int] = ..., quantity: _Optional[int] = ..., amount: _Optional[int] = ..., at_us: _Optional[int] = ..., of_number: _Optional[int] = ..., document_id: _Optional[str] = ..., reference: _Optional[str] = ..., channel: _Optional[str] = ..., note: _Optional[str] = ..., actor: _Optional[str] = ..., refund_to: _Optional[str] = ..., cause: _Optional[_Union[Cause, str]] = ...) -> None: ...
 
 class Posted(_message.Message):
     __slots__ = ("number", "order_number", "account", "amount", "currency")
