@@ -130,7 +130,7 @@ def _pick_short(commit: Commit, command: ActOnUnits, at: int, held: OpenOrders) 
     sku, node, lines = held.sku[line[rows]], held.node[rows].copy(), held.line[line[rows]]
     lost = lost_of(state, lines, units)
     number = int(state.book.orders.number[state.book.lines.order[lines[0]]])
-    make_short(commit, part, units, Cause.SHORT_PICK)
+    make_short(commit, part, units, Cause.SHORT_PICK, NONE if command.actor is None else int(command.actor[at]))
     count = rows.size
     columns = {
         "sku": sku, "node": node, "kind": np.full(count, MovementKind.ADJUSTED, np.uint8),

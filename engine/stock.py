@@ -192,12 +192,16 @@ def _newest_first(state: State, parts: Any) -> Any:
     return parts[reached[np.lexsort((position, -book.orders.number[order[reached]], is_order[reached]))]]
 
 
-def make_short(commit: Commit, part: Any, units: Any, cause: Cause) -> None:
-    """Units of parts lose their node: they become short, or wait where the channel has back-orders."""
+def make_short(commit: Commit, part: Any, units: Any, cause: Cause, actor: int = NONE) -> None:
+    """Units of parts lose their node: they become short, or wait where the channel has back-orders. actor: the word of
+    who did it."""
     book, state = commit.state.book, commit.state
     order = book.lines.order[book.parts.line[part]]
     to = np.where(_is_back_ordered(state, order), Stage.BACK_ORDERED, Stage.SHORT).astype(np.uint8)
-    commit.move(move_columns(state, part, to, units, cause), claimed=False)
+    columns = move_columns(state, part, to, units, cause)
+    if actor != NONE:
+        columns["actor"] = np.full(part.size, actor, np.int16)
+    commit.move(columns, claimed=False)
 
 
 def _is_back_ordered(state: State, order: Any) -> Any:

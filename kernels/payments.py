@@ -171,6 +171,7 @@ def _pay(asked: Asked, i: int, location: int, book: Book, named: I64, known: int
         same = documents.order[known] == order and documents.flags[known] == asked.flags[i]
         same = same and documents.how[known] == asked.how[i]
         same = same and (asked.amount[i] == 0 or asked.amount[i] == documents.figures[known, _AMOUNT])
+        same = same and (asked.currency[i] == NONE or asked.currency[i] + 1 == book.money.currency[order])
         return (_DONE if same else _CONFLICT), (documents.number[known] if same else 0), 1 if same else 0
     reply = check_new(asked, i, book, named, known)
     amount = np.int64(0)

@@ -97,9 +97,9 @@ class StepBatches:
         for name, (low, high) in AMOUNTS.items():
             figures[name] = _whole(columns, name, rows, low, high)
         figures["flags"] = self._flags(columns, figures["step"], rows)
-        _check_steps(figures, texts)
         if unnamed:
             return TakenSteps(None, unnamed)
+        _check_steps(figures, texts)
         command = TakeSteps(
             request_id=pa.array([request_id], pa.string()), request_channel=np.array([NONE], np.int16),
             actor=np.array([actor], np.int16), first_row=np.array([0, rows], np.int64), **texts,

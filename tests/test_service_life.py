@@ -81,10 +81,9 @@ def test_an_order_goes_all_the_way_and_its_time_line_tells(shop: Client):
     shop.advance_refund("done", refund.number, channel="own", payment_id="P-1")
     assert (now.balance.to_come, now.balance.captured, now.balance.refunded) == (0, 109_790, 52_395)
     wanted = [
-        "PLACED", "ALLOCATED",
-            "PAY", "AUTHORISE", "PICKED", "PACKED", "SEND", "ADD_ITEM", "BOOK", "SHIPPED", "SHIP", "ASK_CAPTURE", "TRANSIT",
-        "TRANSIT", "DELIVERED", "DELIVER", "CAPTURE", "ASK_RETURN", "APPROVE", "RETURNED", "RECEIVE", "INSPECT",
-        "ASK_REFUND", "REFUND",
+        "PLACED", "ALLOCATED", "PAY", "AUTHORISE", "PICKED", "PACKED", "SEND", "ADD_ITEM", "BOOK", "SHIPPED", "SHIP",
+        "ASK_CAPTURE", "TRANSIT", "TRANSIT", "DELIVERED", "DELIVER", "CAPTURE", "ASK_RETURN", "APPROVE", "RETURNED",
+        "RECEIVE", "INSPECT", "ASK_REFUND", "REFUND",
     ]  # fmt: skip
     told = until(lambda: sorted(one.what for one in shop.get_life("own", "A-1").life.timeline), sorted(wanted))
     assert told == sorted(wanted)
@@ -239,3 +238,76 @@ def test_the_ledger_balances_and_the_folder_is_clean_after_a_kill(tmp_path: Path
         balances = {one.account: one.amount for one in shop.get_ledger().balances}
         assert balances == {"CUSTOMER": -52_395, "GATEWAY": 104_790, "REFUNDS": -52_395}
         assert shop.get_payment(channel="own", payment_id="P-1").payment.refunding == 52_395
+
+
+def test_a_batch_may_have_a_key_of_the_callers_and_no_rows_are_refused_by_name(shop: Client):
+    placed(shop, "K-1")
+    pay = {"step": "PAY", "channel": "own", "document_id": "P-K-1", "order_id": "K-1", "method": "CARD", "how": "local"}
+    table = pa.table({name: [value] for name, value in pay.items()})
+    first, again = (next(iter(shop.take_steps("payments", [("mine", table)]))) for _ in range(2))
+    assert first.column("quantity") == again.column("quantity")
+    assert (first.column("again").to_pylist(), again.column("again").to_pylist()) == ([False], [True])
+    assert refused(lambda: list(shop.take_steps("payments", [table.slice(0, 0)]))) == "VALUE_MISSING"
+
+
+@pytest.mark.parametrize(
+    ("service", "row", "reason"),
+    [
+        ("shipments", {"step": "SEND", "order_id": "A"}, "VALUE_MISSING"),
+        ("shipments", {"step": "BOOK", "document_id": "S"}, "VALUE_MISSING"),
+        ("shipments", {"step": "SEND", "document_id": "S", "order_id": "A", "how": "x", "reference": "T"}, "NOT_YET"),
+        ("shipments", {"step": "TRANSIT", "document_id": "S", "note": "4111.1111.1111.1111"}, "CARD_NUMBER"),
+        ("payments", {"step": "PAY", "document_id": "P", "order_id": "A", "method": "CARD"}, "VALUE_MISSING"),
+        ("payments", {"step": "CAPTURE", "document_id": "P", "reference": "pay_1"}, "VALUE_MISSING"),
+        ("returns", {"step": "ASK_RETURN", "document_id": "R", "order_id": "A", "line": 1}, "OUT_OF_RANGE"),
+        ("returns", {"step": "ASK_RETURN", "document_id": "R", "order_id": "A", "line": 1, "quantity": 1,
+                     "kind": "EXCHANGE", "as_credit": True}, "ONE_OF_TWO"),
+        ("returns", {"step": "ASK_RETURN", "document_id": "R", "order_id": "A", "line": 1, "quantity": 1,
+                     "how": "4111 1111 1111 1111"}, "CARD_NUMBER"),
+    ],
+)  # fmt: skip
+def test_batches_are_asked_for_what_single_calls_are(shop: Client, service: str, row: dict[str, Any], reason: str):
+    table = pa.table({name: [value] for name, value in ({"channel": "own"} | row).items()})
+    assert refused(lambda: list(shop.take_steps(service, [table]))) == reason
+
+
+@pytest.mark.parametrize(
+    ("lines", "order", "reason"),
+    [
+        ([{"unit_price": 100}, {}], {}, "PRICE_MISSING"), ([{}], {"shipping_fee": 50}, "PRICE_MISSING"),
+        ([{"tax": 5}], {}, "PRICE_MISSING"), ([{"unit_price": 100}], {"currency": ""}, "VALUE_MISSING"),
+    ],
+)  # fmt: skip
+def test_an_order_that_tells_a_part_of_its_prices_is_refused(
+    shop: Client, lines: list[dict[str, Any]], order: dict[str, Any], reason: str
+):
+    asked = {"currency": "INR"} | order
+    rows = [{"sku": "SHIRT", "quantity": 1} | line for line in lines]
+    call = shop.place_order
+    assert refused(call, channel="own", order_id="part", postal_code="560034", lines=rows, **asked) == reason
+
+
+def test_a_time_to_pay_beyond_all_waiting_stops_nothing(tmp_path: Path):
+    for _ in range(2):  # also when it is there at the start
+        with server(tmp_path / "data") as running, Client(running.address) as shop:
+            shop.put_nodes([("BLR", 12.97, 77.59)])
+            shop.put_channel("own")
+            shop.receive_stock([("SHIRT", "BLR", 50)])
+            placed(shop, "late", pay_by_us=253_402_300_799_999_999)
+            time.sleep(0.3)
+            assert shop.get_order("own", "late").order_id == "late"
+
+
+def test_card_numbers_are_kept_nowhere(shop: Client):
+    card = "4111 1111-1111 1111"
+    placed(shop, "C-9")
+    for call, arguments, fields in (
+        (shop.create_payment, ("own", "C-9", "P-C-9"), {"method": "card", "gateway": card}),
+        (shop.create_payment, ("own", "C-9", card), {"method": "card", "gateway": "local"}),
+        (shop.create_shipment, ("own", "C-9", "4111-1111-1111-1111", "BLR"), {}),
+        (shop.advance_shipment, ("transit",), {"channel": "own", "shipment_id": "S", "place": card}),
+        (shop.advance_shipment, ("book",), {"channel": "own", "shipment_id": "S", "carrier": card}),
+        (shop.create_return, ("own", "C-9", "R", 1, 1), {"reason": "4111.1111.1111.1111"}),
+        (placed, (shop, "4111-1111-1111-1111"), {}), (placed, (shop, "C-10"), {"service_level": card}),
+    ):  # fmt: skip
+        assert refused(call, *arguments, **fields) == "CARD_NUMBER", fields

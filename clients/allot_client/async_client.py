@@ -214,10 +214,11 @@ class AsyncClient(LifeMethods):
         return self._pages(calls.LIST_ORDERS, request, lambda page: page.orders, timeout)
 
     async def take_steps(
-        self, kind: str, steps: "Iterable[pa.Table]", *, window: int = WINDOW_BATCHES
+        self, kind: str, steps: "Iterable[pa.Table | tuple[str, pa.Table]]", *, window: int = WINDOW_BATCHES
     ) -> "AsyncIterator[pa.Table]":
         """Steps of "payments", "shipments" or "returns", a table a batch of 131,072 rows at most, as StepBatch says.
 
+        One with a key of the caller's is given as (request_id, table).
         Answers in their order: reason (null where it was taken), quantity, again. What was not answered when the
         connection broke is sent again, under the same keys.
         """

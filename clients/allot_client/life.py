@@ -145,15 +145,18 @@ STEPS: dict[str, calls.Call[Any, Any]] = {
 
 
 def step_request(kind: str, steps: Any) -> Any:
-    """The message of a table of steps, a row each, with a key of its own: built once, so a repeat sends the same."""
+    """The message of a table of steps, a row each, or of (request_id, table); without one it has a key of its own.
+
+    Built once, so a repeat sends the same.
+    """
     pa = arrow()
-    batch = steps
-    if isinstance(steps, pa.Table):
-        (batch,) = steps.combine_chunks().to_batches()
+    request_id, batch = steps if isinstance(steps, tuple) else ("", steps)
+    if isinstance(batch, pa.Table):
+        batch = next(iter(batch.combine_chunks().to_batches()), pa.RecordBatch.from_pylist([], batch.schema))
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)
-    message = life_pb2.StepBatch(request_id=new_request_id(""), batch=bytes(sink.getvalue()))
+    message = life_pb2.StepBatch(request_id=new_request_id(request_id), batch=bytes(sink.getvalue()))
     return STEPS[kind].request(steps=message)
 
 

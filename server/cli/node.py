@@ -75,6 +75,7 @@ def regions(
     server: Server = DEFAULT_SERVER,
     token_file: TokenFile = None,
     ca: Ca = None,
+    json: Json = False,
 ) -> None:
     """Say in which tax region nodes and postal codes are. Within one, GST is split into CGST and SGST, else it is IGST.
 
@@ -87,6 +88,8 @@ def regions(
         node, _, region = given.partition("=")
         if not node or not region:
             fail(f"{given}: give NODE=REGION, as BLR=29", BAD_USAGE)
+        if node in {row["node_id"] for row in rows}:
+            fail(f"{given}: {node} is there twice: give each node once", BAD_USAGE)
         rows.append({"node_id": node, "region": region})
     if india:
         from engine.intake.postal_codes import Places
@@ -98,7 +101,11 @@ def regions(
         fail("nothing to put: give NODE=REGION, or --india", BAD_USAGE)
     with connected(server, token_file, ca, timeout=120) as client:
         client.put_tax_regions(rows)
-    say(f"tax regions put: {len(rows):,}")
+    nodes = len(of_nodes or [])
+    if json:
+        show_json({"nodes": nodes, "postal_codes": len(rows) - nodes})
+    else:
+        say(f"tax regions put: {len(rows):,}")
 
 
 @app.command("reallocate")
