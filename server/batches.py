@@ -29,7 +29,7 @@ from engine.intake.values import text_faults
 from engine.names import Names
 from engine.outcomes import Namespace, Reply
 from engine.ragged import offsets
-from kernels.columns import NO_NODE
+from kernels.columns import NO_NODE, NONE
 from kernels.messages import number_lines
 from server.ipc import malformed, read_batch
 from server.security import CARD_LIKE, DIVIDED_LIKE, holds_card_number, is_card_number
@@ -52,6 +52,7 @@ REASONS = (
     "", "EMPTY", "TOO_LONG", "CONTROL_CHARACTER", "UNKNOWN_CHANNEL", "OTHER_CHANNEL", "UNKNOWN_POSTAL_CODE", "NO_LINES",
     "TOO_MANY_LINES", "UNKNOWN_SKU", "QUANTITY_OUT_OF_RANGE", "AMOUNT_OUT_OF_RANGE", "NOT_A_TIME", "NOT_A_CURRENCY",
     "NOT_A_PAYMENT_METHOD", "CARD_NUMBER", "OUT_OF_RANGE", Reply.KEY_CONFLICT.name, Reply.ANSWER_ARCHIVED.name,
+    "PRICE_MISSING",
 )  # fmt: skip
 _REASON = {reason: place for place, reason in enumerate(REASONS)}
 FIELDS = (
@@ -113,7 +114,7 @@ class OrderBatches:
         options = self._options(taken, columns, lines, first_line)
         frozen, fits = money.frozen(first_line, quantity, options, sieve.reason == 0)
         sieve.refuse("lines.discount", "AMOUNT_OUT_OF_RANGE", ~fits)
-        sieve.refuse("lines.unit_price", "PRICE_MISSING", _priced_in_part(options, first_line))
+        _check_prices(sieve, options, first_line)
         options |= frozen
         order_id = _plain(columns["order_id"])
         taken.accepted = np.flatnonzero(sieve.reason == 0)
@@ -304,14 +305,14 @@ def _refuse_lines(sieve: Sieve, name: str, reason: str, failing: Any, first_line
         sieve.refuse(name, reason, orders)
 
 
-def _priced_in_part(options: Mapping[str, Any], first_line: Any) -> Any:
-    """bool [order]: some lines have a price and some have none, so the order would owe nothing."""
-    if "unit_price" not in options:
-        return np.zeros(first_line.size - 1, bool)
-    told = options["unit_price"] != NULL_I64
-    counts = np.append(0, np.cumsum(told))
-    priced, lines = counts[first_line[1:]] - counts[first_line[:-1]], np.diff(first_line)
-    return (priced > 0) & (priced < lines)
+def _check_prices(sieve: Sieve, options: Mapping[str, Any], first_line: Any) -> None:
+    """Refuse orders that tell a part of what they cost: they would owe nothing."""
+    if "unit_price" in options:
+        counts = np.append(0, np.cumsum(options["unit_price"] != NULL_I64))
+        priced = counts[first_line[1:]] - counts[first_line[:-1]]
+        sieve.refuse("lines.unit_price", "PRICE_MISSING", (priced > 0) & (priced < np.diff(first_line)))
+        currency = options.get("currency", np.full(priced.size, NONE))
+        sieve.refuse("currency", "EMPTY", (priced > 0) & (currency == NONE))
 
 
 def check_texts(sieve: Sieve, columns: dict[str, pa.Array]) -> None:

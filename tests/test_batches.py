@@ -78,6 +78,11 @@ def expected(row: dict[str, Any]) -> tuple[str, str] | None:
         return "OUT_OF_RANGE", "nodes_max"
     if any(line["unit_price"] is not None and not 0 <= line["unit_price"] <= PRICE_MINOR_UNITS_MAX for line in lines):
         return "AMOUNT_OUT_OF_RANGE", "lines.unit_price"
+    priced = [line["unit_price"] is not None for line in lines]
+    if any(priced) and not all(priced):
+        return "PRICE_MISSING", "lines.unit_price"
+    if any(priced) and not row["currency"]:
+        return "EMPTY", "currency"
     return None
 
 
@@ -87,10 +92,11 @@ def drawn(chance: random.Random, number: int) -> dict[str, Any]:
     def some(good: list[Any], bad: list[Any]) -> Any:
         return chance.choice(bad) if chance.random() < 0.06 else chance.choice(good)
 
+    price = chance.choice([None, 500])
     lines = [
         None if chance.random() < 0.01 else {
             "sku": some(SKUS, ["S9", "", None]), "quantity": some([1, 2, LINE_UNITS_MAX], [0, -1, None, 1_000_001]),
-            "unit_price": some([None, 0, 99_900], [-1, PRICE_MINOR_UNITS_MAX + 1]),
+            "unit_price": some([price, price and 99_900], [None, -1, PRICE_MINOR_UNITS_MAX + 1]),
         }
         for _ in range(some([1, 1, 2, 3], [0]))
     ]  # fmt: skip
@@ -100,7 +106,7 @@ def drawn(chance: random.Random, number: int) -> dict[str, Any]:
         "channel": some(CHANNELS, ["nowhere", "", None]), "postal_code": some(CODES, ["999999", "", None]),
         "lines": some([lines], [None]),
         "placed_at": some(moments, [datetime.datetime(1969, 1, 1, tzinfo=datetime.UTC)]),
-        "currency": some([None, "", "INR"], ["rupees"]), "payment_method": some([None, "UPI", "CARD"], ["barter"]),
+        "currency": some(["INR"] if price else [None, "", "INR"], ["rupees", None]), "payment_method": some([None, "UPI", "CARD"], ["barter"]),
         "customer": chance.choice([None, "c-1"]), "nodes_max": some([None, 0, 1, 255], [-1, 256]),
         "ship_complete": chance.choice([None, False, True]),
     }  # fmt: skip
