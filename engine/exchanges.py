@@ -16,6 +16,7 @@ from engine.commands import PlaceOrders
 from engine.commit import Commit, find_locations
 from engine.decide import place_orders
 from engine.outcomes import Cause, Method
+from engine.ragged import owned
 from engine.telling import NOBODY, carrying, keep, new_told
 from kernels.columns import NONE, Outcome
 from kernels.life import Account, Disposition, ReturnKind, Step
@@ -38,8 +39,9 @@ def exchange(commit: Commit, told: Told) -> None:
     command = _orders(commit, pa.array(order_ids, pa.string()), source, steps.document[at], steps.units[at], worth)
     answers = place_orders(commit, command)
     amounts = sum(worth.values())
-    for place in np.flatnonzero((answers.reply <= Outcome.SHORT) & (amounts > 0)).tolist():
-        _pay_over(commit, int(source[place]), command, place, int(amounts[place]))
+    owing = np.flatnonzero((answers.reply <= Outcome.SHORT) & (amounts > 0))
+    if owing.size:
+        _pay_over(commit, owned(source[owing]), command.take(owing), owned(amounts[owing]))
 
 
 def _worth(told: Told, at: Any) -> dict[str, Any]:
@@ -86,12 +88,17 @@ def _as_before(commit: Commit, source: Any) -> dict[str, Any]:
     return {"customer": pa.array(customers, pa.string()), "payment_method": np.array(methods, np.int16)}
 
 
-def _pay_over(commit: Commit, source: int, command: PlaceOrders, place: int, amount: int) -> None:
-    """What came back of an order pays for the one that replaces it."""
-    state = commit.state
-    ids = command.order_id.slice(place, 1)
-    keys = hash_keys(state, command.channel[place : place + 1], Method.PLACE_ORDER, ids)
-    target = int(find_locations(state, keys)[1][0])
-    told = new_told(1, 4096)
-    transfer(source, target, amount, commit.stamp, commit.next_document_location, state.book, carrying(state), told)
-    keep(commit, told, {}, NOBODY, NOBODY, Cause.EXCHANGE)
+def _pay_over(commit: Commit, source: Any, command: PlaceOrders, amounts: Any) -> None:
+    """What came back of orders pays for those that replace them. source: their rows; command: what was placed."""
+    state, first, spare = commit.state, 0, 0
+    keys = hash_keys(state, command.channel, Method.PLACE_ORDER, command.order_id)
+    target = owned(find_locations(state, keys)[1])
+    while first < source.size:
+        told = new_told(source.size - first, spare)
+        done = transfer(
+            source, target, amounts, first, commit.stamp, commit.next_document_location, state.book, carrying(state),
+            told,
+        )  # fmt: skip
+        spare = 2 * (spare + 1024) if done == first else spare
+        keep(commit, told, {}, NOBODY, NOBODY, Cause.EXCHANGE)
+        first = done

@@ -19,7 +19,7 @@ from kernels.life import (
     Step,
 )
 from kernels.money import charged, paid, to_come
-from kernels.options import I32, U8, kernel, leaf
+from kernels.options import I32, I64, U8, kernel, leaf
 from kernels.shipments import at_node, claimed
 from kernels.telling import (
     STEPS,
@@ -172,20 +172,25 @@ def settle(
 
 @kernel
 def transfer(
-    source: int, target: int, amount: int, stamp: int, location: int, book: Book, with_: Carrying, told: Told
+    source: I32, target: I32, amounts: I64, first: int, stamp: int, location: int, book: Book, with_: Carrying,
+    told: Told,
 ) -> int:  # fmt: skip
-    """What came back of one order pays for the one that replaces it, as far as it was paid. source, target: rows.
+    """What came back of orders pays for those that replace them, as far as it was paid; rows [order] from `first` on.
 
-    Returns what was paid over. Writes the book and what is told, which has room.
+    Writes the book and what is told. Returns the first row that was not done, since it might not fit into `told`.
     """
-    most = paid(book, source) - charged(book, source) - to_come(book, source)
-    wanted = max(0, min(amount, most))
-    given = wanted - give_back(told, book, source, location, wanted, stamp, _TO_EXCHANGE)
-    if given > 0:
-        place = push_new(told, book, NONE, target, location, _PAY, _PENDING, given, stamp, _BY_EXCHANGE)
-        push_again(told, place, _CAPTURE, _IS_CAPTURED, given)
-    carry_out(told, book, 0, location, stamp, with_)
-    return given
+    for i in range(first, source.size):
+        if not has_room(told, book, source[i]) or not has_room(told, book, target[i]):
+            return i
+        begin = told.counts[STEPS]
+        most = paid(book, source[i]) - charged(book, source[i]) - to_come(book, source[i])
+        wanted = max(0, min(amounts[i], most))
+        given = wanted - give_back(told, book, source[i], location, wanted, stamp, _TO_EXCHANGE)
+        if given > 0:
+            place = push_new(told, book, NONE, target[i], location, _PAY, _PENDING, given, stamp, _BY_EXCHANGE)
+            push_again(told, place, _CAPTURE, _IS_CAPTURED, given)
+        carry_out(told, book, begin, location, stamp, with_)
+    return source.size
 
 
 @kernel
