@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from allot.v1 import life_pb2
+from allot.v1 import life_pb2, types_pb2
 from allot_client import AllotError, Client
 from server.config import SettingsError
 from server.customers import make_customer_token, read_customer_token, read_key
@@ -40,7 +40,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             ):  # fmt: skip
                 shop.place_order(
                     channel=channel, order_id=order, postal_code="560034", customer=customer, currency="INR",
-                    payment_method="cash_on_delivery", lines=[{"sku": "SHIRT", "quantity": 2, "unit_price": 100}],
+                    payment_method="cash_on_delivery", lines=[{"sku": "SHIRT", "quantity": 4, "unit_price": 100}],
                 )  # fmt: skip
             shop.create_shipment("own", "A-1", "S-1", "BLR")
             shop.advance_shipment("book", channel="own", shipment_id="S-1", carrier="swift", reference="X", cost=40)
@@ -96,6 +96,18 @@ def test_he_cancels_and_returns_what_is_his(running: Server):
         assert asha.get_return("own", "A-1-r").returned.quantity == 1
         assert asha.advance_return("withdraw", "own", "A-1-r").quantity == 0
         assert asha.get_return("own", "A-1-r").returned.state == life_pb2.RETURN_STATE_WITHDRAWN
+
+
+def test_what_replaces_his_is_his_and_paid_as_his_was(running: Server):
+    with customer(running) as asha, Client(running.address, token="root") as shop:
+        asha.create_return("own", "A-1", "A-1-x", 1, 1, kind="exchange")
+        for step in ("approve", "receive", "inspect"):
+            shop.advance_return(step, "own", "A-1-x")
+        until = time.monotonic() + 20  # views follow
+        while not (found := [one for one in shop.list_orders(channel="own") if one.order_id.startswith("exchange-")]):
+            assert time.monotonic() < until
+        mine = asha.get_order("own", found[0].order_id)
+        assert (mine.customer, mine.payment_method) == ("asha", types_pb2.PAYMENT_METHOD_CASH_ON_DELIVERY)
 
 
 def test_he_takes_no_names_that_are_the_shops(running: Server):
