@@ -2,6 +2,8 @@
 refunded; then `allot verify` over its folder.
 
 Every batch is durable before it is answered. Figures are commands a second, of one client with two batches under way.
+The server keeps no views meanwhile (`--no-views`): they follow the journal in a process of their own. Beside scans stands
+PostgreSQL, where it is installed, in the same run (benchmarks/peers/postgres_scans.py).
 """
 
 import json
@@ -16,6 +18,8 @@ import numpy as np
 import pyarrow as pa
 
 from allot_client import Client
+from benchmarks.peers.peer import Missing
+from benchmarks.peers.postgres_scans import scans_per_second
 from benchmarks.row import Row
 from benchmarks.service import empty_folder
 from tests.running import server
@@ -26,6 +30,7 @@ SKUS, NODES = 10_000, 32
 RETURNED_EVERY = 12  # a twelfth: 8.3%
 SCANS = ("SHIP", "TRANSIT", "TRANSIT", "OUT_FOR_DELIVERY", "DELIVER")
 GOAL_PER_SECOND, GOAL_MINUTES = 100_000, 10
+BESIDE_PEERS = "scan transit"
 PRICE, TAX = 49_900, 2_495
 
 
@@ -41,10 +46,11 @@ def rows(quick: bool) -> list[Row]:
             books = sum(one.amount for one in client.get_ledger().balances)
         seconds = time.perf_counter() - began
         verified, verify_seconds = _verified(folder / "data")
+    peers = _peers(count)
     found = [
-        Row("life", f"{name}, batches of {BATCH_ROWS:,}", rate, "steps/s").judged(
-            f"{GOAL_PER_SECOND:,} or more", rate >= GOAL_PER_SECOND
-        )
+        Row(
+            "life", f"{name}, batches of {BATCH_ROWS:,}", rate, "steps/s", peers if name == BESIDE_PEERS else {}
+        ).judged(f"{GOAL_PER_SECOND:,} or more", rate >= GOAL_PER_SECOND)
         for name, rate in day.rates.items()
     ]
     clean = bool(verified["clean"]) and verified["oversold_units"] == 0 and books == 0
@@ -56,6 +62,16 @@ def rows(quick: bool) -> list[Row]:
         ),
         Row("life", f"  allot verify over it ({'clean' if clean else 'FAULTS'})", verify_seconds, "s"),
     ]
+
+
+def _peers(shipments: int) -> dict[str, float]:
+    """Scans a second of others; nothing where they are missing."""
+    with empty_folder() as folder:
+        try:
+            return {"PostgreSQL": scans_per_second(folder, shipments, BATCH_ROWS)}
+        except Missing as missing:
+            print(f"life: no PostgreSQL beside it: {missing}", file=sys.stderr)
+            return {}
 
 
 def _verified(data: Path) -> tuple[dict[str, Any], float]:
