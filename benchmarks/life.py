@@ -2,7 +2,7 @@
 refunded; then `allot verify` over its folder.
 
 Every batch is durable before it is answered. Figures are commands a second, of one client with two batches under way.
-The server keeps no views meanwhile (`--no-views`): they follow the journal in a process of their own. Beside scans stands
+The server keeps no views meanwhile (`--no-views`): they follow the journal in a process of their own. Beside scans is
 PostgreSQL, where it is installed, in the same run (benchmarks/peers/postgres_scans.py).
 """
 
