@@ -106,7 +106,8 @@ def drawn(chance: random.Random, number: int) -> dict[str, Any]:
         "channel": some(CHANNELS, ["nowhere", "", None]), "postal_code": some(CODES, ["999999", "", None]),
         "lines": some([lines], [None]),
         "placed_at": some(moments, [datetime.datetime(1969, 1, 1, tzinfo=datetime.UTC)]),
-        "currency": some(["INR"] if price else [None, "", "INR"], ["rupees", None]), "payment_method": some([None, "UPI", "CARD"], ["barter"]),
+        "currency": some(["INR"] if price else [None, "", "INR"], ["rupees", None]),
+        "payment_method": some([None, "UPI", "CARD"], ["barter"]),
         "customer": chance.choice([None, "c-1"]), "nodes_max": some([None, 0, 1, 255], [-1, 256]),
         "ship_complete": chance.choice([None, False, True]),
     }  # fmt: skip

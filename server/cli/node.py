@@ -83,7 +83,7 @@ def regions(
     """
     from engine.intake.india import read_gst_states
 
-    rows = []
+    rows: list[dict[str, str]] = []
     for given in of_nodes or []:
         node, _, region = given.partition("=")
         if not node or not region:
