@@ -1,9 +1,12 @@
-"""How anybody outside is asked, whatever for: what may go wrong with a call, and calls over plain HTTP.
+"""How anybody outside is asked, whatever for: what may go wrong with a call, calls over plain HTTP, calls that block.
 
 Calls carry keys that come from events, so one that is made again, after a kill or a lost answer, does nothing twice.
 """
 
-from collections.abc import Callable
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import httpx
@@ -22,6 +25,14 @@ class Declined(Exception):
     """They have answered, and will not: making the call again does not help."""
 
 
+def check_answer(answer: Any, **asked: Any) -> None:
+    """Raises Unreachable where an answer is of something else than was asked: what became of that is not known."""
+    for name, value in asked.items():
+        found = answer.get(name) if isinstance(answer, Mapping) else None
+        if type(found) is not type(value) or found != value:
+            raise Unreachable(f"it answered with something else: {name} is {found!r}, and {value!r} was asked for")
+
+
 class Http:
     """Calls of one of ours that stands in for a gateway or a carrier (server/local/)."""
 
@@ -29,12 +40,13 @@ class Http:
         self._client = httpx.AsyncClient(base_url=url, timeout=timeout)
 
     async def ask(
-        self, path: str, body: dict[str, Any], take: Callable[[dict[str, Any]], _Found], key: str = ""
+        self, path: str, body: dict[str, Any] | None, take: Callable[[Any], _Found], key: str = ""
     ) -> _Found:  # fmt: skip
-        """What `take` makes of the answer. Raises Unreachable, also where the answer has not what is taken of it;
-        Declined."""
+        """What `take` makes of the answer. body: None: it is only looked up. Raises Unreachable, also where the answer
+        has not what is taken of it; Declined."""
+        method, headers = "GET" if body is None else "POST", {KEY_HEADER: key} if key else {}
         try:
-            answer = await self._client.post(path, json=body, headers={KEY_HEADER: key} if key else {})
+            answer = await self._client.request(method, path, json=body, headers=headers)
         except httpx.HTTPError as error:
             raise Unreachable(f"{type(error).__name__}: {error}") from error
         if answer.status_code >= 500 or answer.status_code in _AGAIN:
@@ -45,3 +57,31 @@ class Http:
             return take(answer.json())
         except (ValueError, KeyError, TypeError) as error:
             raise Unreachable(f"{answer.status_code}, and not the answer of {path}: {error!r}") from None
+
+
+class Threads:
+    """Calls of libraries that block, in threads that nobody waits for at the end."""
+
+    def __init__(self, at_once: int) -> None:
+        self._room = asyncio.Semaphore(at_once)
+
+    async def ask(self, call: Callable[[], _Found]) -> _Found:
+        """What it returns or raises."""
+        loop = asyncio.get_running_loop()
+        async with self._room:
+            future: asyncio.Future[_Found] = loop.create_future()
+
+            def settle(settled: Callable[[Any], None], what: Any) -> None:
+                if not future.done():
+                    settled(what)
+
+            def work() -> None:
+                try:
+                    settled, what = future.set_result, call()
+                except BaseException as error:
+                    settled, what = future.set_exception, error  # type: ignore[assignment]
+                with contextlib.suppress(RuntimeError):  # the loop has ended
+                    loop.call_soon_threadsafe(settle, settled, what)
+
+            threading.Thread(target=work, name="allot-asking", daemon=True).start()
+            return await future

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from engine.payments import kind_of
+
 KINDS: dict[str, dict[str, tuple[str, ...]]] = {  # what each kind needs
     "gateways": {"local": ("url",), "razorpay": ("key_id", "key_secret"), "stripe": ("api_key",)},
     "carriers": {"local": ("url",)},
@@ -60,15 +62,14 @@ class Outside:
 def _parties(path: Path, section: str, tables: Any) -> dict[str, Party]:
     if not isinstance(tables, dict):
         raise OutsideError(f"{path}: {section}: give tables, as [{section}.NAME]")
-    return {name: _party(f"{path}: [{section}.{name}]", KINDS[section], name, table) for name, table in tables.items()}
+    return {name: _party(f"{path}: [{section}.{name}]", section, name, table) for name, table in tables.items()}
 
 
-def _party(where: str, kinds: Mapping[str, tuple[str, ...]], name: str, table: Any) -> Party:
+def _party(where: str, section: str, name: str, table: Any) -> Party:
+    kinds = KINDS[section]
     if not isinstance(table, dict) or not _NAME.fullmatch(name):
         raise OutsideError(f"{where}: give a table, with a name of 1 to 32 letters, digits, dots, dashes")
-    kind = table.get("kind", name)
-    if kind not in kinds:
-        raise OutsideError(f"{where}: kind: {kind!r}: give one of {', '.join(kinds)}")
+    kind = _kind(where, section, name, table)
     for field, value in table.items():
         if field not in (*_OPTIONAL, *kinds[kind]):
             known = ", ".join((*_OPTIONAL, *kinds[kind]))
@@ -81,3 +82,17 @@ def _party(where: str, kinds: Mapping[str, tuple[str, ...]], name: str, table: A
     if "url" in table and urlsplit(table["url"]).scheme not in ("http", "https"):
         raise OutsideError(f"{where}: url: {table['url']!r}: give http://HOST:PORT or https://HOST")
     return Party(name, kind, **{field: value for field, value in table.items() if field != "kind"})
+
+
+def _kind(where: str, section: str, name: str, table: Mapping[str, Any]) -> str:
+    """As told, else as the name tells. A gateway's name tells it always: the engine goes by it."""
+    kinds = KINDS[section]
+    kind = table.get("kind", kind_of(name))
+    if not isinstance(kind, str) or kind not in kinds:
+        raise OutsideError(f"{where}: kind: {kind!r}: give one of {', '.join(kinds)}")
+    if section == "gateways" and kind != kind_of(name):
+        raise OutsideError(
+            f"{where}: kind: {kind!r}: a gateway is what its name says up to the first dash: name it {kind}-{name}, "
+            "and payments likewise"
+        )
+    return kind

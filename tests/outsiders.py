@@ -59,23 +59,18 @@ class Outside:
     """A local gateway, two local carriers, webhooks, and both workers, around a running server."""
 
     def __init__(self, server: str, folder: Path) -> None:
-        self._server, self._folder = server, folder
+        self._server, self.folder = server, folder
         folder.mkdir(exist_ok=True)
         self.urls = {
             name: f"http://127.0.0.1:{free_port()}"
             for name in ("local", "razorpay", "nobody", "swift", "thrift", "hooks")
         }
-        self.file = folder / "outside.toml"
-        self.file.touch(0o600)
-        self.file.write_text(self._content())
+        self.file, self._secret_file = folder / "outside.toml", folder / "secret"
+        for path, content in ((self.file, self._content()), (self._secret_file, SECRET)):
+            path.touch(0o600)
+            path.write_text(content)
         self.hooks = self._web("hooks", "worker", "webhooks", f"--outside={self.file}", f"--server={server}")
-        self.gateway = self._web(
-            "local", "local", "gateway", f"--secret={SECRET}", f"--webhook-url={self.urls['hooks']}/webhooks/local"
-        )
-        self.second = self._web(
-            "razorpay", "local", "gateway", f"--secret={SECRET}",
-            f"--webhook-url={self.urls['hooks']}/webhooks/razorpay",
-        )  # fmt: skip
+        self.gateway, self.second = self._gateway("local"), self._gateway("razorpay")
         self.carriers = [self._carrier("swift"), self._carrier("thrift", "--no-cash", "--cost=3000")]
         self.workers = {name: self._worker(name) for name in ("payments", "carriers")}
         self.http = httpx.Client(timeout=10)
@@ -94,26 +89,32 @@ class Outside:
     def _web(self, name: str, *command: str) -> Process:
         return Process(*command, f"--listen={self.urls[name].removeprefix('http://')}")
 
+    def _gateway(self, name: str) -> Process:
+        hooks = f"--webhook-url={self.urls['hooks']}/webhooks/{name}"
+        return self._web(name, "local", "gateway", f"--secret-file={self._secret_file}", hooks)
+
     def _carrier(self, name: str, *more: str) -> Process:
         scans = f"--scans-url={self.urls['hooks']}/scans/{name}"
-        return self._web(name, "local", "carrier", f"--secret={SECRET}", f"--name={name}", scans, "--step-ms=-1", *more)
+        secret = f"--secret-file={self._secret_file}"
+        return self._web(name, "local", "carrier", secret, f"--name={name}", scans, "--step-ms=-1", *more)
 
     def _worker(self, name: str) -> Process:
-        cursors = self._folder / name
+        cursors = self.folder / name
         return Process("worker", name, f"--outside={self.file}", f"--cursors={cursors}", f"--server={self._server}")
 
-    def restart(self, worker: str) -> None:
+    def restart(self, worker: str, meanwhile: Callable[[], Any] = lambda: None) -> None:
         """Kill a worker, and start it again."""
         self.workers[worker].kill()
+        meanwhile()
         self.workers[worker] = self._worker(worker)
 
-    def behave(self, **how: Any) -> None:
-        """How the gateway behaves from now on."""
-        assert self.http.put(f"{self.urls['local']}/behaviour", json=how).status_code == 200
+    def behave(self, at: str = "local", **how: Any) -> None:
+        """How a gateway or a carrier behaves from now on."""
+        assert self.http.put(f"{self.urls[at]}/behaviour", json=how).status_code == 200
 
-    def calls(self) -> dict[str, int]:
-        """What the gateway did, and how often."""
-        found: dict[str, int] = self.http.get(f"{self.urls['local']}/calls").json()
+    def calls(self, at: str = "local") -> dict[str, int]:
+        """What a gateway did, and how often."""
+        found: dict[str, int] = self.http.get(f"{self.urls[at]}/calls").json()
         return found
 
     def pay(self, order: str, at: str = "local", **how: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pytest
 
 from allot.v1 import life_pb2 as life
 from allot_client import Client
+from server.workers.cursor import Cursor
 from tests.outsiders import SECRET, Outside, until
 from tests.real_data import DATA
 from tests.running import Server, server
@@ -45,6 +46,7 @@ def outside(running: Server, shop: Client, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture(autouse=True)
 def well_behaved(outside: Outside) -> Iterator[None]:
     yield
+    outside.behave("razorpay", webhook_never=False, late_ms=0)
     outside.behave(
         down=False, slow_ms=0, fails=0, drops=0, late_ms=0, webhook_delay_ms=0, webhook_twice=False,
         webhook_reordered=False, webhook_never=False, declines=False,
@@ -87,9 +89,9 @@ def came_back(shop: Client, order: str, units: int = 1) -> None:
         shop.advance_return(step, "own", f"R-{order}")
 
 
-def grew(outside: Outside, before: dict[str, int]) -> dict[str, int]:
-    """What the gateway did since."""
-    now = outside.calls()
+def grew(outside: Outside, before: dict[str, int], at: str = "local") -> dict[str, int]:
+    """What a gateway did since."""
+    now = outside.calls(at)
     return {what: now[what] - before.get(what, 0) for what in now if now[what] != before.get(what, 0)}
 
 
@@ -234,13 +236,103 @@ def test_a_worker_killed_between_the_call_and_the_report_does_nothing_twice(shop
     assert grew(outside, before) == {did: 1}
 
 
+@pytest.mark.parametrize("what", ["order", "capture", "refund"])
+def test_a_kill_does_nothing_twice_at_a_gateway_that_has_keys_for_refunds_alone(
+    shop: Client, outside: Outside, what: str
+):  # fmt: skip
+    order, at = f"rzp-killed-{what}", "razorpay"
+    outside.behave(at, webhook_never=True)
+    before = outside.calls(at)
+    outside.behave(at, late_ms=3_000 if what == "order" else 0)
+    placed(shop, order)
+    shop.create_payment("own", order, f"P-{order}", method="card", gateway=at)
+    if what == "order":
+        until(lambda: grew(outside, before, at).get("order"), "the gateway has done it, and says nothing yet")
+        outside.restart("payments")
+        outside.behave(at, late_ms=0)
+    reference = until(lambda: payment_of(shop, order).reference, "it is opened")
+    outside.behave(at, webhook_never=False)
+    outside.pay(reference, at, method="card")
+    in_state(shop, order, "AUTHORISED")
+    outside.behave(at, webhook_never=True, late_ms=3_000 if what == "capture" else 0)
+    delivered(shop, order)
+    if what == "capture":
+        until(lambda: grew(outside, before, at).get("captured"), "the gateway has done it, and says nothing yet")
+        outside.restart("payments")
+        outside.behave(at, late_ms=0)
+    in_state(shop, order, "CAPTURED")
+    outside.behave(at, late_ms=3_000 if what == "refund" else 0)
+    came_back(shop, order)
+    if what == "refund":
+        until(lambda: grew(outside, before, at).get("refunded"), "the gateway has done it, and says nothing yet")
+        outside.restart("payments")
+        outside.behave(at, late_ms=0)
+    until(lambda: payment_of(shop, order).refunded == EACH, "it is given back")
+    assert grew(outside, before, at) == {"order": 1, "authorized": 1, "captured": 1, "refunded": 1}
+
+
+def test_a_worker_whose_cursor_is_lost_does_nothing_twice(shop: Client, outside: Outside):
+    """Nor where the gateway has forgotten its keys."""
+    order = placed(shop, "cursor-lost")
+    outside.pay(opened(shop, order), method="card")
+    in_state(shop, order, "AUTHORISED")
+    delivered(shop, order)
+    in_state(shop, order, "CAPTURED")
+    came_back(shop, order)
+    until(lambda: payment_of(shop, order).refunded == EACH, "it is given back")
+    asked = last_step(shop)
+    until(lambda: cursor_of(outside, "local") >= asked, "the worker has done all")
+    reached, before = cursor_of(outside, "local"), outside.calls()
+    assert outside.http.post(f"{outside.urls['local']}/forget").status_code == 200
+    outside.restart("payments", lambda: (outside.folder / "payments" / "local.cursor").unlink())
+    until(lambda: cursor_of(outside, "local") >= reached, "it has read all again")
+    assert grew(outside, before) == {}
+    assert payment_of(shop, order).refunded == EACH
+
+
+def last_step(shop: Client) -> list[int]:
+    """Of the events so far."""
+    at = [event.event_id for event in shop.stream_events(kinds=["step_taken"], once=True)][-1]
+    return [int(part) for part in at.split("-")]
+
+
+def cursor_of(outside: Outside, gateway: str) -> list[int]:
+    at = Cursor(outside.folder / "payments" / f"{gateway}.cursor").read("0-0")
+    return [int(part) for part in at.split("-")]
+
+
+def test_a_payment_that_another_gateway_tells_of_stays_as_it_is(shop: Client, outside: Outside):
+    """Who has the secret of one gateway cannot pay by another."""
+    opened(shop, placed(shop, "others"))
+    notes = {"allot_channel": "own", "allot_payment": "P-others"}
+    body = razorpay_event("payment_captured__card", id="pay_forged", order_id="order_forged", notes=notes)
+    answer = outside.tell("/webhooks/razorpay", body, **signed_by_razorpay(body))
+    assert (answer.status_code, answer.json()["reason"]) == (200, "OTHERS_PAYMENT")
+    assert payment_of(shop, "others").captured == 0
+
+
+def test_a_saved_method_that_only_the_customer_can_charge_leaves_his_payment_open(shop: Client, outside: Outside):
+    shop.create_payment("own", placed(shop, "his"), "P-his", method="card", gateway="razorpay", token="token_1")
+    reference = until(lambda: payment_of(shop, "his").reference, "it is opened")
+    outside.pay(reference, "razorpay", method="card")
+    in_state(shop, "his", "AUTHORISED")
+
+
 # Payloads of the gateways' own documentation
+
+
+def razorpay_event(name: str, ago: float = 0, **payment: Any) -> bytes:
+    """An event of Razorpay's documentation, as if it were sent now, or before."""
+    message = json.loads((PAYLOADS / f"razorpay__webhook__{name}.json").read_bytes())
+    message["created_at"] = int(time.time() - ago)
+    if payment:
+        message["payload"]["payment"]["entity"] |= payment
+    return json.dumps(message).encode()
 
 
 def signed_by_razorpay(body: bytes, secret: str = SECRET) -> dict[str, str]:
     signature = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-    event_id = hashlib.sha256(body).hexdigest()[:20]
-    return {"x_razorpay_signature": signature, "x_razorpay_event_id": event_id}
+    return {"x_razorpay_signature": signature}
 
 
 def signed_by_stripe(body: bytes, at: int | None = None, secret: str = SECRET) -> dict[str, str]:
@@ -281,7 +373,7 @@ def test_each_webhook_of_razorpays_documentation(shop: Client, outside: Outside)
     there = {path.name.removeprefix("razorpay__webhook__")[:-5] for path in PAYLOADS.glob("razorpay__webhook__*")}
     assert there == set(RAZORPAY)
     for name, wanted in RAZORPAY.items():
-        body = (PAYLOADS / f"razorpay__webhook__{name}.json").read_bytes()
+        body = razorpay_event(name)
         answer = outside.tell("/webhooks/razorpay", body, **signed_by_razorpay(body))
         assert (answer.status_code, answer.json()["reason"]) == wanted, (name, answer.text)
         if wanted[1] == "TAKEN":
@@ -294,7 +386,8 @@ def test_each_webhook_of_razorpays_documentation(shop: Client, outside: Outside)
 def stripe_event(kind: str, what: str, **instead: Any) -> bytes:
     """An event around an object of Stripe's fixtures."""
     entity = json.loads((PAYLOADS / f"stripe__fixture__{what}.json").read_bytes()) | instead
-    return json.dumps({"id": f"evt_{kind}_{instead}", "type": kind, "data": {"object": entity}}).encode()
+    event = {"id": f"evt_{kind}_{instead}", "type": kind, "created": int(time.time()), "data": {"object": entity}}
+    return json.dumps(event).encode()
 
 
 INTENT = "pi_1PgafyB7WZ01zgkWSjxsAJo3"
@@ -329,7 +422,7 @@ def test_each_object_of_stripes_fixtures(shop: Client, outside: Outside):
 
 def test_a_refund_that_was_asked_for_is_told_by_its_webhook(shop: Client, outside: Outside):
     placed(shop, "noted", 1, "USD", price=1_000, tax=0)
-    shop.create_payment("own", "noted", "P-noted", method="card", gateway="elsewhere")
+    shop.create_payment("own", "noted", "P-noted", method="card", gateway="stripe")
     shop.advance_payment("capture", channel="own", payment_id="P-noted", gateway="stripe", reference="pi_2")
     number = shop.refund_order("own", "noted", 100).number
     notes = {"allot_channel": "own", "allot_payment": "P-noted", "allot_refund": str(number)}
@@ -344,7 +437,7 @@ def test_a_refund_that_was_asked_for_is_told_by_its_webhook(shop: Client, outsid
 
 
 def test_what_nobody_signed_changes_nothing(outside: Outside):
-    body = (PAYLOADS / "razorpay__webhook__payment_captured__card.json").read_bytes()
+    body = razorpay_event("payment_captured__card")
     good = signed_by_razorpay(body)
     now = int(time.time())
 
@@ -356,8 +449,10 @@ def test_what_nobody_signed_changes_nothing(outside: Outside):
     assert told(razorpay, body) == (401, "BAD_SIGNATURE")
     assert told(razorpay, body, **signed_by_razorpay(body, "another")) == (401, "BAD_SIGNATURE")
     assert told(razorpay, body + b" ", **good) == (401, "BAD_SIGNATURE")
-    assert told(razorpay, body, x_razorpay_signature=good["x_razorpay_signature"]) == (400, "MALFORMED")
-    assert told(razorpay, b"{", **signed_by_razorpay(b"{")) == (400, "MALFORMED")
+    old = razorpay_event("payment_captured__card", ago=26 * 3600)
+    assert told(razorpay, old, **signed_by_razorpay(old)) == (401, "BAD_SIGNATURE")
+    for wrong in (b"{", b"[" * 200_000):
+        assert told(razorpay, wrong, **signed_by_razorpay(wrong)) == (400, "MALFORMED")
     assert told(stripe, body, **signed_by_stripe(body, now - 400)) == (401, "BAD_SIGNATURE")
     assert told(stripe, body, **signed_by_stripe(body, now + 400)) == (401, "BAD_SIGNATURE")
     assert told(stripe, body, stripe_signature="v1=abc") == (401, "BAD_SIGNATURE")
@@ -368,8 +463,7 @@ def test_what_nobody_signed_changes_nothing(outside: Outside):
 
 
 def test_a_payment_that_is_not_known_yet_is_told_again(outside: Outside):
-    message = json.loads((PAYLOADS / "razorpay__webhook__payment_captured__card.json").read_bytes())
-    message["payload"]["payment"]["entity"] |= {"id": "pay_nobody", "order_id": "order_nobody"}
-    body = json.dumps(message).encode()
-    answer = outside.tell("/webhooks/razorpay", body, **signed_by_razorpay(body))
-    assert (answer.status_code, answer.json()["reason"]) == (404, "UNKNOWN_PAYMENT")
+    for ago, wanted in ((0, (404, "UNKNOWN_PAYMENT")), (2 * 3600, (200, "IGNORED"))):
+        body = razorpay_event("payment_captured__card", ago, id="pay_nobody", order_id="order_nobody")
+        answer = outside.tell("/webhooks/razorpay", body, **signed_by_razorpay(body))
+        assert (answer.status_code, answer.json()["reason"]) == wanted

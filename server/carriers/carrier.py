@@ -37,7 +37,7 @@ class Booked:
 
 
 class Carrier(Protocol):
-    """One carrier. Calls raise Unreachable and Declined."""
+    """One carrier. Calls raise Unreachable and Declined; an answer that is of something else is none: Unreachable."""
 
     name: str
 
@@ -46,6 +46,9 @@ class Carrier(Protocol):
 
     async def book(self, parcel: Parcel, key: str) -> Booked:
         """Take it."""
+
+    async def booked(self, key: str) -> Booked | None:
+        """What was booked with a key."""
 
     async def cancel(self, tracking: str) -> None:
         """Do not come for it."""

@@ -21,7 +21,7 @@ OutsideFile = Annotated[
     Path,
     typer.Option(
         "--outside", envvar="ALLOT_OUTSIDE", metavar="FILE",
-        help="TOML with [gateways.NAME] and [carriers.NAME]: kind, url, webhook_secret, and the kind's keys.",
+        help="TOML with [gateways.KIND-NAME] and [carriers.NAME]: kind, url, webhook_secret, and the kind's keys.",
     ),
 ]  # fmt: skip
 Cursors = Annotated[
@@ -69,7 +69,9 @@ def payments(
 def carriers(
     outside: OutsideFile,
     cursors: Cursors,
-    within_days: Annotated[int, typer.Option(help="A parcel is to arrive in so many. 0: any time.", min=0)] = 0,
+    within_days: Annotated[
+        int, typer.Option(help="A parcel is to arrive in so many, where its order has no promise. 0: any time.", min=0)
+    ] = 0,
     server: Server = DEFAULT_SERVER,
     token_file: TokenFile = None,
     ca: Ca = None,
@@ -88,7 +90,7 @@ def carriers(
     async def work(frame: Any) -> None:
         from server.carriers.local import Local
         from server.workers.carriers import CarriersWorker
-        from server.workers.frame import Cursor
+        from server.workers.cursor import Cursor
 
         asked = [Local(party.url, party.name) for party in parties.values()]
         await CarriersWorker(frame, asked, Cursor(cursors / "carriers.cursor"), within_days).run()
@@ -99,7 +101,10 @@ def carriers(
 @app.command("webhooks")
 def webhooks(
     outside: OutsideFile,
-    listen: Annotated[str, typer.Option(help="host:port; behind whatever ends TLS.")] = "127.0.0.1:8081",
+    listen: Annotated[str, typer.Option(help="host:port, of this machine alone.")] = "127.0.0.1:8081",
+    behind_proxy: Annotated[
+        bool, typer.Option("--behind-proxy", help="TLS ends before it: any address will do.")
+    ] = False,
     server: Server = DEFAULT_SERVER,
     token_file: TokenFile = None,
     ca: Ca = None,
@@ -124,7 +129,7 @@ def webhooks(
     try:
         log = open_log(log_level, log_format, everywhere=True)
         hooks = Webhooks(lambda: AsyncClient(server, **options_of(token_file, ca)), gateways, secrets, log)
-        code = serve_app(hooks.app, listen, lambda url: say(f"listening on {url}"))
+        code = serve_app(hooks.app, listen, lambda url: say(f"listening on {url}"), behind_proxy)
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), BAD_USAGE)
     except (ValueError, KeyError) as error:

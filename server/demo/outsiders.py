@@ -38,16 +38,17 @@ def outsiders(folder: Path, server: str) -> Iterator[Outsiders]:
     secret, ports = secrets.token_hex(16), [free_port() for _ in range(2 + len(CARRIERS))]
     urls = [f"http://127.0.0.1:{port}" for port in ports]
     found = Outsiders(urls[0], dict(zip(CARRIERS, urls[2:], strict=True)), urls[1])
-    file = folder / "outside.toml"
-    file.touch(0o600)
-    file.write_text(_content(found, secret))
-    listen = [f"--listen=127.0.0.1:{port}" for port in ports]
+    file, secret_file = folder / "outside.toml", folder / "webhooks.secret"
+    for path, content in ((file, _content(found, secret)), (secret_file, secret)):
+        path.touch(0o600)
+        path.write_text(content)
+    listen, signs = [f"--listen=127.0.0.1:{port}" for port in ports], f"--secret-file={secret_file}"
     known = (f"--outside={file}", f"--server={server}")
     commands = [
         ["worker", "webhooks", *known, listen[1]],
-        ["local", "gateway", f"--secret={secret}", f"--webhook-url={found.hooks}/webhooks/local", listen[0]],
+        ["local", "gateway", signs, f"--webhook-url={found.hooks}/webhooks/local", listen[0]],
         *(
-            ["local", "carrier", f"--secret={secret}", f"--name={name}", f"--scans-url={found.hooks}/scans/{name}",
+            ["local", "carrier", signs, f"--name={name}", f"--scans-url={found.hooks}/scans/{name}",
              "--step-ms=-1", f"--cost={CARRIERS[name]}", "--cash" if name == "swift" else "--no-cash", at]
             for name, at in zip(CARRIERS, listen[2:], strict=True)
         ),

@@ -6,6 +6,7 @@ the same event twice counts once.
 
 import hashlib
 import hmac
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -36,6 +37,14 @@ class Fact:
 
 
 @dataclass(frozen=True)
+class Event:
+    """One message of a gateway's, verified."""
+
+    id: str  # the same for the same event, and of what is signed
+    at: int  # when it was made, seconds since 1970
+
+
+@dataclass(frozen=True)
 class Ignored:
     """A message that changes nothing here, and why."""
 
@@ -45,8 +54,8 @@ class Ignored:
 class Speaks(Protocol):
     """How a gateway's webhooks are read."""
 
-    def verify(self, body: bytes, headers: Mapping[str, str], secret: str, now: float) -> str:
-        """The event's id. Raises BadSignature."""
+    def verify(self, body: bytes, headers: Mapping[str, str], secret: str, now: float) -> Event:
+        """Which event it is. Raises BadSignature and Malformed."""
 
     def read(self, body: bytes) -> Fact | Ignored:
         """What the event tells. Raises Malformed."""
@@ -83,9 +92,17 @@ def check_timed(header: str, body: bytes, secret: str, now: float) -> None:
         raise BadSignature(f"it was signed more than {TOLERANCE_SECONDS} seconds ago, or will be")
 
 
+def created(body: bytes, name: str) -> int:
+    """When an event was made, seconds since 1970, as its body tells. Raises Malformed."""
+    try:
+        return whole(json.loads(body), name)
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
+        raise Malformed(f"it is no event: {error!r}") from None
+
+
 def whole(values: Mapping[str, Any], name: str) -> int:
-    """An amount in minor units. Raises Malformed."""
+    """An amount in minor units, or another figure. Raises Malformed."""
     value = values.get(name)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 10**15:
-        raise Malformed(f"{name}: {value!r} is no amount in minor units")
+        raise Malformed(f"{name}: {value!r} is no whole number of 0 or more")
     return value

@@ -6,12 +6,12 @@ letters.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from server.asking import Declined, Unreachable
-from server.gateways.facts import Fact, Ignored, Malformed, check_timed, noted, whole
-from server.gateways.gateway import Asked, Held
+from server.asking import TIMEOUT_SECONDS, Declined, Unreachable, check_answer
+from server.gateways.facts import Event, Fact, Ignored, Malformed, check_timed, created, noted, whole
+from server.gateways.gateway import Asked, Held, StaysOpen
 
 _INTENT_STEPS = {
     "payment_intent.amount_capturable_updated": ("authorise", "amount_capturable"),
@@ -20,6 +20,9 @@ _INTENT_STEPS = {
     "payment_intent.canceled": ("void", ""),
 }
 _REFUNDS = ("refund.created", "refund.updated", "refund.failed", "charge.refund.updated")
+_LAPSES = ("automatic", "expired")  # why an intent is cancelled that nobody let go of
+_METHOD_TYPES = {"CARD": "card", "UPI": "upi"}
+_REFUND_UNDER_WAY = ("pending", "requires_action", "succeeded")
 _REFUND_STEPS = {"succeeded": "done", "failed": "failed", "canceled": "failed"}
 _IGNORED_KINDS = {
     "checkout.session": "its payment intent tells the same",
@@ -32,14 +35,14 @@ _IGNORED_KINDS = {
 class StripeWebhooks:
     """Reads Stripe's webhooks."""
 
-    def verify(self, body: bytes, headers: Mapping[str, str], secret: str, now: float) -> str:
-        """The event's id, which is in the body: read only once that is verified."""
+    def verify(self, body: bytes, headers: Mapping[str, str], secret: str, now: float) -> Event:
+        """Its id is in the body: read only once that is verified."""
         check_timed(headers.get("stripe-signature", ""), body, secret, now)
+        at = created(body, "created")
         try:
-            event_id = str(json.loads(body)["id"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise Malformed(f"it is no event: {error!r}") from None
-        return event_id
+            return Event(str(json.loads(body)["id"]), at)
+        except KeyError:
+            raise Malformed("it is no event: it has no id") from None
 
     def read(self, body: bytes) -> Fact | Ignored:
         """What the event tells."""
@@ -63,6 +66,8 @@ class StripeWebhooks:
 
 def _intent(step: str, amount: str, intent: Mapping[str, Any]) -> Fact:
     channel, payment_id, _ = noted(intent.get("metadata") or {})
+    if step == "void" and intent.get("cancellation_reason") in _LAPSES:
+        step = "lapse"
     return Fact(
         step, (str(intent["id"]),), whole(intent, amount) if amount else 0, str(intent.get("currency") or "").upper(),
         channel, payment_id,
@@ -79,9 +84,15 @@ def _refund(refund: Mapping[str, Any]) -> Fact | Ignored:
 
 
 class Stripe:
-    """Asks Stripe by its SDK."""
+    """Asks Stripe by its SDK.
 
-    def __init__(self, api_key: str, base_url: str = "", name: str = "stripe") -> None:
+    Keys are kept for a day: what may have been asked before that is looked for first. A saved method is told as
+    CUSTOMER:METHOD, as cus_1:pm_1: it is charged for the customer that it belongs to alone.
+    """
+
+    def __init__(
+        self, api_key: str, base_url: str = "", name: str = "stripe", timeout: float = TIMEOUT_SECONDS
+    ) -> None:
         """base_url: of another server that speaks the same; empty: Stripe's own. Raises ImportError with the mend."""
         try:
             import stripe
@@ -90,43 +101,108 @@ class Stripe:
         self.name = name
         self._errors = stripe
         addresses: Any = {"base_addresses": {"api": base_url}} if base_url else {}
-        self._client = stripe.StripeClient(api_key, http_client=stripe.HTTPXClient(), **addresses)
+        self._client = stripe.StripeClient(
+            api_key, http_client=stripe.HTTPXClient(timeout=timeout), max_network_retries=0, **addresses
+        )
 
-    async def _ask(self, call: Any, *arguments: Any, key: str) -> Any:
+    async def _ask(self, call: Any, *arguments: Any, key: str = "") -> dict[str, Any]:
         try:
-            return await call(*arguments, options={"idempotency_key": key})
+            found: dict[str, Any] = (await call(*arguments, options={"idempotency_key": key} if key else {})).to_dict()
         except (self._errors.InvalidRequestError, self._errors.CardError) as error:
             raise Declined(str(error)) from None
         except self._errors.StripeError as error:
             raise Unreachable(f"{type(error).__name__}: {error}") from error
+        return found
 
     async def open(self, asked: Asked, key: str) -> str:
-        """A payment intent there, for the customer to confirm."""
-        params = {
-            "amount": asked.amount, "currency": asked.currency.lower(), "capture_method": "manual",
-            "metadata": asked.notes,
+        """A payment intent there, for the customer to confirm, or to be charged to a method that he saved."""
+        params: dict[str, Any] = {
+            "amount": asked.amount, "currency": asked.currency.lower(), "metadata": asked.notes,
+            "capture_method": "manual" if asked.held_days else "automatic",
         }  # fmt: skip
-        return str((await self._ask(self._client.v1.payment_intents.create_async, params, key=key)).id)
+        if asked.method in _METHOD_TYPES:
+            params["payment_method_types"] = [_METHOD_TYPES[asked.method]]
+        else:  # whatever is enabled in its dashboard; without the customer nobody can follow a redirect
+            params["automatic_payment_methods"] = {
+                "enabled": True, "allow_redirects": "never" if asked.token else "always",
+            }  # fmt: skip
+        if asked.token:
+            params["customer"], params["payment_method"] = _saved(asked.token)
+        found = await self._ask(self._client.v1.payment_intents.create_async, params, key=key)
+        check_answer(found, object="payment_intent", amount=asked.amount, currency=asked.currency.lower())
+        if not isinstance(found.get("id"), str) or not found["id"]:
+            raise Unreachable("it answered with something else: an intent without an id")
+        return str(found["id"])
 
-    async def charge(self, asked: Asked, order: str, token: str, key: str) -> Held:
-        """By a method that the customer saved."""
-        params = {"payment_method": token, "off_session": True}
-        found = await self._ask(self._client.v1.payment_intents.confirm_async, order, params, key=key)
-        if found.status not in ("requires_capture", "succeeded"):
-            raise Declined(f"the payment is {found.status}")
-        return Held(order, found.status == "succeeded")
+    async def charge(self, asked: Asked, order: str, key: str) -> Held:
+        """By a method that the customer saved, who is not there."""
+        params = {"payment_method": _saved(asked.token)[1], "off_session": True}
+        found = await self._or_as_it_is(
+            order, ("requires_capture", "succeeded"), self._client.v1.payment_intents.confirm_async, params, key
+        )
+        check_answer(found, id=order, object="payment_intent", amount=asked.amount, currency=asked.currency.lower())
+        if found.get("status") in ("processing", "requires_action"):
+            raise StaysOpen(f"the payment is {found['status']}")
+        if found.get("status") not in ("requires_capture", "succeeded"):
+            raise Declined(f"the payment is {found.get('status')}")
+        return Held(order, found["status"] == "succeeded")
 
     async def capture(self, reference: str, asked: Asked, key: str) -> int:
         """Minor units that were captured in all."""
-        params = {"amount_to_capture": asked.amount}
-        found = await self._ask(self._client.v1.payment_intents.capture_async, reference, params, key=key)
-        return int(found.amount_received)
+        found = await self._or_as_it_is(
+            reference, ("succeeded",), self._client.v1.payment_intents.capture_async,
+            {"amount_to_capture": asked.amount}, key,
+        )  # fmt: skip
+        check_answer(
+            found, id=reference, object="payment_intent", currency=asked.currency.lower(), status="succeeded",
+            amount_received=asked.amount,
+        )  # fmt: skip
+        return asked.amount
 
-    async def void(self, reference: str, key: str) -> None:
+    async def _or_as_it_is(
+        self, intent: str, done: Sequence[str], call: Any, params: dict[str, Any], key: str
+    ) -> dict[str, Any]:  # fmt: skip
+        """What a call comes to. One that is declined may have been made before, and the key be forgotten: then the
+        intent is as it stands there, if it is in one of the states `done`."""
+        try:
+            return await self._ask(call, intent, params, key=key)
+        except Declined:
+            found = await self._ask(self._client.v1.payment_intents.retrieve_async, intent)
+            if found.get("status") not in done:
+                raise
+            return found
+
+    async def void(self, reference: str, key: str) -> bool:
         """Let go of an authorisation."""
-        await self._ask(self._client.v1.payment_intents.cancel_async, reference, {}, key=key)
+        found = await self._ask(self._client.v1.payment_intents.cancel_async, reference, {}, key=key)
+        check_answer(found, id=reference, object="payment_intent", status="canceled")
+        return True
 
     async def refund(self, reference: str, asked: Asked, key: str) -> bool:
         """Whether it is done already."""
         params = {"payment_intent": reference, "amount": asked.amount, "metadata": asked.notes}
-        return str((await self._ask(self._client.v1.refunds.create_async, params, key=key)).status) == "succeeded"
+        found = await self._refund_of(reference, asked) if asked.is_repeat else None
+        found = found or await self._ask(self._client.v1.refunds.create_async, params, key=key)
+        check_answer(
+            found, object="refund", payment_intent=reference, amount=asked.amount, currency=asked.currency.lower()
+        )  # fmt: skip
+        if found.get("status") not in _REFUND_UNDER_WAY:
+            raise Declined(f"the refund is {found.get('status')}")
+        return bool(found["status"] == "succeeded")
+
+    async def _refund_of(self, reference: str, asked: Asked) -> dict[str, Any] | None:
+        """The refund of this number that was begun there and has not failed."""
+        listed = await self._ask(self._client.v1.refunds.list_async, {"payment_intent": reference, "limit": 100})
+        check_answer(listed, object="list")
+        for refund in listed.get("data") or []:
+            is_it = noted(refund.get("metadata") or {})[2] == noted(asked.notes)[2]
+            if is_it and refund.get("status") in _REFUND_UNDER_WAY:
+                return dict(refund)
+        return None
+
+
+def _saved(token: str) -> tuple[str, str]:
+    customer, _, method = token.partition(":")
+    if not customer or not method:
+        raise Declined("a saved method of stripe is told as CUSTOMER:METHOD, as cus_1:pm_1")
+    return customer, method

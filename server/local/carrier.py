@@ -9,6 +9,7 @@ import hmac
 import itertools
 import json
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -27,6 +28,17 @@ PAUSE_SECONDS = 0.2
 TRIES_MAX = 8
 
 
+@dataclass
+class Behaviour:
+    """What it asks, and how it misbehaves."""
+
+    cost: int  # minor units of a parcel of 500 g
+    down: bool = False  # every call fails with 503
+    slow_ms: int = 0  # before each answer
+    late_ms: int = 0  # before each answer to a booking, after all is done
+    declines: bool = False  # it offers, and takes nothing
+
+
 class LocalCarrier:
     """One carrier. `app` is served by whoever runs it."""
 
@@ -38,7 +50,8 @@ class LocalCarrier:
         self.name = name
         self.parcels: dict[str, dict[str, Any]] = {}
         self.bookings: dict[str, str] = {}  # tracking number by idempotency key
-        self.down, self._takes_cash, self._cost = False, takes_cash, cost
+        self.behaviour = Behaviour(cost)
+        self._takes_cash = takes_cash
         self._secret, self._scans_url, self._step_ms = secret, scans_url, step_ms
         self._numbers = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -51,30 +64,39 @@ class LocalCarrier:
                 Route("/advance", self._advance, methods=["POST"]),
                 Route("/behaviour", self._behave, methods=["PUT"]),
                 Route("/shipments", self._list, methods=["GET"]),
+                Route("/bookings/{key}", self._find, methods=["GET"]),
             ]
         )
 
+    async def _is_down(self) -> JSONResponse | None:
+        """What it says instead of an answer."""
+        await asyncio.sleep(self.behaviour.slow_ms / 1000)
+        return JSONResponse({"error": "the carrier is down"}, 503) if self.behaviour.down else None
+
     async def _offer(self, request: Request) -> JSONResponse:
-        if self.down:
-            return JSONResponse({"error": "the carrier is down"}, 503)
+        if down := await self._is_down():
+            return down
         return JSONResponse(self._terms(json.loads(await request.body())))
 
     def _terms(self, asked: dict[str, Any]) -> dict[str, Any]:
         """What it asks, and when it brings it."""
         now = time.time_ns() // 1000
         late = now // HOUR_US % 24 >= CUT_OFF_HOUR
+        more = 10 * ((asked.get("grams", 500) - 500) // 50) + (2_500 if asked.get("collect") else 0)
         return {
-            "cost": self._cost + 10 * ((asked.get("grams", 500) - 500) // 50) + (2_500 if asked.get("collect") else 0),
+            "cost": self.behaviour.cost + more,
             "due_at_us": now + (3 + late) * 24 * HOUR_US, "takes_cash": self._takes_cash,
         }  # fmt: skip
 
     async def _book(self, request: Request) -> JSONResponse:
-        if self.down:
-            return JSONResponse({"error": "the carrier is down"}, 503)
+        if down := await self._is_down():
+            return down
         asked = json.loads(await request.body())
         key = request.headers.get("x-idempotency-key", "")
         if key in self.bookings:
             return JSONResponse(self.parcels[self.bookings[key]])
+        if self.behaviour.declines:
+            return JSONResponse({"error": "it takes no more today"}, 409)
         if not asked.get("postal_code"):
             return JSONResponse({"error": "postal_code: it is empty: where is the parcel to go?"}, 400)
         tracking = f"{self.name[:4].upper()}{next(self._numbers):010d}"
@@ -86,9 +108,19 @@ class LocalCarrier:
         self.bookings[key or tracking] = tracking
         if self._step_ms >= 0 and self._scans_url:
             self._spawn(self._travel(parcel))
+        await asyncio.sleep(self.behaviour.late_ms / 1000)
         return JSONResponse(parcel)
 
+    async def _find(self, request: Request) -> JSONResponse:
+        """What was booked with a key."""
+        if down := await self._is_down():
+            return down
+        tracking = self.bookings.get(request.path_params["key"])
+        return JSONResponse({"parcel": self.parcels[tracking] if tracking else None})
+
     async def _cancel(self, request: Request) -> JSONResponse:
+        if down := await self._is_down():
+            return down
         parcel = self.parcels.get(request.path_params["tracking"])
         if parcel is None:
             return JSONResponse({"error": "no such parcel"}, 404)
@@ -112,8 +144,12 @@ class LocalCarrier:
         return JSONResponse({"scans": len(scans)})
 
     async def _behave(self, request: Request) -> JSONResponse:
-        self.down = bool(json.loads(await request.body()).get("down", self.down))
-        return JSONResponse({"down": self.down})
+        asked = json.loads(await request.body())
+        if unknown := set(asked) - set(vars(self.behaviour)):
+            return JSONResponse({"error": f"it cannot behave so: {', '.join(sorted(unknown))}"}, 400)
+        for name, value in asked.items():
+            setattr(self.behaviour, name, value)
+        return JSONResponse(vars(self.behaviour))
 
     async def _list(self, request: Request) -> JSONResponse:
         return JSONResponse(list(self.parcels.values()))

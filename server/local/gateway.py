@@ -1,6 +1,7 @@
 """A payment gateway of ours: orders, authorisations, captures, refunds, saved methods, and webhooks that are signed.
 
-Its API is a part of Razorpay's, and so are its webhooks, so that the same signature serves. It can be told to misbehave
+Its API is a part of Razorpay's, and so are its webhooks, so that the same signature serves. Who comes with Razorpay's
+credentials is served as there: only refunds have idempotency keys. It can be told to misbehave
 (`PUT /behaviour`): be down or slow, and send webhooks late, twice, in another order, or not at all. What it knows is in
 memory, and no money moves.
 """
@@ -12,6 +13,7 @@ import hmac
 import itertools
 import json
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,6 +49,7 @@ class Books:
     """All that it knows."""
 
     orders: dict[str, dict[str, Any]] = field(default_factory=dict)
+    captures_at_once: dict[str, bool] = field(default_factory=dict)  # by order, where that was asked for
     payments: dict[str, dict[str, Any]] = field(default_factory=dict)
     refunds: dict[str, dict[str, Any]] = field(default_factory=dict)
     answers: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict)  # by idempotency key
@@ -67,14 +70,17 @@ class LocalGateway:
         self.app = Starlette(
             routes=[
                 Route("/v1/orders", self._make_order, methods=["POST"]),
+                Route("/v1/orders", self._orders, methods=["GET"]),
                 Route("/v1/orders/{order}/pay", self._pay, methods=["POST"]),
                 Route("/v1/payments/{payment}", self._get, methods=["GET"]),
                 Route("/v1/payments/{payment}/capture", self._capture, methods=["POST"]),
                 Route("/v1/payments/{payment}/void", self._void, methods=["POST"]),
                 Route("/v1/payments/{payment}/refund", self._refund, methods=["POST"]),
+                Route("/v1/payments/{payment}/refunds", self._refunds, methods=["GET"]),
                 Route("/v1/settlement", self._settlement, methods=["GET"]),
                 Route("/behaviour", self._behave, methods=["PUT"]),
                 Route("/calls", self._calls, methods=["GET"]),
+                Route("/forget", self._forget, methods=["POST"]),
             ]
         )
 
@@ -90,7 +96,9 @@ class LocalGateway:
         if now.fails > 0:
             now.fails -= 1
             return _failed(500, "something went wrong")
-        key = request.headers.get("x-idempotency-key", "") or request.headers.get("x-refund-idempotency", "")
+        key = request.headers.get("x-refund-idempotency", "")
+        if "authorization" not in request.headers:
+            key = key or request.headers.get("x-idempotency-key", "")
         if key and key in self.books.answers:
             status, body = self.books.answers[key]
             return JSONResponse(body, status)
@@ -123,6 +131,14 @@ class LocalGateway:
         payment = self.books.payments.get(request.path_params["payment"])
         return JSONResponse(payment) if payment else _failed(404, "no such payment")
 
+    async def _orders(self, request: Request) -> JSONResponse:
+        receipt = request.query_params.get("receipt", "")
+        return _listed(order for order in self.books.orders.values() if not receipt or order["receipt"] == receipt)
+
+    async def _refunds(self, request: Request) -> JSONResponse:
+        payment = request.path_params["payment"]
+        return _listed(refund for refund in self.books.refunds.values() if refund["payment_id"] == payment)
+
     async def _settlement(self, request: Request) -> JSONResponse:
         """What it would pay out: a row for each capture and refund."""
         rows = [
@@ -148,6 +164,11 @@ class LocalGateway:
     async def _calls(self, request: Request) -> JSONResponse:
         return JSONResponse(self.books.calls)
 
+    async def _forget(self, request: Request) -> JSONResponse:
+        """Every idempotency key, as others do after a day."""
+        self.books.answers.clear()
+        return JSONResponse({})
+
     # What they do
 
     def _id(self, kind: str) -> str:
@@ -167,6 +188,8 @@ class LocalGateway:
             "notes": asked.get("notes", {}),
         }  # fmt: skip
         self.books.orders[order["id"]] = order
+        if capture := asked.get("payment", {}).get("capture"):
+            self.books.captures_at_once[order["id"]] = capture == "automatic"
         self._count("order")
         return 200, order
 
@@ -180,7 +203,8 @@ class LocalGateway:
             return 400, _error("no such token")
         method = saved["method"] if saved else asked.get("method", "card")
         declined = self.behaviour.declines or asked.get("fails", False)
-        status = "failed" if declined else "captured" if method in AT_ONCE else "authorized"
+        at_once = self.books.captures_at_once.get(order, method in AT_ONCE)
+        status = "failed" if declined else "captured" if at_once else "authorized"
         payment = {
             "id": self._id("pay"), "entity": "payment", "amount": of["amount"], "currency": of["currency"],
             "status": status, "order_id": order, "method": method, "captured": status == "captured",
@@ -283,6 +307,11 @@ class LocalGateway:
                 except httpx.HTTPError:
                     pass
                 await asyncio.sleep(WEBHOOK_PAUSE_SECONDS * 2**turn)
+
+
+def _listed(entities: Iterable[dict[str, Any]]) -> JSONResponse:
+    items = list(entities)
+    return JSONResponse({"entity": "collection", "count": len(items), "items": items})
 
 
 def _error(text: str) -> dict[str, Any]:

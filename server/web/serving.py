@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+CONNECTIONS_MAX = 256  # at once; who comes beyond it is told to come again
 
-def serve_app(app: Any, listen: str, announce: Callable[[str], None]) -> int:
-    """Serve until SIGTERM or SIGINT; the exit code. announce: told of the address once it listens. Raises ValueError
-    where the address will not do."""
+
+def serve_app(app: Any, listen: str, announce: Callable[[str], None], behind_proxy: bool = False) -> int:
+    """Serve until SIGTERM or SIGINT; the exit code. announce: told of the address once it listens. behind_proxy: TLS
+    ends before it, so that others than this machine may come. Raises ValueError where the address will not do."""
     import asyncio
 
     import uvicorn
@@ -14,9 +16,17 @@ def serve_app(app: Any, listen: str, announce: Callable[[str], None]) -> int:
     from server.config import parse_address
 
     address = parse_address(listen)
+    if not address.is_loopback and not behind_proxy:
+        raise ValueError(
+            f"{listen}: it speaks plain HTTP, and others may come there: give 127.0.0.1:PORT; or for webhooks "
+            "--behind-proxy, where TLS ends before them"
+        )
     server = uvicorn.Server(
-        uvicorn.Config(app, address.host, address.port, log_config=None, access_log=False, server_header=False)
-    )
+        uvicorn.Config(
+            app, address.host, address.port, log_config=None, access_log=False, server_header=False,
+            limit_concurrency=CONNECTIONS_MAX,
+        )
+    )  # fmt: skip
 
     async def main() -> None:
         serving = asyncio.ensure_future(server.serve())

@@ -7,3 +7,7 @@ class WorkerError(Exception):
     def __init__(self, reason: str, text: str) -> None:
         super().__init__(text)
         self.reason = reason
+
+
+class WillNotDo(WorkerError):
+    """Somebody has to look at it: trying again soon does not help, and the event is parked at once (following.py)."""

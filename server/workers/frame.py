@@ -1,38 +1,35 @@
-"""What every worker is given: the engine's gRPC channel, repeats with pauses, health, metrics, a cursor, and its end.
+"""What every worker is given: the engine's gRPC channel, repeats with pauses, health, metrics, and its end.
 
     run(name, work, ...)  ->  Frame  ->  await work(frame): one or many parts, each kept going by `Frame.keep`, or by
                                          `Frame.follow` where it does something for every event
 
 A part that fails is tried again for ever, after pauses that grow to two seconds: what it works on is not lost, since it
-reads on from its cursor. README.md has a worker in whole.
+reads on from its cursor (following.py). README.md has a worker in whole.
 """
 
 import asyncio
-import json
 import os
 import random
 import signal
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
-from functools import partial
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Any
 
 import grpc
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, start_http_server
 
-from allot.v1 import events_pb2, events_pb2_grpc
 from allot_client.connection import Connection
 from allot_client.errors import AllotError, error_of
 from allot_client.patience import PAUSE_SECONDS_MAX, PAUSE_SECONDS_MIN
 from server.config import parse_address
 from server.memory import offer_first
+from server.workers.cursor import Cursor
 from server.workers.failure import WorkerError
+from server.workers.following import Effect, Following, Kind, Of, Patience
 
 _END_SECONDS = 0.5
 Work = Callable[["Frame"], Awaitable[None]]
-Kind = events_pb2.EventKind
-Effect = Callable[[events_pb2.Event], Awaitable[None]]
+_PATIENCE = Patience()
 
 
 class Frame:
@@ -49,6 +46,9 @@ class Frame:
         )
         self._failures = Counter(
             "allot_worker_failures", "Tries that failed", ["part", "reason"], registry=self.registry
+        )
+        self._parked = Gauge(
+            "allot_worker_parked", "Events that were put aside: see the log", ["part"], registry=self.registry
         )
         self._failing: dict[str, tuple[str, int]] = {}  # by part: the reason and how many failures in a row
         self.metadata = connection.metadata()
@@ -81,34 +81,17 @@ class Frame:
             await self.pause(random.uniform(longest / 2, longest))
 
     async def follow(
-        self, part: str, cursor: "Cursor", effect: Effect, kinds: Iterable[Kind] = (), at_once: int = 1,
-        of: Callable[[events_pb2.Event], Any] | None = None,
+        self, part: str, cursor: Cursor, effect: Effect, kinds: Iterable[Kind] = (), at_once: int = 1,
+        of: Of | None = None, patience: Patience = _PATIENCE,
     ) -> None:  # fmt: skip
-        """Have an effect for each event after the cursor, in sequence, over and over until it succeeds: at least once.
+        """Have an effect for each event after the cursor, in sequence, until it succeeds: at least once.
 
-        kinds: those wanted, of EventKind; none: all. at_once: so many side by side, of one page; those that are `of`
-        the same one after the other.
+        effect: returns whether the outside was reached, or raises: then it is tried again, and what is behind it goes
+        on meanwhile. kinds: those wanted, of EventKind; none: all. at_once: so many side by side. of: those that are
+        `of` the same one after the other. patience: when an event that fails is parked (following.py).
         """
-        effects = partial(_one_by_one, effect) if of is None else partial(_side_by_side, effect, at_once, of)
-        await self.keep(part, partial(self._follow, part, cursor, effects, tuple(kinds)))
-
-    async def _follow(self, part: str, cursor: "Cursor", effects: Any, kinds: tuple[Kind, ...]) -> None:
-        events: Any = events_pb2_grpc.EventServiceStub(self.channel)
-        for once in (True, False):  # to the present, then each as it comes: only who is at the present is well
-            asked = events_pb2.StreamEventsRequest(after_event_id=cursor.read(), kinds=kinds, once=once)
-            call, done = events.StreamEvents(asked, metadata=self.metadata), ""
-            try:
-                async for page in call:
-                    async for event_id in effects(page.events):
-                        done = event_id
-                    if page.events:
-                        cursor.write(done)
-                        self.well(part)
-            finally:
-                call.cancel()
-                if done:
-                    cursor.write(done)
-            self.well(part)
+        following = Following(self, part, cursor, effect, kinds, at_once, of, patience)
+        await self.keep(part, following.go_on)
 
     async def pause(self, seconds: float) -> None:
         """Wait, but not beyond the worker's end."""
@@ -123,6 +106,10 @@ class Frame:
             self.log.info("it works again", worker=self.name, part=part)
         self._is_well.labels(part).set(1)
 
+    def tell_parked(self, part: str, events: int) -> None:
+        """So many events of a part are parked."""
+        self._parked.labels(part).set(events)
+
     def _fails(self, part: str, reason: str, text: str, **traceback: bool) -> None:
         before, times = self._failing.get(part, ("", 0))
         if reason != before:  # a failure that lasts is told once
@@ -132,73 +119,6 @@ class Frame:
         self._failing[part] = (reason, times + 1)
         self._is_well.labels(part).set(0)
         self._failures.labels(part, reason).inc()
-
-
-async def _one_by_one(effect: Effect, events: Iterable[events_pb2.Event]) -> AsyncIterator[str]:
-    """Each event's effect, and its id once it is had."""
-    for event in events:
-        await effect(event)
-        yield event.event_id
-
-
-async def _side_by_side(
-    effect: Effect, at_once: int, of: Callable[[events_pb2.Event], Any], events: Iterable[events_pb2.Event]
-) -> AsyncIterator[str]:
-    """All effects; the last id once all are had. Raises what the first that failed raised, when the others are done."""
-    lanes: dict[Any, list[events_pb2.Event]] = {}
-    last = ""
-    for event in events:
-        lanes.setdefault(of(event), []).append(event)
-        last = event.event_id
-    room = asyncio.Semaphore(at_once)
-
-    async def one(lane: list[events_pb2.Event]) -> None:
-        async with room:
-            for event in lane:
-                await effect(event)
-
-    for came in await asyncio.gather(*map(one, lanes.values()), return_exceptions=True):
-        if isinstance(came, BaseException):
-            raise came
-    if last:
-        yield last
-
-
-class Cursor:
-    """How far a worker is, in a file of its own: what is before it is done, for good."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def read(self, default: str = "") -> str:
-        """Where to go on; the default where nothing is done yet. Raises WorkerError where the file is damaged."""
-        try:
-            at = json.loads(self._path.read_bytes())["cursor"]
-            if isinstance(at, str):
-                return at
-        except FileNotFoundError:
-            return default
-        except (ValueError, KeyError, TypeError):
-            pass
-        raise WorkerError(
-            "CURSOR_DAMAGED", f"{self._path} holds no cursor: put it back from a backup, or remove it, and all is done "
-            "again from the beginning",
-        )  # fmt: skip
-
-    def write(self, at: str) -> None:
-        """Durable when it returns; a crash leaves the old one or the new one."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        new = self._path.with_name(self._path.name + ".new")
-        with new.open("w") as file:
-            json.dump({"cursor": at}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 async def end(tasks: Collection[asyncio.Task[Any]]) -> None:
