@@ -7,11 +7,9 @@ out keep the contract's meaning; enums are named as "capture", moments are datet
 from collections.abc import Iterable
 from typing import Any
 
-import grpc
-
 from allot.v1 import life_pb2, orders_pb2, returns_pb2
 from allot_client import calls
-from allot_client.errors import AllotError
+from allot_client.errors import error_of_problem
 from allot_client.requests import Moment, Row, message, messages, micros, new_request_id
 from allot_client.tables import arrow
 
@@ -163,6 +161,5 @@ def step_request(kind: str, steps: Any) -> Any:
 def step_answers(answer: Any) -> Any:
     """The table of an answer: reason (null: taken), quantity, again. Raises AllotError where nothing was taken."""
     if answer.WhichOneof("result") == "problem":
-        problem = answer.problem
-        raise AllotError(grpc.StatusCode.INVALID_ARGUMENT, problem.message, problem.reason, problem.field)
+        raise error_of_problem(answer.problem)
     return arrow().ipc.open_stream(answer.answers.batch).read_all()

@@ -19,7 +19,7 @@ from engine.intake.orders import (
 )
 from engine.lifecycle import Action
 from engine.outcomes import Namespace
-from engine.payments import flags_of
+from engine.payments import capability, flags_of
 from kernels.columns import NO_NODE, NONE
 from kernels.life import Condition, Disposition, PayMethod, RefundTo, ReturnFlag, ReturnKind, Step
 from kernels.shipments import PACKED_ONLY
@@ -57,6 +57,9 @@ def new_payment(request: payments_pb2.CreatePaymentRequest, lookup: Lookup) -> S
     method = PayMethod(request.method)
     gateway = "" if method >= PayMethod.CASH_ON_DELIVERY else text("gateway", request.gateway, WORD_CHARACTERS_MAX)
     _no_card("token", request.token, REFERENCE_CHARACTERS_MAX)
+    if request.token and not capability(gateway, method).saved:
+        message = f"token: {gateway or method.name} charges no saved method: leave it out, and let the customer pay"
+        raise invalid("token", message, "METHOD_CANNOT")
     return _row(
         Step.PAY, request, lookup, document_id=_id("payment_id", request.payment_id), order_id=_order_id(request),
         amount=_amount("amount", request.amount), currency=_currency(request.currency, lookup),
