@@ -25,8 +25,15 @@ def _may_end(book: Book, row: int) -> bool:
 
 
 @leaf
+def _ends(book: Book, row: int) -> bool:
+    """Whether that is a moment of its own, and not only an authorisation's."""
+    kind = book.orders.kind[row]
+    return bool(kind == _RESERVATION or (kind == _ORDER and book.money.pay_by[row] > 0))
+
+
+@leaf
 def _ends_at(book: Book, row: int) -> int:
-    """When it expires, or is to be paid, UTC us; 0: it is an order that need not be."""
+    """When it expires, or is to be paid, UTC us."""
     return book.orders.due_at[row] if book.orders.kind[row] == _RESERVATION else book.money.pay_by[row]
 
 
@@ -87,7 +94,7 @@ def watch_expiries(rows: I32, book: Book, heap: Expiries) -> None:
     """Enter the reservations of these rows, and the orders that are to be paid by some moment; others, and NONE, are
     passed over."""
     for row in rows:
-        if row >= 0 and _may_end(book, row) and _ends_at(book, row) > 0:
+        if row >= 0 and _ends(book, row):
             _push(heap, book.heads[_SIZE], _ends_at(book, row), book.orders.number[row], row)
             book.heads[_SIZE] += 1
 
@@ -129,7 +136,7 @@ def rebuild_expiries(book: Book, heap: Expiries) -> None:
     """Fill the heap from what is open."""
     book.heads[_SIZE] = 0
     for row in range(book.heads[_HIGH_WATER]):
-        if _may_end(book, row) and _ends_at(book, row) > 0:
+        if _ends(book, row):
             _push(heap, book.heads[_SIZE], _ends_at(book, row), book.orders.number[row], row)
             book.heads[_SIZE] += 1
     for document in range(book.heads[_DOCUMENTS]):

@@ -14,14 +14,13 @@ import structlog
 from google.protobuf.message import Message
 from structlog.typing import FilteringBoundLogger, Processor
 
-from server.security import CARD_LIKE, holds_card_number
+from server.security import CARD_RUN, holds_card_number
 
 REDACTED = "[redacted]"
 TEXT_CHARACTERS_MAX = 4000  # of one value
 ERROR_CHARACTERS_MAX = 300  # of the message of an exception, which may quote what was sent
 _SECRET_NAMES = re.compile(r"authorization|token|secret|password|passwd|api_?key|private_?key|^key$|_key$|cookie", re.I)
 _BEARER = re.compile(r"\b(bearer)\s+[^\s'\",)]+", re.I)
-_CARD = re.compile(CARD_LIKE + r"[\d -]*", re.ASCII)
 
 
 def open_log(
@@ -91,7 +90,7 @@ def _clean(name: str, value: Any) -> Any:
 
 def _clean_text(text: str) -> str:
     text = _BEARER.sub(rf"\1 {REDACTED}", text)
-    text = _CARD.sub(lambda found: REDACTED if holds_card_number(found.group()) else found.group(), text)
+    text = CARD_RUN.sub(lambda found: REDACTED if holds_card_number(found.group()) else found.group(), text)
     return text if len(text) <= TEXT_CHARACTERS_MAX else f"{text[:TEXT_CHARACTERS_MAX]}..."
 
 

@@ -438,7 +438,7 @@ def _encrypted(key: Path) -> NoReturn:
 # What may be a card number, for engines without look-around, as Arrow's: `holds_card_number` decides.
 CARD_LIKE = r"(\d[ ._-]{0,2}){12}\d|[^\x00-\x7f]"
 _BETWEEN = r"[\s._\-\u2010-\u2015]{1,2}"
-_RUN = re.compile(rf"(?<!\d)(?:\d{{13,19}}(?!\d)|(?:\d{{4}}|\d{{6}})(?:{_BETWEEN}\d+)+)")
+CARD_RUN = re.compile(rf"(?<!\d)(?:\d{{13,19}}(?!\d)|(?:\d{{4}}|\d{{6}})(?:{_BETWEEN}\d+)+)")
 DIVIDED_LIKE = r"^\d{4}[ ._-]\d{4,6}[ ._-]"  # the same of ids, and `is_card_number`
 _DIVIDED = re.compile(r"\d{4}([ ._-])\d{4}\1\d{4}\1\d{4}|\d{4}([ ._-])\d{6}\2\d{5}", re.ASCII)
 _CARD_DIGITS_MIN, _CARD_DIGITS_MAX = 13, 19
@@ -456,7 +456,7 @@ def holds_card_number(text: str) -> bool:
         return False
     if not text.isascii():
         text = "".join(str(unicodedata.decimal(one, one)) for one in unicodedata.normalize("NFKC", text))
-    return any(_passes_luhn(digits) for run in _RUN.finditer(text) for digits in _numbers(run.group()))
+    return any(_passes_luhn(digits) for run in CARD_RUN.finditer(text) for digits in _numbers(run.group()))
 
 
 def is_card_number(text: str) -> bool:

@@ -119,7 +119,7 @@ def test_a_confirmation_that_may_be_sourced_anew_needs_rows_too() -> None:
 
 def test_reservations_that_end_before_their_time_leave_room_to_watch_others() -> None:
     """Their entries stay until they are due: the heap would have grown behind its columns."""
-    shop = Shop(replace(LIMITS, orders_max=8))
+    shop = Shop(replace(LIMITS, orders_max=7, documents_max=1))
     shop.ask(reserve("stays", (0, 1), expires_at=START + HOUR))
     for number in range(40):
         shop.ask(reserve(f"cart-{number}", (0, 1), expires_at=START + 2 * HOUR))

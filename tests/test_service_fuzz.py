@@ -22,6 +22,7 @@ from allot.v1 import (
     returns_pb2,
     shipments_pb2,
     stock_pb2,
+    types_pb2,
 )
 from allot_client.errors import error_of
 from engine.outcomes import Reply
@@ -45,6 +46,7 @@ REASONS = {
     # of values
     "VALUE_MISSING", "TOO_LONG", "BAD_CHARACTER", "OUT_OF_RANGE", "TOO_MANY", "GIVEN_TWICE", "QUANTITY_OUT_OF_RANGE",
     "AMOUNT_OUT_OF_RANGE", "NO_LINES", "TOO_MANY_LINES", "NOT_A_CURRENCY", "NOT_A_PAYMENT_METHOD", "CARD_NUMBER",
+    "PRICE_MISSING",
     "BAD_PAGE_TOKEN", "BAD_EVENT_ID", "VERSION_AHEAD", "EVENT_AHEAD", "INVALID_VALUE", "MALFORMED_BATCH",
     "BATCH_TOO_LARGE", "BATCH_COMPRESSED", "MALFORMED_MESSAGE",
     # of names
@@ -92,7 +94,22 @@ class Fuzz:
                 getattr(made, field.name).CopyFrom(self.value(field, depth))
             else:
                 setattr(made, field.name, self.value(field, depth))
+        if isinstance(made, types_pb2.OrderDraft) and self.is_good():
+            self.price(made)
         return made
+
+    def price(self, order: types_pb2.OrderDraft) -> None:
+        """Every line, or nothing of an order."""
+        is_priced = self.chance.random() < 0.5
+        for name in ("discount", "shipping_fee", "shipping_fee_tax", *(() if is_priced else ("currency",))):
+            order.ClearField(name)
+        for line in order.lines:
+            for name in ("unit_price", "discount", "tax", "line_discount", "line_tax"):
+                line.ClearField(name)
+            if is_priced:
+                line.unit_price = 100
+        if is_priced:
+            order.currency = "INR"
 
     def value(self, field: FieldDescriptor, depth: int) -> Any:
         kind, chance = field.cpp_type, self.chance
