@@ -191,6 +191,7 @@ def apply_orders(
         set_values(state.keys, keys, locations, rows)
     state.terms.enter(rows, orders)
     if money.enter(state, rows, orders, lines) or orders["is_reservation"].any():
+        state.check_expiries(count)
         watch_expiries(rows, state.book, state.expiries)
     return rows
 

@@ -35,7 +35,8 @@ def exchange(commit: Commit, told: Told) -> None:
     if at.size == 0:
         return
     source, worth = documents.order[steps.document[at]], _worth(told, at)
-    order_ids = [f"exchange-{steps.number[place]}-{commit.sequence}-{place}" for place in at.tolist()]
+    numbers, first = steps.number[at].tolist(), commit.orders_entered
+    order_ids = [f"exchange-{number}-{commit.sequence}-{first + place}" for place, number in enumerate(numbers)]
     command = _orders(commit, pa.array(order_ids, pa.string()), source, steps.document[at], steps.units[at], worth)
     answers = place_orders(commit, command)
     amounts = sum(worth.values())
@@ -78,14 +79,18 @@ def _orders(
 
 def _as_before(commit: Commit, source: Any) -> dict[str, Any]:
     """Customer and way of paying of orders; not told where their records were moved away."""
-    customers, methods = [], []
-    for location in commit.state.book.orders.location[source].tolist():
-        record = commit.first_answers.orders_of(location >> PLACE_BITS)
+    locations = commit.state.book.orders.location[source]
+    customers, methods = np.full(source.size, "", object), np.full(source.size, NONE, np.int16)
+    for sequence in np.unique(locations >> PLACE_BITS).tolist():  # each record once
+        record = commit.first_answers.orders_of(sequence)
         told = {} if record is None else record.orders
-        place = location & PLACE_MASK
-        customers.append(told["customer"][place].as_py() or "" if "customer" in told else "")
-        methods.append(int(told["payment_method"][place]) if "payment_method" in told else NONE)
-    return {"customer": pa.array(customers, pa.string()), "payment_method": np.array(methods, np.int16)}
+        of_it = np.flatnonzero(locations >> PLACE_BITS == sequence)
+        places = locations[of_it] & PLACE_MASK
+        if told.get("customer") is not None:
+            customers[of_it] = told["customer"].take(pa.array(places)).fill_null("").to_pylist()
+        if told.get("payment_method") is not None:
+            methods[of_it] = told["payment_method"][places]
+    return {"customer": pa.array(customers.tolist(), pa.string()), "payment_method": methods}
 
 
 def _pay_over(commit: Commit, source: Any, command: PlaceOrders, amounts: Any) -> None:

@@ -294,6 +294,7 @@ def start_state(disk: Disk, journal: Any, state: State, progress: Callable[[int,
             raise JournalDamaged(name, 0, sequence, f"the journal ends at {last}: records are missing at its end")
         _load_or_mend(disk, journal, found, state)
     replay(journal, state, progress)
+    state.watch_anew()
     return name
 
 

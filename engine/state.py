@@ -26,6 +26,7 @@ from kernels.columns import (
     NODES_MAX,
     NONE,
     POLICY_FIGURES,
+    TOUCHED,
     WORDS_MAX,
     Book,
     Cells,
@@ -101,6 +102,7 @@ class State:
         )  # fmt: skip
         self.ledger = Ledger()
         self.numbers = DocumentNumbers()
+        self.promised_parts = np.zeros(1, np.int64)  # of the commit that is decided: rows that its commands may need
         self.terms = OpenTerms(reserve(most.orders_max, np.uint8), reserve(most.orders_max, np.uint8))
         self.expiries = Expiries(
             *(reserve(most.orders_max + most.documents_max, dtype) for dtype in (np.int64, np.int64, np.int32))
@@ -279,7 +281,11 @@ class State:
     def check_expiries(self, more: int) -> None:
         """Make sure that so many more entries fit: those of what has ended go, and those of what is open fit."""
         if self.head(Head.EXPIRIES) + more > self.expiries.at.size:
-            rebuild_expiries(self.book, self.expiries)
+            self.watch_anew()
+
+    def watch_anew(self) -> None:
+        """What ends by its time, from what is open."""
+        rebuild_expiries(self.book, self.expiries, self.stamp)
 
     def check_room(self, orders: int, lines: int, parts: int, keys: int = 0) -> None:
         """Raise OutOfRoom where a commit of this size might not fit into rows never used and rows freed."""
@@ -320,11 +326,19 @@ class State:
         self.book.heads[Head.TOUCHED_ORDERS] = 0
         return rows, what
 
+    def touch(self, rows: Any) -> None:
+        """Have orders with documents looked at by what follows. rows: int [n] of the book, each once."""
+        documents, count = self.book.documents, self.head(Head.TOUCHED_ORDERS)
+        rows = rows[(documents.of_order[rows] != 0) & (documents.touched[rows] == 0)]
+        documents.touched[rows] = TOUCHED
+        documents.touched_rows[count : count + rows.size] = rows
+        self.book.heads[Head.TOUCHED_ORDERS] += rows.size
+
     def rebuild_derived(self) -> None:
         """Bring back what no snapshot holds: available units, node groups in force, expiries, rows by numbers."""
         refresh_all(self.book, self.cells)
         self.set_in_force()
-        rebuild_expiries(self.book, self.expiries)
+        self.watch_anew()
         self.numbers.rebuild(self.book.documents, self.head(Head.DOCUMENTS))
 
     def digest(self) -> str:

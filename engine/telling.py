@@ -29,7 +29,7 @@ _POSTING_DTYPES = {column.name: schema.DTYPES[column.kind] for column in schema.
 
 def carrying(state: State) -> Carrying:
     """What kernels need beside the book to carry steps out."""
-    return Carrying(state.cells, state.fences, CHANGE_TABLE, LEAVES_FROM)
+    return Carrying(state.cells, state.fences, CHANGE_TABLE, LEAVES_FROM, state.promised_parts)
 
 
 def new_told(rows: int, spare: int = 0) -> Told:

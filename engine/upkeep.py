@@ -33,6 +33,10 @@ def retire(commit: Commit, command: Retire) -> Replies:
     find_owing(rows, commit.state.book, owing)
     rows = rows[owing == 0]
     if rows.size:
+        state, everything = commit.state, np.arange(commit.state.head(Head.ORDERS), dtype=np.int32)
+        owing = np.empty(everything.size, np.uint8)
+        find_owing(everything, state.book, owing)
+        state.touch(np.setdiff1d(everything[owing != 0], rows))  # of those some may have found no rows so far
         commit.add(schema.RETIRED, {"order": rows, "number": orders.number[rows]})
     return _done(rows.size)
 

@@ -61,16 +61,16 @@ from engine.stock import PARTS_OF_A_MOVE_MAX, lost_max, move_stock, serve_new_da
 from engine.supply import BINDING_BYTES_MAX, bind_all, check_supply_room, put_supply, rebind
 from engine.upkeep import forget, retire
 from kernels.columns import Head
-from kernels.expiry import take_due
+from kernels.expiry import count_due, take_due
 from kernels.life import Step
 from kernels.nearest import parts_max
 
 AHEAD_BYTES = 32 << 20  # room kept reserved in the journal, so that most commits need not wait for it
 COMMITS_AHEAD_MAX = 2  # one being synced, one decided behind it
 REALLOCATED_BYTES_MAX = 4 << 20  # by one command: fifty moves of each of its orders
+DUE_BYTES_MAX = 512  # of one order that nobody paid, or authorisation that ended
 STEP_BYTES_MAX = 2048  # of one step, with those that follow from it
 ITEM_BYTES_MAX = 256  # of units of one line that go into a shipment, or from stage to stage
-ORDER_LINES = 500  # of an order, at most
 PENDING_RECORDS_MAX = 8  # decided and kept readable while they become durable
 _DECIDE: dict[Any, Callable[[Commit, Any], Any]] = {
     PlaceOrders: place_orders, Reserve: place_orders, Confirm: confirm, Release: release, ActOnUnits: act_on,
@@ -174,13 +174,14 @@ class Engine:
         if self._failure is not None:
             raise EngineFailed(f"the engine has failed: {self._failure}") from self._failure
         stamp = max(stamp, self.state.stamp)
-        unasked = STEP_BYTES_MAX * self._due_count(stamp) + 128 * self.state.head(Head.WAITING_PARTS)
+        due = count_due(stamp, self.state.book, self.state.expiries)
+        unasked = DUE_BYTES_MAX * due + 128 * self.state.head(Head.WAITING_PARTS)
         needed = unasked + self._told_bytes_max(commands) + sum(map(self._bytes_max, commands))
         self._make_room(needed)
         commit = Commit(self.state, self.state.sequence + 1, stamp, self.first_answers)
         self._building = commit
         try:
-            answers = self._decide(commit, commands)
+            answers = self._decide(commit, commands, due)
         except EngineError:
             if commit.is_empty:
                 raise
@@ -206,13 +207,15 @@ class Engine:
             raise
         return Pending(self, commit.sequence, answers, changes)
 
-    def _check_room(self, commands: Sequence[Command], stamp: int, begins: Any) -> None:
-        """Raise OutOfRoom where the columns might not hold what is asked for: before anything is decided. begins: bool
-        [node], the nodes whose day begins."""
-        orders = lines = keys = ends = 0
-        served = waiting_for(self.state, begins, whatever_is_there=self._is_due(stamp))
+    def _check_room(self, commands: Sequence[Command], due: int, begins: Any) -> None:
+        """Raise OutOfRoom where the columns might not hold what is asked for: before anything is decided.
+
+        due: entries of what ends. begins: bool [node], the nodes whose day begins.
+        """
+        orders = lines = keys = ends = documents = items = 0
+        served = waiting_for(self.state, begins, whatever_is_there=due > 0)
         parts = served_max(self.state, served, 0)
-        parts += PARTS_OF_A_MOVE_MAX * self._due_count(stamp)
+        parts += PARTS_OF_A_MOVE_MAX * due
         for command in commands:
             if isinstance(command, PlaceOrders):
                 orders += len(command.order_id)
@@ -236,6 +239,8 @@ class Engine:
                 if np.isin(command.step, (Step.INSPECT, Step.COME_HOME)).any():  # what comes back serves who waits
                     parts += PARTS_OF_A_MOVE_MAX * self.state.head(Head.WAITING_PARTS)
                 ends += int((command.step == Step.AUTHORISE).sum())
+                documents += command.step.size + 8
+                items += int((command.step == Step.SEND).sum())
             elif isinstance(command, MoveStock):
                 keys += 1
                 units = int(np.abs(command.quantity.astype(np.int64)).sum())
@@ -254,27 +259,19 @@ class Engine:
         if keys > (most := self.state.limits.commit_orders_max):
             raise OutOfRoom(f"commit_orders_max is {most}, {keys} orders and requests were given: give fewer at a time")
         check_limits(self.state, [command for command in commands if isinstance(command, Put)])
+        self.state.promised_parts[0] = parts
+        self.state.check_documents(documents, items)
         self.state.check_expiries(orders + ends)
         self.state.check_room(orders, lines, parts, keys)
         check_supply_room(self.state, [command for command in commands if isinstance(command, PutSupply)])
 
-    def _is_due(self, stamp: int) -> bool:
-        """Whether a reservation or an authorisation ends, or an order is to be paid."""
-        return self.state.head(Head.EXPIRIES) > 0 and self.state.expiries.at[0] <= stamp
-
-    def _due_count(self, stamp: int) -> int:
-        """How many of these there are."""
-        if not self._is_due(stamp):
-            return 0
-        return int(np.count_nonzero(self.state.expiries.at[: self.state.head(Head.EXPIRIES)] <= stamp))
-
-    def _decide(self, commit: Commit, commands: Sequence[Command]) -> list[Any]:
+    def _decide(self, commit: Commit, commands: Sequence[Command], due: int) -> list[Any]:
         book = self.state.book
         begins = self.state.days.begin(commit.sequence, commit.stamp)
-        self._check_room(commands, commit.stamp, begins)
-        if self._is_due(commit.stamp):
-            due = np.empty(self.state.head(Head.EXPIRIES), np.int32)
-            expire_due(commit, due[: take_due(commit.stamp, book, self.state.expiries, due)])
+        self._check_room(commands, due, begins)
+        if due:
+            rows = np.empty(due, np.int32)
+            expire_due(commit, rows[: take_due(commit.stamp, book, self.state.expiries, rows)])
         serve_new_day(commit, begins)
         answers = []
         for command in commands:
@@ -301,10 +298,9 @@ class Engine:
             needed += 6 * sum(column.nbytes for column in command.options.values())
         elif isinstance(command, TakeSteps):
             needed += STEP_BYTES_MAX * command.step.size
-            needed += ITEM_BYTES_MAX * min(ORDER_LINES * command.step.size, self.state.head(Head.PARTS))
+            needed += ITEM_BYTES_MAX * command.step.size * self._parts_an_order
         elif isinstance(command, ActOnUnits):
-            needed += STEP_BYTES_MAX * len(command.request_id)
-            needed += ITEM_BYTES_MAX * min(ORDER_LINES * len(command.request_id), self.state.head(Head.PARTS))
+            needed += (STEP_BYTES_MAX + ITEM_BYTES_MAX * self._parts_an_order) * len(command.request_id)
         elif isinstance(command, PutNodes):
             needed += 16 * len(command.node_id) * len(self.state.names[Namespace.POSTAL_CODE])
         elif isinstance(command, PutPostalCodes):
@@ -316,6 +312,11 @@ class Engine:
         elif isinstance(command, Retire):
             needed += 16 * self.state.head(Head.OPEN_ORDERS)
         return needed
+
+    @property
+    def _parts_an_order(self) -> int:
+        """On the average, rounded up; a record that is larger is given room when it is written."""
+        return 1 + self.state.head(Head.PARTS) // max(1, self.state.head(Head.ORDERS))
 
     def _told_bytes_max(self, commands: Sequence[Command]) -> int:
         """What a record may tell of promised dates."""

@@ -5,6 +5,8 @@ Those that end or are paid earlier leave their entry behind; it is dropped when 
 built anew from the open ones when a folder is opened.
 """
 
+import numpy as np
+
 from kernels.columns import TOUCHED, Book, Expiries, Head, OrderKind
 from kernels.documents import touch
 from kernels.life import DocumentKind, PaymentFigure, PaymentState
@@ -132,15 +134,33 @@ def take_due(stamp: int, book: Book, heap: Expiries, rows: I32) -> int:
 
 
 @kernel
-def rebuild_expiries(book: Book, heap: Expiries) -> None:
-    """Fill the heap from what is open."""
+def rebuild_expiries(book: Book, heap: Expiries, stamp: int) -> None:
+    """Fill the heap from what is open. stamp: of the last commit, UTC us: what orders were to be paid by then, and
+    authorisations that ended by then, were looked at in it."""
     book.heads[_SIZE] = 0
     for row in range(book.heads[_HIGH_WATER]):
-        if _ends(book, row):
+        is_order = book.orders.kind[row] == _ORDER
+        if _ends(book, row) and not (is_order and _ends_at(book, row) <= stamp):
             _push(heap, book.heads[_SIZE], _ends_at(book, row), book.orders.number[row], row)
             book.heads[_SIZE] += 1
     for document in range(book.heads[_DOCUMENTS]):
-        if _is_held(book, document):
-            order, until = book.documents.order[document], book.documents.figures[document, _UNTIL]
+        order, until = book.documents.order[document], book.documents.figures[document, _UNTIL]
+        if _is_held(book, document) and until > stamp:
             _push(heap, book.heads[_SIZE], until, book.orders.number[order], order)
             book.heads[_SIZE] += 1
+
+
+@kernel
+def count_due(stamp: int, book: Book, heap: Expiries) -> int:
+    """How many entries are due at `stamp`, UTC us: those below one that is not due are not looked at."""
+    count, size, i = 0, book.heads[_SIZE], np.int64(0)
+    while True:
+        if i < size and heap.at[i] <= stamp:
+            count += 1
+            i = 2 * i + 1
+            continue
+        while i > 0 and i % 2 == 0:  # a right child: all of its parent's are done
+            i = (i - 1) >> 1
+        if i == 0:
+            return count
+        i += 1

@@ -292,6 +292,20 @@ def paid(book: Book, order: int) -> int:
 
 
 @leaf
+def is_to_be_paid(book: Book, order: int) -> bool:
+    """Whether an order with prices is paid for here: it names a method, or somebody has made a payment of it."""
+    documents = book.documents
+    if book.money.method[order] != 0:
+        return True
+    document = documents.of_order[order] - 1
+    while document >= 0:
+        if documents.kind[document] == _PAYMENT:
+            return True
+        document = documents.next[document]
+    return False
+
+
+@leaf
 def can_be_captured(book: Book, document: int, stamp: int) -> int:
     """What of a payment is authorised and neither captured nor asked for, where it may still be asked for."""
     documents = book.documents

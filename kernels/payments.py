@@ -46,6 +46,7 @@ _PER_KIND, _NOT_ALLOWED, _KEEPS_STATE, _ABSENT, _FORGIVEN, _REVERSED = (
 _PAYMENT, _REFUND_KIND = int(DocumentKind.PAYMENT), int(DocumentKind.REFUND)
 _PAY, _AUTHORISE, _ASK_CAPTURE, _CAPTURE = int(Step.PAY), int(Step.AUTHORISE), int(Step.ASK_CAPTURE), int(Step.CAPTURE)
 _ASK_VOID, _ASK_REFUND, _REFUND_FAILED = int(Step.ASK_VOID), int(Step.ASK_REFUND), int(Step.REFUND_FAILED)
+_CAPTURE_FAILED, _VOID, _LAPSE = int(Step.CAPTURE_FAILED), int(Step.VOID), int(Step.LAPSE)
 _DONE, _CONFLICT, _UNKNOWN_PAYMENT, _WRONG_STATE, _NO_PRICES, _CURRENCY = (
     int(reply)
     for reply in (
@@ -200,13 +201,17 @@ def _new_refund(asked: Asked, i: int, location: int, book: Book, named: I64, tol
 @leaf
 def _is_told_by_its_own(asked: Asked, i: int, book: Book, document: int, named: I64) -> bool:
     """Whether what a row tells of a payment is told by its gateway, and under no other payment's name: neither of one
-    that is known, nor of a second one that was captured in its place."""
+    that is known, nor of a second one in the place of the first, whose end is none of the first either."""
     documents = book.documents
     if asked.how[i] != NONE and documents.how[document] != NONE and asked.how[i] != documents.how[document]:
         return False
     if named[2] == document or not has_reference(asked, i):
         return True
-    is_another = asked.step[i] == _CAPTURE and documents.state[document] == _IS_CAPTURED
+    step, state = asked.step[i], documents.state[document]
+    is_another = (
+        step == _VOID or step == _LAPSE or step == _CAPTURE_FAILED or (step == _CAPTURE and state == _IS_CAPTURED)
+    )
+    is_another = is_another or (step == _AUTHORISE and (state == _IS_AUTHORISED or state == _IS_CAPTURED))
     return named[2] == _ABSENT and not (is_another and documents.referenced[document] != 0)
 
 
@@ -281,7 +286,7 @@ def take_payments(
         if asked.step[i] != _AUTHORISE:  # of that: until when
             happened_at(asked, i, stamp)
         begin = told.counts[STEPS]
-        if order >= 0 and not has_rows(book, order):
+        if order >= 0 and not has_rows(book, order, with_.promised[0]):
             reply, quantity, again = _NO_ROOM, 0, 0
         elif asked.step[i] == _PAY:
             reply, quantity, again = _pay(asked, i, location, book, named, of_kind(book, named[1], _PAYMENT), told)

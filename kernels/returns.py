@@ -18,7 +18,7 @@ from kernels.life import (
     Step,
     StepReply,
 )
-from kernels.money import charged, paid
+from kernels.money import charged, is_to_be_paid, paid
 from kernels.options import I64, kernel, leaf
 from kernels.steps import (
     AUTO_APPROVES,
@@ -112,7 +112,8 @@ def _check_return(asked: Asked, i: int, book: Book, order: int, stamp: int, arou
     within = around.policies.claim_within[policy] if kind == _CLAIM else around.policies.return_within[policy]
     if kind == _EXCHANGE and around.policies.flags[policy] & _EXCHANGES == 0:
         return _KIND_NOT_OFFERED, NONE, policy
-    if kind == _EXCHANGE and book.money.currency[order] != 0 and paid(book, order) < charged(book, order):
+    is_paid_here = kind == _EXCHANGE and book.money.currency[order] != 0 and is_to_be_paid(book, order)
+    if is_paid_here and paid(book, order) < charged(book, order):
         return _NOT_PAID, NONE, policy  # what came back is to pay for what replaces it
     reply = _NOT_DELIVERED
     document = documents.of_order[order] - 1
@@ -247,7 +248,7 @@ def take_returns(
             return i
         happened_at(asked, i, stamp)
         begin, known = told.counts[STEPS], of_kind(book, named[1], _RETURN)
-        if order >= 0 and not has_rows(book, order):
+        if order >= 0 and not has_rows(book, order, with_.promised[0]):
             reply, quantity, again = _NO_ROOM, 0, 0
         elif makes:
             reply, quantity, again = _ask(asked, i, stamp, location, book, named, known, around, told)

@@ -18,7 +18,7 @@ from kernels.life import (
     ShipmentState,
     Step,
 )
-from kernels.money import charged, paid, to_come
+from kernels.money import charged, is_to_be_paid, paid, to_come
 from kernels.options import I32, I64, U8, kernel, leaf
 from kernels.shipments import at_node, claimed
 from kernels.telling import (
@@ -160,7 +160,7 @@ def settle(
             continue
         if book.documents.of_order[order] == 0:
             continue
-        while has_rows(book, order):
+        while has_rows(book, order, with_.promised[0]):
             if not has_room(told, book, order):
                 return i
             begin = told.counts[STEPS]
@@ -182,6 +182,8 @@ def transfer(
     for i in range(first, source.size):
         if not has_room(told, book, source[i]) or not has_room(told, book, target[i]):
             return i
+        if not has_rows(book, source[i], with_.promised[0]) or not has_rows(book, target[i], with_.promised[0]):
+            continue  # what came back is given back then, once there are rows
         begin = told.counts[STEPS]
         most = paid(book, source[i]) - charged(book, source[i]) - to_come(book, source[i])
         wanted = max(0, min(amounts[i], most))
@@ -221,8 +223,8 @@ def find_unpaid(rows: I32, book: Book, stamp: int, unpaid: U8) -> None:
 
 @kernel
 def find_owing(rows: I32, book: Book, owing: U8) -> None:
-    """owing [order]: 1 where an order with prices is not even: what it owes differs from what was paid for it."""
+    """owing [order]: 1 where an order that is paid for here is not even: what it owes differs from what was paid."""
     for i in range(rows.size):
         order = rows[i]
-        is_priced = book.money.currency[order] != 0
+        is_priced = book.money.currency[order] != 0 and is_to_be_paid(book, order)
         owing[i] = 1 if is_priced and charged(book, order) + to_come(book, order) != paid(book, order) else 0

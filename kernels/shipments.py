@@ -189,7 +189,7 @@ def _step_of_shipment(
     """
     documents, step = book.documents, asked.step[i]
     state, flags = documents.state[document], np.int64(0)
-    is_fact = step != _SHIP or (asked.key[i, 0] == 0 and asked.key[i, 1] == 0)  # its carrier has it
+    is_fact = asked.key[i, 0] == 0 and asked.key[i, 1] == 0  # by its number: its carrier has it
     if state == _IS_RECALLED and step == _SHIP and not is_fact:
         return _WRONG_STATE
     if to == _KEEPS_STATE:
@@ -273,7 +273,7 @@ def take_shipments(
         if asked.step[i] != _BOOK:  # of that: until when it is to arrive
             happened_at(asked, i, stamp)
         begin = told.counts[STEPS]
-        if order >= 0 and not has_rows(book, order):
+        if order >= 0 and not has_rows(book, order, with_.promised[0]):
             reply, quantity, again = _NO_ROOM, 0, 0
         elif makes:
             reply, quantity, again = _make(asked, i, location, book, named, of_kind(book, named[1], _SHIPMENT), told)

@@ -34,7 +34,9 @@ from kernels.money import can_be_captured, charged, paid, to_come
 from kernels.options import I16, I32, I64, U8, I32x3, leaf
 from kernels.stages import Acted, move_part
 
-_PAY, _ASK_CAPTURE, _CAPTURE = int(Step.PAY), int(Step.ASK_CAPTURE), int(Step.CAPTURE)
+_PAY, _AUTHORISE, _ASK_CAPTURE, _CAPTURE = (
+    int(step) for step in (Step.PAY, Step.AUTHORISE, Step.ASK_CAPTURE, Step.CAPTURE)
+)
 _ASK_REFUND, _REFUND, _REFUND_FAILED, _TAKE_BACK = (
     int(step) for step in (Step.ASK_REFUND, Step.REFUND, Step.REFUND_FAILED, Step.TAKE_BACK)
 )
@@ -49,7 +51,9 @@ _CAPTURING, _CAPTURED, _REFUNDING, _REFUNDED = (
 )  # fmt: skip
 _REFUND_AMOUNT = int(RefundFigure.AMOUNT)
 _COLLECT, _DELIVERED_AT = int(ShipmentFigure.COLLECT), int(ShipmentFigure.DELIVERED_AT)
-_PENDING, _IS_CAPTURED, _VOIDED = int(PaymentState.PENDING), int(PaymentState.CAPTURED), int(PaymentState.VOIDED)
+_PENDING, _IS_AUTHORISED, _IS_CAPTURED, _VOIDED = (
+    int(state) for state in (PaymentState.PENDING, PaymentState.AUTHORISED, PaymentState.CAPTURED, PaymentState.VOIDED)
+)
 _REFUND_ASKED, _REFUND_DONE = int(RefundState.ASKED), int(RefundState.DONE)
 _IS_SHIPPED, _IS_RETURNING = int(ShipmentState.SHIPPED), int(ShipmentState.RETURNING)
 _CASH, _BY_CHANNEL, _BY_CREDIT, _BY_EXCHANGE = (
@@ -121,6 +125,7 @@ class Carrying(NamedTuple):
     fences: Fences
     changes: I32x3  # what a unit does to stock: engine/lifecycle.py
     gives_back: U8  # [stage] a stage in which units are about to leave, the first ones preferred
+    promised: I64  # [1] rows of parts that other commands of the commit may need
 
 
 @leaf
@@ -158,9 +163,9 @@ def _are_left(used: int, size: int, free: int, following: I32, wanted: int) -> b
 
 
 @leaf
-def has_rows(book: Book, order: int) -> bool:
+def has_rows(book: Book, order: int, promised: int) -> bool:
     """Whether the columns have rows for what a step of an order may come to: a document and refunds, an item for each
-    line, and units of each part that go apart."""
+    line, and units of each part that go apart. promised: rows of parts that others of the commit are to get."""
     lines, parts, documents, heads = 0, 0, 2, book.heads
     line = book.orders.first[order]
     while line != NONE:
@@ -178,7 +183,7 @@ def has_rows(book: Book, order: int) -> bool:
     return bool(
         _are_left(heads[_DOCUMENTS], next_document.size, heads[_FREE_DOCUMENT], next_document, documents)
         and _are_left(heads[_ITEMS], next_item.size, heads[_FREE_ITEM], next_item, lines)
-        and _are_left(heads[_PART_ROWS], next_part.size, heads[_FREE_PART], next_part, 2 * parts + lines)
+        and _are_left(heads[_PART_ROWS], next_part.size, heads[_FREE_PART], next_part, promised + 2 * parts + lines)
     )
 
 
@@ -496,7 +501,7 @@ def _collected(told: Told, book: Book, place: int, location: int, method: int, a
 
 @leaf
 def _fund(told: Told, book: Book, place: int, location: int, stamp: int) -> None:
-    """A shipment has left: what it is charged is captured."""
+    """A shipment has left, or money is held for what has left: what is charged is captured."""
     documents, order = book.documents, told.steps.order[place]
     need = charged(book, order) - to_collect(book, order) - paid(book, order) - being_captured(book, order)
     more_to_come = to_come(book, order) > 0
@@ -572,7 +577,7 @@ def carry_out(told: Told, book: Book, first: int, location: int, stamp: int, wit
             _restock(told, book, book.lines.sku[book.items.line[item]], book.documents.node[document],
                      steps.units[place], steps.flags[place], book.orders.number[order])  # fmt: skip
         if book.money.currency[order] != 0 and not is_noted:
-            if step == _SHIP:
+            if step == _SHIP or (step == _AUTHORISE and steps.state[place] == _IS_AUTHORISED):
                 _fund(told, book, place, location, stamp)
             elif step == _DELIVER and book.documents.figures[document, _COLLECT] > 0:
                 _collected(told, book, place, location, _CASH, book.documents.figures[document, _COLLECT])

@@ -8,7 +8,7 @@ import pytest
 
 from engine.state import State
 from kernels.columns import Head, OrderKind
-from kernels.expiry import rebuild_expiries, take_due, watch_expiries
+from kernels.expiry import count_due, rebuild_expiries, take_due, watch_expiries
 from tests.driving import COMPILED, LIMITS, SECRET, i32
 
 ROWS = 40
@@ -54,11 +54,13 @@ class Watch:
 
     def take(self, stamp: int) -> None:
         rows = np.full(ROWS + 1, -7, np.int32)
+        there = count_due(stamp, self.state.book, self.state.expiries)
         count = take_due(stamp, self.state.book, self.state.expiries, rows)
         due = sorted(entry for entry in self.known if entry.at <= stamp)
         self.known = [entry for entry in self.known if entry.at > stamp]
         expected = [entry.row for entry in due if self.open.get(entry.row) == entry]
         assert rows[:count].tolist() == expected
+        assert there == len(due)
         assert rows[count] == -7
         for row in expected:
             del self.open[row]
@@ -104,7 +106,7 @@ def test_a_heap_built_anew_holds_the_open_reservations_and_gives_them_in_the_sam
     for _ in range(8):
         watch.enter()
         watch.end_some()
-    rebuild_expiries(watch.state.book, watch.state.expiries)
+    rebuild_expiries(watch.state.book, watch.state.expiries, 0)
     watch.known = list(watch.open.values())
     watch.check()
     for stamp in range(0, 31, 5):
@@ -114,5 +116,5 @@ def test_a_heap_built_anew_holds_the_open_reservations_and_gives_them_in_the_sam
 def test_nothing_is_due_in_an_empty_heap() -> None:
     watch = Watch("empty")
     watch.take(1 << 60)
-    rebuild_expiries(watch.state.book, watch.state.expiries)
+    rebuild_expiries(watch.state.book, watch.state.expiries, 0)
     watch.take(1 << 60)
