@@ -13,6 +13,7 @@ import httpx
 
 TIMEOUT_SECONDS = 10.0
 KEY_HEADER = "x-idempotency-key"
+_REFUSALS = (400, 402, 404, 410, 422)  # of what is asked; others say who may ask, or that it is under way
 _AGAIN = (408, 425, 429)  # of what is below 500: later it may do
 _Found = TypeVar("_Found")
 
@@ -50,6 +51,9 @@ class Http:
         except httpx.HTTPError as error:
             raise Unreachable(f"{type(error).__name__}: {error}") from error
         if answer.status_code >= 500 or answer.status_code in _AGAIN:
+            raise Unreachable(f"{answer.status_code}: {answer.text[:200]}")
+        is_theirs = "json" in answer.headers.get("content-type", "")  # and not of a proxy before them
+        if answer.status_code >= 400 and not (is_theirs and answer.status_code in _REFUSALS):
             raise Unreachable(f"{answer.status_code}: {answer.text[:200]}")
         if answer.status_code >= 400:
             raise Declined(f"{answer.status_code}: {answer.text[:200]}")

@@ -178,8 +178,20 @@ def test_a_gateway_speaks_of_its_own_payments_alone(hooks: Hooks):
         "OTHERS_PAYMENT",
     )
     assert hooks.engine.told == []
+    assert hooks.razorpay("payment.captured", payment=PAID | {"notes": notes}) == (404, "UNKNOWN_PAYMENT")
+    assert hooks.engine.told == []  # it has a name there: whoever pays may write notes
+    hooks.engine.knows("razorpay", "", "P")
     assert hooks.razorpay("payment.captured", payment=PAID | {"notes": notes}) == (200, "TAKEN")
     assert hooks.engine.told[0]["payment_id"] == "P"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"amount": 0}, {"id": None}, {"id": ""}, {"id": "\ud800"}, {"currency": "\ud800"}], ids=str
+)
+def test_a_payment_of_nothing_or_without_a_name_is_malformed(hooks: Hooks, wrong: dict[str, Any]):
+    hooks.engine.knows("razorpay", "order_1", "P")
+    assert hooks.razorpay("payment.captured", payment=PAID | wrong) == (400, "MALFORMED")
+    assert hooks.engine.told == []
 
 
 def test_what_a_gateway_calls_a_payment_counts_before_what_was_noted_with_it(hooks: Hooks):

@@ -92,6 +92,19 @@ def check_timed(header: str, body: bytes, secret: str, now: float) -> None:
         raise BadSignature(f"it was signed more than {TOLERANCE_SECONDS} seconds ago, or will be")
 
 
+def check_fact(fact: Fact) -> None:
+    """Raises Malformed where it names nothing, is no text, or tells of money without saying how much."""
+    texts = (*fact.references, fact.currency, fact.channel, fact.payment_id)
+    if not fact.references or not all(fact.references):
+        raise Malformed("id: it is missing: which payment is it?")
+    try:
+        "".join(texts).encode()
+    except UnicodeEncodeError:
+        raise Malformed("a text of it is none: it holds half a character") from None
+    if fact.step in ("authorise", "capture") and fact.amount < 1:
+        raise Malformed(f"amount: {fact.amount}: how much is it?")
+
+
 def created(body: bytes, name: str) -> int:
     """When an event was made, seconds since 1970, as its body tells. Raises Malformed."""
     try:

@@ -76,7 +76,9 @@ class RazorpayWebhooks:
 
 def _payment(step: str, payment: Mapping[str, Any]) -> Fact:
     channel, payment_id, _ = _noted(payment)
-    references = tuple(str(one) for one in (payment["id"], payment.get("order_id")) if one)
+    if not isinstance(payment["id"], str):
+        raise Malformed(f"id: {payment['id']!r} is no payment's")
+    references = (payment["id"], *(str(one) for one in (payment.get("order_id"),) if one))
     amount = 0 if step == "fail" else whole(payment, "amount")
     return Fact(step, references, amount, str(payment.get("currency") or ""), channel, payment_id)
 

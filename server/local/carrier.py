@@ -96,7 +96,7 @@ class LocalCarrier:
         if key in self.bookings:
             return JSONResponse(self.parcels[self.bookings[key]])
         if self.behaviour.declines:
-            return JSONResponse({"error": "it takes no more today"}, 409)
+            return JSONResponse({"error": "it takes no more today"}, 422)
         if not asked.get("postal_code"):
             return JSONResponse({"error": "postal_code: it is empty: where is the parcel to go?"}, 400)
         tracking = f"{self.name[:4].upper()}{next(self._numbers):010d}"
@@ -125,7 +125,7 @@ class LocalCarrier:
         if parcel is None:
             return JSONResponse({"error": "no such parcel"}, 404)
         if parcel["next"] > 0:
-            return JSONResponse({"error": "it has left"}, 409)
+            return JSONResponse({"error": "it has left"}, 422)
         parcel["fate"] = "CANCELLED"
         return JSONResponse(parcel)
 

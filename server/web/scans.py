@@ -16,6 +16,7 @@ from server.gateways.facts import Malformed, check_timed
 
 SCANS_MAX = 100_000  # of one webhook
 SCANS_BYTES_MAX = 32 << 20
+KEY_SECONDS = 10
 TRACKING_CHARACTERS_MAX = 64
 PLACE_CHARACTERS_MAX = 64
 AHEAD_US_MAX = 300_000_000  # of a carrier's clock
@@ -33,7 +34,7 @@ class Scans:
     moments: list[int] = field(default_factory=list)
     places: list[str] = field(default_factory=list)
     refused: dict[int, str] = field(default_factory=dict)  # reason by place in the batch
-    key: str = ""  # the same for the same rows of the same body, for a minute: later, what was not known may be
+    key: str = ""  # the same for the same rows of the same body, for a moment: later, what was not known may be
 
     def table(self, carrier: str) -> pa.Table:
         """As steps of shipments."""
@@ -68,7 +69,7 @@ def read_scans(carrier: str, body: bytes, signature: str, secret: str, now: floa
         scans.trackings.append(scan["tracking"])
         scans.moments.append(scan.get("at_us") or 0)
         scans.places.append(_place(scan.get("place")))
-    whole = hashlib.blake2b(f"{carrier}\0{sorted(scans.refused)}\0{int(now // 60)}\0".encode(), digest_size=16)
+    whole = hashlib.blake2b(f"{carrier}\0{sorted(scans.refused)}\0{int(now // KEY_SECONDS)}\0".encode(), digest_size=16)
     whole.update(body)
     scans.key = "scans-" + whole.hexdigest()
     return scans

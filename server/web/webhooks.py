@@ -22,7 +22,7 @@ from starlette.routing import Route
 
 from allot_client import AsyncClient
 from allot_client.errors import AllotError, Invalid, KeyConflict, Unknown
-from server.gateways.facts import EVENT_BYTES_MAX, BadSignature, Event, Fact, Ignored, Malformed, Speaks
+from server.gateways.facts import EVENT_BYTES_MAX, BadSignature, Event, Fact, Ignored, Malformed, Speaks, check_fact
 from server.web.bodies import Bodies, BodyRefused
 from server.web.scans import SCANS_BYTES_MAX, Scans, read_scans
 from server.web.tracking import tracking_page
@@ -72,6 +72,8 @@ class Webhooks:
             async with self._bodies.of(request, EVENT_BYTES_MAX) as body:
                 event = speaks.verify(body, request.headers, secret, self._clock())
                 told = speaks.read(body)
+                if isinstance(told, Fact):
+                    check_fact(told)
         except (BodyRefused, BadSignature, Malformed) as error:
             return self._not_read(name, error)
         if isinstance(told, Ignored):
@@ -104,11 +106,15 @@ class Webhooks:
                 return _said(404, "UNKNOWN_PAYMENT", str(error))
             return self._ignored("IGNORED", f"no such payment: {error}", gateway, event)
         except AllotError as error:
-            return self._refused(error, gateway=gateway, event_id=event.id)
+            return self._refused(
+                error, gateway=gateway, event_id=event.id, told=fact.step, reference=fact.references[0],
+                amount=str(fact.amount),
+            )  # fmt: skip
         return _said(200, "AGAIN" if answer.again else "TAKEN", event.id)
 
     async def _found(self, gateway: str, fact: Fact) -> Any:
-        """The payment that a fact is of: as this gateway calls it, else as was noted there. Raises Unknown."""
+        """The payment that a fact is of: as this gateway calls it, else, where it has no name yet, as was noted there.
+        Raises Unknown."""
         for reference in fact.references:
             try:
                 return await self._client.get_payment(gateway=gateway, reference=reference)
@@ -116,7 +122,10 @@ class Webhooks:
                 unknown = error
         if not fact.channel or not fact.payment_id:
             raise unknown
-        return await self._client.get_payment(channel=fact.channel, payment_id=fact.payment_id)
+        found = await self._client.get_payment(channel=fact.channel, payment_id=fact.payment_id)
+        if found.payment.gateway == gateway and found.payment.reference:  # whoever pays may have written the note
+            raise unknown
+        return found
 
     # Carriers
 

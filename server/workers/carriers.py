@@ -6,6 +6,7 @@ goes on with the carrier that may have taken it. What carriers tell comes by web
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ PART = "carriers"
 GRAMS = 500  # of a unit that nobody has weighed
 AT_ONCE = 32  # shipments that carriers are asked for
 CALL_SECONDS = 10.0  # of a call to the engine
+BOOKING_US_MAX = 60_000_000  # so long after a recall a carrier may still book what it was asked for before
 OFFER_SECONDS = 3.0  # who has not answered then makes no offer
 DAY_US = 86_400_000_000
 _REFUSED = (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.ALREADY_EXISTS, grpc.StatusCode.INVALID_ARGUMENT)
@@ -56,16 +58,19 @@ class CarriersWorker:
         try:
             if told.step == "SEND":
                 return await self._book(event, found)
-            return await self._call_off(found)
+            return await self._call_off(event, found)
         except Unreachable as error:
             raise WorkerError("CARRIER_UNREACHABLE", str(error)) from error
 
-    async def _call_off(self, found: _Found) -> bool:
+    async def _call_off(self, event: events_pb2.Event, found: _Found) -> bool:
         """Cancel what was recalled, also where nobody has told yet that it was booked."""
         shipment, carrier = found.shipment, self._carriers.get(found.shipment.carrier)
         if shipment.state != life_pb2.SHIPMENT_STATE_RECALLED or carrier is None:
             return False
         booked = None if shipment.reference else await carrier.booked(_key(found))
+        is_late = time.time() * 1e6 > event.stamp_us + BOOKING_US_MAX
+        if booked is None and not shipment.reference and not is_late:
+            raise WorkerError("BOOKING_UNKNOWN", f"{carrier.name} may yet book shipment {shipment.number}")
         if tracking := booked.tracking if booked else shipment.reference:
             await self._cancel(carrier.name, tracking)
         return True
@@ -104,6 +109,10 @@ class CarriersWorker:
                 await self._tell_booking(event, found, name, booked)
                 return True
             except Declined as error:
+                before = await self._carriers[name].booked(_key(found))  # its answer was lost
+                if before is not None:
+                    await self._tell_booking(event, found, name, before)
+                    return True
                 self._frame.log.warning(
                     "a carrier does not take a parcel", number=shipment.number, carrier=name, error=str(error)
                 )
@@ -151,7 +160,7 @@ class CarriersWorker:
     async def _tell_booking(self, event: events_pb2.Event, found: _Found, carrier: str, booked: Booked) -> None:
         """What the engine does not take is cancelled there, where it is this parcel's: it was recalled meanwhile."""
         refusal = await self._advance(
-            found, f"carriers {event.event_id}", carrier=carrier, reference=booked.tracking, cost=booked.cost,
+            found, _request_id(event, booked), carrier=carrier, reference=booked.tracking, cost=booked.cost,
             at_us=booked.due_at_us,
         )  # fmt: skip
         if refusal is None:
@@ -193,6 +202,11 @@ class CarriersWorker:
 def shipment_of(event: events_pb2.Event) -> int:
     """Events of one shipment are carried out one after the other."""
     return event.step_taken.number
+
+
+def _request_id(event: events_pb2.Event, booked: Booked) -> str:
+    """Of the event, and of what the carrier said: another number is told as another."""
+    return f"carriers {event.event_id} {hashlib.blake2b(booked.tracking.encode(), digest_size=4).hexdigest()}"
 
 
 def _key(found: _Found) -> str:

@@ -188,7 +188,7 @@ class PaymentsWorker:
         reference: str = "",
     ) -> None:  # fmt: skip
         request = payments_pb2.AdvancePaymentRequest(
-            request_id=_request_id(event, step), channel=found.channel, payment_id=found.payment.payment_id,
+            request_id=_request_id(event, step, reference), channel=found.channel, payment_id=found.payment.payment_id,
             step=f"PAYMENT_STEP_{step}", amount=amount, gateway=event.step_taken.how, reference=reference,
         )  # fmt: skip
         await self._take(self._engine.AdvancePayment, request)
@@ -226,5 +226,7 @@ def _key(event: events_pb2.Event, found: _Found, what: str) -> str:
     return "allot-" + hashlib.blake2b(whole.encode(), digest_size=16).hexdigest()
 
 
-def _request_id(event: events_pb2.Event, step: str) -> str:
-    return f"payments {event.event_id} {step}"
+def _request_id(event: events_pb2.Event, step: str, reference: str = "") -> str:
+    """Of the event, and of what the gateway said: another answer is told as another."""
+    said = hashlib.blake2b(reference.encode(), digest_size=4).hexdigest() if reference else ""
+    return f"payments {event.event_id} {step} {said}".rstrip()
