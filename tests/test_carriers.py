@@ -174,6 +174,18 @@ def test_a_worker_that_is_killed_goes_on_with_the_carrier_that_it_had_chosen(sho
     assert {name: len(parcels(outside, name)) - before[name] for name in before} == {"swift": 0, "thrift": 1}
 
 
+def test_a_carrier_that_took_a_parcel_and_declines_it_when_asked_again_has_it(shop: Client, outside: Outside):
+    before = {name: len(parcels(outside, name)) for name in ("swift", "thrift")}
+    outside.behave("thrift", late_ms=5_000)
+    shop.create_shipment("own", placed(shop, "taken"), "S-taken", "BLR")
+    until(lambda: len(parcels(outside, "thrift")) > before["thrift"], "it is booked, and nobody has told")
+    outside.behave("thrift", late_ms=0, declines=True)
+    outside.restart("carriers")
+    until(lambda: shipment_of(shop, "taken").reference, "it is told")
+    assert shipment_of(shop, "taken").carrier == "thrift"
+    assert {name: len(parcels(outside, name)) - before[name] for name in before} == {"swift": 0, "thrift": 1}
+
+
 def test_what_is_recalled_before_anybody_told_that_it_was_booked_is_cancelled_there(shop: Client, outside: Outside):
     before = len(parcels(outside, "thrift"))
     outside.behave("thrift", late_ms=5_000)

@@ -93,10 +93,10 @@ class LocalCarrier:
             return down
         asked = json.loads(await request.body())
         key = request.headers.get("x-idempotency-key", "")
+        if self.behaviour.declines:  # also what it took before
+            return JSONResponse({"error": "it takes no more today"}, 422)
         if key in self.bookings:
             return JSONResponse(self.parcels[self.bookings[key]])
-        if self.behaviour.declines:
-            return JSONResponse({"error": "it takes no more today"}, 422)
         if not asked.get("postal_code"):
             return JSONResponse({"error": "postal_code: it is empty: where is the parcel to go?"}, 400)
         tracking = f"{self.name[:4].upper()}{next(self._numbers):010d}"
