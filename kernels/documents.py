@@ -59,8 +59,8 @@ _DOCUMENTS, _FREE_DOCUMENT, _ITEMS, _FREE_ITEM = (
 )
 _LAST_NUMBER, _TOUCHED_ORDERS, _TOUCHED = int(Head.LAST_NUMBER), int(Head.TOUCHED_ORDERS), TOUCHED
 FORGIVEN = 1 << 8  # of the flags of ASK_REFUND, beside RefundTo: beyond what units are worth
-REVERSED = 1 << 10  # of the flags of REFUND_FAILED: it had been done
 NOTED = 1 << 9  # of the flags of a scan that changes nothing: late, or known
+REVERSED = 1 << 10  # of the flags of REFUND_FAILED: it had been done
 _REVERSED, _INVOICE_BITS, _INVOICE_NUMBER = REVERSED, INVOICE_BITS, (1 << INVOICE_BITS) - 1
 TAKEN, BACK, FEES = 8, 6, 7  # what a step moved, minor units: ItemAmount, then forgiven that is taken back, and fees
 

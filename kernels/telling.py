@@ -129,8 +129,8 @@ class Carrying(NamedTuple):
 
 
 @leaf
-def has_room(told: Told, book: Book, order: int) -> bool:
-    """Whether what a step of an order may come to fits."""
+def _size_of(book: Book, order: int) -> tuple[int, int, int]:
+    """Lines, parts and documents of an order."""
     lines, parts, documents = 0, 0, 0
     line = book.orders.first[order]
     while line != NONE:
@@ -144,6 +144,13 @@ def has_room(told: Told, book: Book, order: int) -> bool:
     while document >= 0:
         documents += 1
         document = book.documents.next[document]
+    return lines, parts, documents
+
+
+@leaf
+def has_room(told: Told, book: Book, order: int) -> bool:
+    """Whether what a step of an order may come to fits."""
+    lines, parts, documents = _size_of(book, order)
     steps = _ORDER_STEPS + 2 * lines + 3 * documents
     return bool(
         told.counts[STEPS] + steps <= told.asked.size
@@ -166,22 +173,10 @@ def _are_left(used: int, size: int, free: int, following: I32, wanted: int) -> b
 def has_rows(book: Book, order: int, promised: int) -> bool:
     """Whether the columns have rows for what a step of an order may come to: a document and refunds, an item for each
     line, and units of each part that go apart. promised: rows of parts that others of the commit are to get."""
-    lines, parts, documents, heads = 0, 0, 2, book.heads
-    line = book.orders.first[order]
-    while line != NONE:
-        lines += 1
-        part = book.lines.first[line]
-        while part != NONE:
-            parts += 1
-            part = book.parts.next[part]
-        line = book.lines.next[line]
-    document = book.documents.of_order[order] - 1
-    while document >= 0:
-        documents += 1
-        document = book.documents.next[document]
-    next_document, next_item, next_part = book.documents.next, book.items.next, book.parts.next
+    lines, parts, documents = _size_of(book, order)
+    heads, next_document, next_item, next_part = book.heads, book.documents.next, book.items.next, book.parts.next
     return bool(
-        _are_left(heads[_DOCUMENTS], next_document.size, heads[_FREE_DOCUMENT], next_document, documents)
+        _are_left(heads[_DOCUMENTS], next_document.size, heads[_FREE_DOCUMENT], next_document, 2 + documents)
         and _are_left(heads[_ITEMS], next_item.size, heads[_FREE_ITEM], next_item, lines)
         and _are_left(heads[_PART_ROWS], next_part.size, heads[_FREE_PART], next_part, promised + 2 * parts + lines)
     )
@@ -351,11 +346,9 @@ def _post_money(told: Told, book: Book, place: int, before: int) -> None:
         _post(told, book, place, _TO_CUSTOMER, amount)
         _post(told, book, place, account, -amount)
     elif step == _REFUND or (step == _REFUND_FAILED and steps.flags[place] & _REVERSED):
-        amount = (
-            documents.figures[document, _REFUND_AMOUNT]
-            if step == _REFUND
-            else (-documents.figures[document, _REFUND_AMOUNT])
-        )
+        amount = documents.figures[document, _REFUND_AMOUNT]
+        if step == _REFUND_FAILED:
+            amount = -amount
         _post(told, book, place, _REFUNDS, amount)
         source = _account_of(documents.flags[documents.of[document]])
         _post(told, book, place, _TO_BANK if to == _BANK else source, -amount)

@@ -36,7 +36,7 @@ from server.batches import PAYMENT_METHODS, columns_of, holds_no_card
 from server.errors import invalid
 from server.gather import STEP_DTYPES
 from server.ipc import read_batch
-from server.validation.values import MICROSECONDS_MAX
+from server.validation.values import AMOUNT_MAX, MICROSECONDS_MAX
 
 ROWS_MAX = 131_072
 _IDS = {"document_id": ORDER_ID_CHARACTERS_MAX, "order_id": ORDER_ID_CHARACTERS_MAX, "reference": 64, "note": 64}
@@ -49,7 +49,7 @@ _ENUMS: dict[str, Mapping[str, int]] = {
 TEXTS = ("step", *_IDS, *_NAMES, *_WORDS, *_ENUMS)
 COUNTS = {"line": (0, ORDER_LINES_MAX), "units": (0, LINE_UNITS_MAX)}
 _COUNT_NAMES = {"line": "line", "quantity": "units"}
-AMOUNTS = {"number": (0, (1 << 63) - 1), "amount": (0, 10**15)}
+AMOUNTS = {"number": (0, (1 << 63) - 1), "amount": (0, AMOUNT_MAX)}
 FLAGS, TIMES = ("as_credit", "packed_only"), ("at",)
 STEPS_OF: dict[tuple[DocumentKind, ...], dict[str, Step]] = {
     kinds: {step.name: step for step in Step if step // 16 + 1 in kinds and step not in ENGINE_STEPS}

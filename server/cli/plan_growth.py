@@ -45,11 +45,13 @@ class Prepared(NamedTuple):
     wanted: list[str]  # of `ship_by` and `deliver_by` those that are counted
 
 
-def growths_of(text: str) -> list[int]:
-    """Thousandths, ascending. Ends the command where the list is none."""
+def growths_of(text: str, stock: str = WITH_ORDERS) -> list[int]:
+    """Thousandths, ascending. Ends the command where the list is none, or the stock's growth no number."""
     found = {thousandths(part.strip(), "--growth") for part in text.split(",")}
     if len(found) > GROWTHS_MAX:
         fail(f"--growth: {len(found)} growths: give {GROWTHS_MAX} at most", BAD_USAGE)
+    for value in found:
+        stock_times(stock, value)
     return sorted(found)
 
 

@@ -1,18 +1,8 @@
-"""What the goods and services tax of India (GST) knows by two digits: states, and the numbers of who is registered."""
+"""The goods and services tax of India (GST): what its halves are called, and the numbers of who is registered."""
 
+from engine.intake.gst_states import GST_STATES
 from server.papers.given import PaperError
 
-# The first two digits of a GSTIN (Central Board of Indirect Taxes and Customs).
-STATES = {
-    "01": "Jammu and Kashmir", "02": "Himachal Pradesh", "03": "Punjab", "04": "Chandigarh", "05": "Uttarakhand",
-    "06": "Haryana", "07": "Delhi", "08": "Rajasthan", "09": "Uttar Pradesh", "10": "Bihar", "11": "Sikkim",
-    "12": "Arunachal Pradesh", "13": "Nagaland", "14": "Manipur", "15": "Mizoram", "16": "Tripura", "17": "Meghalaya",
-    "18": "Assam", "19": "West Bengal", "20": "Jharkhand", "21": "Odisha", "22": "Chhattisgarh",
-    "23": "Madhya Pradesh", "24": "Gujarat", "26": "Dadra and Nagar Haveli and Daman and Diu", "27": "Maharashtra",
-    "29": "Karnataka", "30": "Goa", "31": "Lakshadweep", "32": "Kerala", "33": "Tamil Nadu", "34": "Puducherry",
-    "35": "Andaman and Nicobar Islands", "36": "Telangana", "37": "Andhra Pradesh", "38": "Ladakh",
-    "97": "Other Territory",
-}  # fmt: skip
 # Without a legislature: there the half that is the state's is UTGST (Union Territory GST Act, 2017, section 2).
 _UNION_TERRITORIES = frozenset(("04", "26", "31", "35", "38", "97"))
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -37,7 +27,7 @@ def check_gstin(whose: str, gstin: str) -> None:
     given = f"{whose}: gstin: {gstin!r}"
     if len(gstin) != 15 or not set(gstin) <= set(_DIGITS):
         raise PaperError(f"{given}: give 15 digits and capitals")
-    if gstin[:2] not in STATES:
+    if gstin[:2] not in GST_STATES:
         raise PaperError(f"{given}: {gstin[:2]} is no GST state: copy it from the certificate of registration")
     if gstin[14] != check_character(gstin[:14]):
         raise PaperError(

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
 from allot.v1 import life_pb2
+from engine.intake.gst_states import GST_STATES
 from server.papers.given import PaperError, check_printable
 from server.papers.goods import Goods
-from server.papers.gst import STATES, check_gstin, taxes_within
+from server.papers.gst import check_gstin, taxes_within
 from server.papers.parcel import Parcel, Party, amount
 
 # Rule 46 (e): from there on it names who buys. Of another currency nobody here knows how many rupees it is.
@@ -109,8 +110,8 @@ def _check_seller(parcel: Parcel, seller: Party) -> None:
     numbered = _OF_STATE.fullmatch(parcel.invoice_number)
     if numbered and numbered[1] != seller.gstin[:2]:
         raise PaperError(
-            f"seller: gstin: {seller.gstin!r} is of {STATES[seller.gstin[:2]]}, and invoice {parcel.invoice_number} of"
-            f" {STATES.get(numbered[1], 'no state')}: give the registration of the state that the shipment left"
+            f"seller: gstin: {seller.gstin!r} is of {GST_STATES[seller.gstin[:2]]}, and invoice {parcel.invoice_number}"
+            f" of {GST_STATES.get(numbered[1], 'no state')}: give the registration of the state that the shipment left"
         )
     if parcel.collect and parcel.currency == "INR" and not seller.upi:
         raise PaperError("seller: upi: cash is due on delivery, and the QR code needs the seller's UPI address")
@@ -134,19 +135,19 @@ def _check_buyer(parcel: Parcel, buyer: Party) -> None:
 def _place_of_supply(parcel: Parcel, buyer: Party, seller: Party) -> str:
     """The two digits of the state that it goes to: the seller's, the one given, or else that of the postal code."""
     home = seller.gstin[:2]
-    if buyer.region and buyer.region not in STATES:
+    if buyer.region and buyer.region not in GST_STATES:
         raise PaperError(f"to: region: {buyer.region!r}: give the two digits of a GST state, as 29")
     if parcel.tax_split == life_pb2.TAX_SPLIT_WITHIN_REGION:
         if buyer.region not in ("", home):
             raise PaperError(
-                f"to: region: {buyer.region!r}: shipment {parcel.number} was taxed within {STATES[home]} ({home}):"
+                f"to: region: {buyer.region!r}: shipment {parcel.number} was taxed within {GST_STATES[home]} ({home}):"
                 f" give {home}, or none"
             )
         return home
     place = buyer.region or _state_of(parcel.postal_code)
     if place in ("", home):
         raise PaperError(
-            f"to: region: {place!r}: shipment {parcel.number} was taxed as one that leaves {STATES[home]} ({home}):"
+            f"to: region: {place!r}: shipment {parcel.number} was taxed as one that leaves {GST_STATES[home]} ({home}):"
             " give the two digits of the state that it goes to in --to FILE"
         )
     return place

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from engine.intake.gst_states import GST_STATES
 from server.papers.drawing import BOLD, REGULAR, draw, draw_right
 from server.papers.goods import Goods
-from server.papers.gst import STATES
 from server.papers.invoice import Invoice, Row, invoice_of, rate
 from server.papers.parcel import INDIA, Parcel, Party
 
@@ -62,8 +62,8 @@ def _head(canvas: Any, invoice: Invoice, page: str) -> None:
     about += [f"Shipment {parcel.number} from {parcel.node_id}", page]
     for number, text in enumerate(about):
         draw_right(canvas, RIGHT, TOP - 10 - 12 * number, text, REGULAR, 9, ROOM / 2)
-    place = f"Place of supply: {STATES[invoice.place_of_supply]} ({invoice.place_of_supply})"
-    state = f"State: {STATES[seller.gstin[:2]]} ({seller.gstin[:2]})"
+    place = f"Place of supply: {GST_STATES[invoice.place_of_supply]} ({invoice.place_of_supply})"
+    state = f"State: {GST_STATES[seller.gstin[:2]]} ({seller.gstin[:2]})"
     sold_to = (buyer.name, *buyer.lines, buyer.postal_code or parcel.postal_code)
     for x, head, texts in (
         (MARGIN, "Sold by", (seller.name, *seller.lines, seller.postal_code, f"GSTIN {seller.gstin}", state)),

@@ -29,9 +29,8 @@ from server.lookup import Lookup
 from server.naming import NotYetKnown
 from server.security import current_caller, holds_card_number, is_card_number
 from server.validation.orders import actor_of, channel_of, write_key
-from server.validation.values import MICROSECONDS_MAX, number, request_id, shown, text
+from server.validation.values import AMOUNT_MAX, MICROSECONDS_MAX, number, request_id, shown, text
 
-AMOUNT_MAX = 10**15  # minor units
 REFERENCE_CHARACTERS_MAX = 64
 NUMBER_MAX = (1 << 63) - 1
 WORD_CHARACTERS_MAX = SERVICE_LEVEL_CHARACTERS_MAX

@@ -28,6 +28,7 @@ from engine.intake.postal_codes import POSTAL_CODE_CHARACTERS_MAX
 from engine.lifecycle import Action
 from engine.outcomes import Namespace
 from kernels.columns import NO_NODE, NONE
+from kernels.money import ORDER_AMOUNT_MAX
 from server.batches import PAYMENT_METHODS
 from server.errors import invalid
 from server.gather import ActRow, ConfirmRow, OrderRow, ReleaseRow
@@ -85,8 +86,9 @@ def _frozen(quantity: list[int], options: dict[str, Any]) -> dict[str, Any]:
     columns = {name: column for name, column in columns.items() if column.dtype.kind == "i"}
     found, fits = money.frozen(np.array([0, len(quantity)]), np.array(quantity, np.int32), columns)
     if not fits[0]:
-        message = "order.discount: discounts are more than the goods, or the order comes to more than 10^15 minor units"
-        raise invalid("order.discount", f"{message}: mend the prices", "AMOUNT_OUT_OF_RANGE")
+        most = f"the order comes to more than {ORDER_AMOUNT_MAX:,} minor units"
+        message = f"order.discount: discounts are more than the goods, or {most}: mend the prices"
+        raise invalid("order.discount", message, "AMOUNT_OUT_OF_RANGE")
     return {name: column.tolist() for name, column in found.items()}
 
 

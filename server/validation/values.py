@@ -17,6 +17,7 @@ from server.errors import Rejection, invalid
 
 REQUEST_ID_CHARACTERS_MAX = 64
 SOURCE_CHARACTERS_MAX = 64
+AMOUNT_MAX = 10**15  # minor units
 MICROSECONDS_MAX = 253_402_300_799_999_999  # the end of the year 9999
 _SHOWN_CHARACTERS_MAX = 100  # of a value that is told back
 
