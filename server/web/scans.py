@@ -1,7 +1,7 @@
 """What a carrier tells by one webhook: a batch of scans, signed with a time, read row by row.
 
 {"scans": [{"tracking", "step", "at_us", "place"}, ...]}: at_us may be left out, for now; what a row says of its place
-is cut off after 64 characters. A row that will not do is refused alone, with its place in the batch and the reason.
+is cut off after 64 characters, and left out where it looks like a card number. A row that will not do is refused alone, with its place in the batch and the reason.
 """
 
 import hashlib
@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from server.gateways.facts import Malformed, check_timed
+from server.security import holds_card_number
 
 SCANS_MAX = 100_000  # of one webhook
 SCANS_BYTES_MAX = 32 << 20
@@ -97,4 +98,5 @@ def _fault(scan: Mapping[str, Any], now_us: int) -> str:
 
 def _place(told: Any) -> str:
     text = told if isinstance(told, str) else ""
-    return "".join(one if one.isprintable() else " " for one in text[:PLACE_CHARACTERS_MAX])
+    place = "".join(one if one.isprintable() else " " for one in text[:PLACE_CHARACTERS_MAX])
+    return "" if holds_card_number(place) else place

@@ -184,8 +184,7 @@ class PaymentsWorker:
     # What is reported
 
     async def _report(
-        self, event: events_pb2.Event, found: _Found, step: str, amount: int = 0,
-        reference: str = "",
+        self, event: events_pb2.Event, found: _Found, step: str, amount: int = 0, reference: str = ""
     ) -> None:  # fmt: skip
         request = payments_pb2.AdvancePaymentRequest(
             request_id=_request_id(event, step, reference), channel=found.channel, payment_id=found.payment.payment_id,
