@@ -1,7 +1,8 @@
 """What a carrier tells by one webhook: a batch of scans, signed with a time, read row by row.
 
 {"scans": [{"tracking", "step", "at_us", "place"}, ...]}: at_us may be left out, for now; what a row says of its place
-is cut off after 64 characters, and left out where it looks like a card number. A row that will not do is refused alone, with its place in the batch and the reason.
+is cut off after 64 characters, and left out where it looks like a card number. A row that will not do is refused
+alone, with its place in the batch and the reason.
 """
 
 import hashlib
