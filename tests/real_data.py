@@ -4,10 +4,13 @@ On a clone without that folder each function gives a small stand-in of the same 
 the tests run everywhere; `available` tells which of the two it is, for tests that state figures.
 """
 
+import copy
 import csv
 import gzip
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 REPORT = "amazon_india_orders/orders_2022-03-31_2022-05-31.csv.gz"
@@ -24,6 +27,23 @@ _FURTHER = "every_additional_0_5_kg_inr"
 _STAND_IN_CENTRES = (("DELHI", "110001", 28.61986, 77.21292), ("MUMBAI", "400001", 18.93891, 72.83584))
 _STAND_IN_CODES = ("110001", "400081", "560085", "600001", "700001", "999999", "")
 _STAND_IN_ORDERS = 300
+_STAND_IN_PAYLOADS: dict[str, dict[str, Any]] = {
+    "razorpay__webhook__payment_captured__card": {
+        "entity": "event", "event": "payment.captured", "contains": ["payment"], "created_at": 1,
+        "payload": {"payment": {"entity": {
+            "id": "pay_1", "entity": "payment", "amount": 100, "currency": "INR", "status": "captured",
+            "order_id": "order_1", "method": "card", "captured": True, "notes": [],
+        }}},
+    },
+    "stripe__fixture__payment_intent": {
+        "id": "pi_1", "object": "payment_intent", "amount": 1_099, "amount_capturable": 0, "amount_received": 0,
+        "currency": "usd", "status": "requires_payment_method", "capture_method": "automatic", "metadata": {},
+    },
+    "stripe__fixture__refund": {
+        "id": "re_1", "object": "refund", "amount": 100, "currency": "usd", "payment_intent": None,
+        "status": "succeeded", "metadata": {},
+    },
+}  # fmt: skip
 
 
 def available() -> bool:
@@ -118,3 +138,16 @@ def courier_zones() -> dict[str, str]:
         return {"400081": "b", "560085": "d", "700001": "e"}
     with open(DATA / "courier_rate_card" / "pincode_zones.csv", newline="") as file:
         return {row["customer_pincode"]: row["zone"] for row in csv.DictReader(file)}
+
+
+def payloads(kind: str) -> set[str]:
+    """Names of the real payloads of a kind, as "razorpay__webhook"; none without the folder."""
+    return {path.stem.removeprefix(f"{kind}__") for path in (DATA / "channel_payloads").glob(f"{kind}__*")}
+
+
+def payload(name: str) -> dict[str, Any]:
+    """What a channel or a gateway sends, as its documentation shows it."""
+    if not available():
+        return copy.deepcopy(_STAND_IN_PAYLOADS[name])
+    found: dict[str, Any] = json.loads((DATA / "channel_payloads" / f"{name}.json").read_bytes())
+    return found

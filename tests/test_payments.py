@@ -12,11 +12,10 @@ import pytest
 from allot.v1 import life_pb2 as life
 from allot_client import Client, Invalid
 from server.workers.cursor import Cursor
+from tests import real_data
 from tests.outsiders import SECRET, Outside, until
-from tests.real_data import DATA
 from tests.running import Server, server
 
-PAYLOADS = DATA / "channel_payloads"
 PRICE, TAX = 49_900, 2_495
 EACH = PRICE + TAX
 
@@ -321,7 +320,7 @@ def test_a_saved_method_that_only_the_customer_can_charge_is_not_asked_for(shop:
 
 def razorpay_event(name: str, ago: float = 0, **payment: Any) -> bytes:
     """An event of Razorpay's documentation, as if it were sent now, or before."""
-    message = json.loads((PAYLOADS / f"razorpay__webhook__{name}.json").read_bytes())
+    message = real_data.payload(f"razorpay__webhook__{name}")
     message["created_at"] = int(time.time() - ago)
     if payment:
         message["payload"]["payment"]["entity"] |= payment
@@ -360,6 +359,7 @@ RAZORPAY = {
 }
 
 
+@pytest.mark.skipif(not real_data.available(), reason="the gateways' payloads are not beside this clone")
 def test_each_webhook_of_razorpays_documentation(shop: Client, outside: Outside):
     for order, reference, method in (
         ("rzp-card", "order_DESoU0U4ikYA19", "card"), ("rzp-upi", "order_DESxiijbl9xjDB", "upi"),
@@ -368,8 +368,7 @@ def test_each_webhook_of_razorpays_documentation(shop: Client, outside: Outside)
         shop.create_payment("own", order, f"P-{order}", method=method, gateway="razorpay")
         until(lambda order=order: payment_of(shop, order).reference, "the worker has opened it")
         shop.advance_payment("open", channel="own", payment_id=f"P-{order}", gateway="razorpay", reference=reference)
-    there = {path.name.removeprefix("razorpay__webhook__")[:-5] for path in PAYLOADS.glob("razorpay__webhook__*")}
-    assert there == set(RAZORPAY)
+    assert real_data.payloads("razorpay__webhook") == set(RAZORPAY)
     for name, wanted in RAZORPAY.items():
         body = razorpay_event(name)
         answer = outside.tell("/webhooks/razorpay", body, **signed_by_razorpay(body))
@@ -383,7 +382,7 @@ def test_each_webhook_of_razorpays_documentation(shop: Client, outside: Outside)
 
 def stripe_event(kind: str, what: str, **instead: Any) -> bytes:
     """An event around an object of Stripe's fixtures."""
-    entity = json.loads((PAYLOADS / f"stripe__fixture__{what}.json").read_bytes()) | instead
+    entity = real_data.payload(f"stripe__fixture__{what}") | instead
     event = {"id": f"evt_{kind}_{instead}", "type": kind, "created": int(time.time()), "data": {"object": entity}}
     return json.dumps(event).encode()
 
@@ -404,13 +403,12 @@ STRIPE: list[tuple[str, str, dict[str, Any], str]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.skipif(not real_data.available(), reason="the gateways' payloads are not beside this clone")
 def test_each_object_of_stripes_fixtures(shop: Client, outside: Outside):
     placed(shop, "stripe", 1, "USD", price=1_099, tax=0)
     shop.create_payment("own", "stripe", "P-stripe", method="card", gateway="stripe")
     shop.advance_payment("open", channel="own", payment_id="P-stripe", gateway="stripe", reference=INTENT)
-    assert {what for _, what, _, _ in STRIPE} == {
-        path.name.removeprefix("stripe__fixture__")[:-5] for path in PAYLOADS.glob("stripe__*")
-    }
+    assert {what for _, what, _, _ in STRIPE} == real_data.payloads("stripe__fixture")
     for kind, what, instead, wanted in STRIPE:
         body = stripe_event(kind, what, **instead)
         answer = outside.tell("/webhooks/stripe", body, **signed_by_stripe(body))
